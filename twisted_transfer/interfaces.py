@@ -1,0 +1,100 @@
+"""
+The interfaces that this library's parts, and its users' own parts, provide.
+"""
+
+# ruff: noqa: N805  (a zope interface declares its methods without self)
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from zope.interface import Attribute, Interface
+
+
+class ISource(Interface):
+    """
+    Where the bytes that are to be sent come from.
+
+    One source is good for one copy: ``open``, then either
+    ``startProducing`` or ``close``.
+    """
+
+    size: int | None = Attribute(
+        "How many bytes there are, as an int, or None if unknown; it is final "
+        "once open() has returned."
+    )
+
+    def open() -> None:
+        """
+        Make sure that there is something to read, before anybody is asked to
+        take it.  Opening what is open already does nothing.
+
+        :raises SourceError: if it cannot be read.
+        """
+
+    def startProducing(consumer: IConsumer) -> Deferred[None]:
+        """
+        Write everything to the consumer, no faster than it takes it.
+
+        The source opens itself if it is not open, registers itself with the
+        consumer as a producer, and takes itself off and closes itself before
+        the Deferred fires.
+
+        :param consumer: an ``IConsumer`` provider.
+        :returns: a ``Deferred`` that fires with None after the last byte was
+            written.  It fails with ``SourceError`` if the bytes cannot be had,
+            and with ``Truncated`` if the consumer wants no more.  Cancelling
+            it stops the source.
+        """
+
+    def close() -> None:
+        """
+        Give back what ``open`` took; nothing will be read.
+
+        It is safe to call at any time, and more than once.
+        """
+
+
+class IDestination(Interface):
+    """
+    Where received bytes go.
+
+    One destination is good for one copy: ``open``, any number of ``write``,
+    then either ``finish`` or ``abort``.
+    """
+
+    def open() -> None:
+        """
+        Make sure that bytes can be stored, before anybody is asked to send
+        them.  Opening what is open already does nothing.
+
+        :raises DestinationError: if they cannot.
+        """
+
+    def write(data: bytes) -> Deferred[None] | None:
+        """
+        Take some bytes; the destination opens itself if it is not open.
+
+        :param data: the next bytes.
+        :returns: None when the next bytes may come at once, or a ``Deferred``
+            that fires with None when they may, or fails with
+            ``DestinationError``.  No bytes may come before it has fired.
+        :raises DestinationError: if they cannot be stored.
+        """
+
+    def finish() -> Deferred[None]:
+        """
+        Everything has come: make it last.
+
+        :returns: a ``Deferred`` that fires with None when it is stored, or
+            fails with ``DestinationError``; then, and when it is cancelled,
+            ``abort`` has still to be called.
+        """
+
+    def abort() -> None:
+        """
+        The rest will not come: leave nothing behind that looks whole.
+
+        It is safe to call at any time, and more than once; after ``finish``
+        has succeeded it does nothing.
+        """
