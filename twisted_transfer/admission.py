@@ -1,0 +1,203 @@
+"""
+Who may be the partner.
+
+Every connection that a passive connector accepts is a *candidate*.  The first
+one that proves itself is admitted, and with it the admission is over.  On
+plain connections there is nothing to prove but the address; on TLS it is the
+completed handshake, with whatever identity that handshake verifies.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocolFactory,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_transfer.errors import BadOption, PeerRefused
+from twisted_transfer.link import Link
+
+MAX_CANDIDATES = 100
+"""How many candidates may be proving themselves at a time; one more, and the
+oldest has to go."""
+
+CANDIDATE_TIMEOUT = 10.0
+"""Seconds in which a candidate has to prove itself, counted from its first
+moment, whatever it sends meanwhile."""
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class AddressFilter:
+    """The addresses and networks from which a partner may come."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """
+        :param allowed: addresses (``192.0.2.7``) and networks
+            (``2001:db8::/32``).
+        :raises BadOption: if one of them is neither.
+        """
+        if isinstance(allowed, str):
+            raise BadOption(
+                f"admit={allowed!r}: give a list of addresses and networks, "
+                f"such as admit=[{allowed!r}]"
+            )
+        self._networks: list[_Network] = []
+        for entry in allowed:
+            try:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError as error:
+                raise BadOption(
+                    f"admit: {entry!r} is not an IP address or network; "
+                    "write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+                ) from error
+
+    def allows(self, address: IAddress) -> bool:
+        """
+        :param address: where a candidate comes from.
+        :returns: whether it is in the list.  Addresses that are not of the
+            Internet never are.
+        """
+        host = getattr(address, "host", None)
+        if not isinstance(host, str):
+            return False
+        try:
+            parsed = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        # A dual-stack port shows IPv4 partners as ::ffff:192.0.2.7.
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
+
+
+@implementer(IProtocolFactory)
+class Admission(Factory):
+    """
+    Takes candidates in and admits the first one that proves itself.
+
+    :ivar accepted: how many candidates came.
+    :ivar admitted: how many of them were admitted: 0 or 1.
+    :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
+        ``evicted``, ``timeout``, ``hung up``, ``unproven``, ``closed``.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, addressFilter: AddressFilter | None = None
+    ) -> None:
+        """
+        :param clock: measures the candidates' time.
+        :param addressFilter: where they may come from; None: everywhere.
+        """
+        self._clock = clock
+        self._filter = addressFilter
+        self._candidates: dict[Link, IDelayedCall] = {}
+        self._leaving: set[Link] = set()
+        self._over = False
+        self.winner: Deferred[Link] = Deferred()
+        self.accepted = 0
+        self.admitted = 0
+        self.dropped: Counter[str] = Counter()
+
+    def buildProtocol(self, addr: IAddress | None) -> Link | None:  # type: ignore[override]
+        """
+        Take a candidate in, or turn it away.
+
+        A Twisted port accepts up to 100 connections in one wake-up, also after
+        it was told to stop; what comes after the winner is turned away here.
+
+        :param addr: where it comes from.
+        :returns: its protocol, or None.
+        """
+        self.accepted += 1
+        if self._over:
+            self._countDrop("late", addr)
+            return None
+        if self._filter is not None and (addr is None or not self._filter.allows(addr)):
+            self._countDrop("address", addr)
+            return None
+        if len(self._candidates) >= MAX_CANDIDATES:
+            self._drop(next(iter(self._candidates)), "evicted")
+        link = Link(self._clock)
+        link.factory = self  # type: ignore[assignment]
+        self._candidates[link] = self._clock.callLater(
+            CANDIDATE_TIMEOUT, self._drop, link, "timeout"
+        )
+        link.whenReady().addCallbacks(
+            self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
+        )
+        return link
+
+    def _proved(self, ignored: None, link: Link) -> None:
+        """Admit the first; there is no second, for the others are dropped."""
+        if self._over:
+            return
+        self._over = True
+        self._candidates.pop(link).cancel()
+        self.admitted += 1
+        self._dropAll("late")
+        self._log.info(
+            "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
+            peer=link.addresses()[1],
+            accepted=self.accepted,
+            dropped=dict(self.dropped),
+        )
+        self.winner.callback(link)
+
+    def _failed(self, reason: Failure, link: Link) -> None:
+        """A candidate ended before it had proved itself."""
+        deadline = self._candidates.pop(link, None)
+        if deadline is None:
+            return  # dropped by this side, and counted then
+        deadline.cancel()
+        hungUp = reason.check(PeerRefused)
+        self._countDrop("hung up" if hungUp else "unproven", None, reason)
+
+    def _drop(self, link: Link, why: str) -> None:
+        deadline = self._candidates.pop(link)
+        if deadline.active():
+            deadline.cancel()
+        self._countDrop(why, None)
+        if link.transport is None:
+            return
+        self._leaving.add(link)
+        link.whenGone().addCallback(lambda ignored: self._leaving.discard(link))
+        link.abort()
+
+    def _dropAll(self, why: str) -> None:
+        for link in list(self._candidates):
+            self._drop(link, why)
+
+    def _countDrop(
+        self, why: str, address: IAddress | None, reason: Failure | None = None
+    ) -> None:
+        self.dropped[why] += 1
+        self._log.debug(
+            "candidate {address} dropped: {why} ({reason})",
+            address=address,
+            why=why,
+            reason=reason.value if reason is not None else "",
+        )
+
+    def close(self) -> Deferred[object]:
+        """
+        End the admission: whoever is not admitted by now never will be.
+
+        :returns: a Deferred that fires when the last candidate is gone.
+        """
+        self._over = True
+        self._dropAll("closed")
+        return DeferredList([link.whenGone() for link in self._leaving])

@@ -1,0 +1,88 @@
+"""
+The connector's arguments: what they may be.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+from twisted_transfer.errors import BadOption
+
+
+class Mode(enum.Enum):
+    """Which side dials; it says nothing about the direction of the data."""
+
+    ACTIVE = "active"
+    """This side dials."""
+
+    PASSIVE = "passive"
+    """This side listens, for exactly one partner."""
+
+
+def checkedMode(mode: object) -> Mode:
+    """
+    :param mode: what a user gave as the mode.
+    :returns: the mode.
+    :raises BadOption: if there is no such mode.
+    """
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise BadOption(
+            f"mode={mode!r}: a mode is 'active' (dial) or 'passive' (listen)"
+        ) from None
+
+
+def checkedSeconds(name: str, seconds: object) -> float | None:
+    """
+    :param name: the option's name.
+    :param seconds: what a user gave for it.
+    :returns: the seconds, or None for no bound.
+    :raises BadOption: if it is not a number of seconds.
+    """
+    if seconds is None:
+        return None
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, (int, float))
+        or not math.isfinite(seconds)
+        or seconds <= 0
+    ):
+        raise BadOption(
+            f"{name}={seconds!r}: give a number of seconds above 0, or nothing"
+        )
+    return float(seconds)
+
+
+def checkedPort(port: object, *, lowest: int) -> int:
+    """
+    :param port: what a user gave as a port number.
+    :param lowest: 0 where the system may choose one, else 1.
+    :returns: the port number.
+    :raises BadOption: if it cannot be one.
+    """
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise BadOption(f"port={port!r}: a port is a number from {lowest} to 65535")
+    if not lowest <= port <= 65535:
+        hint = " of the partner that waits" if port == 0 else ""
+        raise BadOption(
+            f"port={port}: give the port{hint}, a number from {lowest} to 65535"
+        )
+    return port
+
+
+def checkedHost(host: object) -> str:
+    """
+    :param host: what a user gave as a host.
+    :returns: the host.
+    :raises BadOption: if it cannot be one.
+    """
+    if not isinstance(host, str):
+        raise BadOption(f"host={host!r}: a host is a name or an address, as a string")
+    if not host or len(host) > 253 or any(c.isspace() or c < " " for c in host):
+        raise BadOption(
+            f"host={host!r}: give a host name or an IP address, such as "
+            "rendezvous.example, 192.0.2.7 or 2001:db8::7"
+        )
+    return host

@@ -1,0 +1,288 @@
+"""
+The connector: one connection to one partner, whichever of them dials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.python.failure import Failure
+
+from twisted_transfer.admission import AddressFilter, Admission
+from twisted_transfer.arguments import (
+    Mode,
+    checkedHost,
+    checkedMode,
+    checkedPort,
+    checkedSeconds,
+)
+from twisted_transfer.channel import Separator, TransferChannel
+from twisted_transfer.descriptions import Description, TransferDescription
+from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
+from twisted_transfer.establishing import Attempt, Dial, Wait
+from twisted_transfer.plain import DualStackServerEndpoint, plainClientEndpoint
+from twisted_transfer.socketcommands import (
+    clientEndpoint,
+    serverEndpoint,
+    withAddress,
+)
+from twisted_transfer.text import TextSettings
+from twisted_transfer.waiting import Waiters
+
+SocketCommand = str | IStreamClientEndpoint | IStreamServerEndpoint | None
+
+
+class TransferConnector:
+    """
+    Gets one connection to one partner, by dialling or by waiting for it.
+
+    It is the counterpart of ``transfer::connect`` in Tcl's tcllib.
+
+    :ivar mode: the :class:`Mode`.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        mode: str | Mode = Mode.ACTIVE,
+        host: str | None = None,
+        port: int | None = None,
+        socketCommand: SocketCommand = None,
+        *,
+        translation: Separator = None,
+        encoding: str | None = None,
+        eofChar: Separator = None,
+        within: float | None = None,
+        retryFor: float | None = None,
+        admit: Iterable[str] | None = None,
+    ) -> None:
+        """
+        :param reactor: does everything.
+        :param mode: ``"active"`` or ``"passive"``.
+        :param host: whom to dial, a name or an address; by default
+            ``"localhost"``.  Ignored in passive mode.
+        :param port: which port to dial, or to listen on; in passive mode 0,
+            the default, lets the system choose.
+        :param socketCommand: how the socket is opened.  None: plain TCP.  An
+            endpoint description as a string: host and port, where they are
+            given here, are added to it as ``host=`` and ``port=`` (in passive
+            mode ``port=`` only).  Or an endpoint object.
+        :param translation: newlines, as for ``TransferChannel.configure``.
+        :param encoding: the same; without one the channel carries bytes.
+        :param eofChar: the same.
+        :param within: seconds for the whole set-up; None: no bound.
+        :param retryFor: active: seconds for which to try again when the
+            partner is not there yet; None: not at all.
+        :param admit: passive: addresses and networks from which the partner
+            may come; None: from everywhere.
+        :raises BadOption: if an option cannot be.
+        :raises BadDescription: if the socket command cannot be.
+        """
+        self.mode = checkedMode(mode)
+        self._reactor = reactor
+        self._settings = TextSettings.BINARY.replaced(
+            translation=translation, encoding=encoding, eofChar=eofChar
+        )
+        self._within = checkedSeconds("within", within)
+        self._retryFor = checkedSeconds("retryFor", retryFor)
+        self._filter = None if admit is None else AddressFilter(admit)
+        if self.mode is Mode.ACTIVE and admit is not None:
+            raise BadOption("admit= is for the passive mode: who dials has chosen")
+        if self.mode is Mode.PASSIVE and retryFor is not None:
+            raise BadOption("retryFor= is for the active mode: who listens only waits")
+        self._endpoint = self._makeEndpoint(host, port, socketCommand)
+        self._attempt: Deferred[TransferChannel] | None = None
+        self._admission: Admission | None = None
+        self._address: IAddress | None = None
+        self._whenListening: Waiters[IAddress] = Waiters()
+        self._whenIdle: Waiters[None] = Waiters()
+
+    @classmethod
+    def fromString(cls, reactor: Any, description: str) -> TransferConnector:
+        """
+        :param reactor: does everything.
+        :param description: ``transfer:active:…`` or ``transfer:passive:…``.
+        :returns: a connector that does what the description says.
+        :raises BadDescription: if it says something that cannot be.
+        """
+        return cls.fromDescription(reactor, TransferDescription.parse(description))
+
+    @classmethod
+    def fromDescription(
+        cls, reactor: Any, description: TransferDescription
+    ) -> TransferConnector:
+        """
+        :param reactor: does everything.
+        :param description: a description that was read already.
+        :returns: a connector that does what the description says.
+        :raises BadDescription: if it says something that cannot be.
+        """
+        command = description.socketCommand
+        return cls(
+            reactor,
+            description.mode,
+            description.host,
+            description.port,
+            None if command is None else command.toString(),
+            translation=description.translation,
+            encoding=description.encoding,
+            eofChar=description.eofChar,
+            within=description.within,
+            retryFor=description.retryFor,
+            admit=description.admit,
+        )
+
+    def _makeEndpoint(
+        self, host: str | None, port: int | None, socketCommand: SocketCommand
+    ) -> Any:
+        """Make the endpoint at once, so that what is wrong is heard at once."""
+        active = self.mode is Mode.ACTIVE
+        if host is not None:
+            checkedHost(host)
+        if port is not None:
+            checkedPort(port, lowest=0)
+        if socketCommand is None:
+            if not active:
+                return DualStackServerEndpoint(self._reactor, port or 0)
+            return plainClientEndpoint(
+                self._reactor,
+                "localhost" if host is None else host,
+                checkedPort(port or 0, lowest=1),
+            )
+        if isinstance(socketCommand, str):
+            description = withAddress(
+                Description.parse(socketCommand),
+                host=host if active else None,
+                port=port,
+            )
+            make: Callable[[Any, Description], Any] = (
+                clientEndpoint if active else serverEndpoint
+            )
+            return make(self._reactor, description)
+        needed = IStreamClientEndpoint if active else IStreamServerEndpoint
+        if not needed.providedBy(socketCommand):
+            raise BadOption(
+                f"socketCommand={type(socketCommand).__name__} object: in "
+                f"{self.mode.value} mode it is a description, or an object that "
+                f"provides {needed.__name__}"
+            )
+        if port is not None or (host is not None and active):
+            raise BadOption(
+                "host= and port= cannot be added to an endpoint object: "
+                "make the endpoint with them"
+            )
+        return socketCommand
+
+    # Connecting.
+
+    def connect(self) -> Deferred[TransferChannel]:
+        """
+        Get the partner.
+
+        :returns: a Deferred with the channel, once the partner is admitted
+            and, in passive mode, the port is closed.  It may be cancelled at
+            any time.  It fails with what the endpoint failed with
+            (``ConnectError``, ``CannotListenError``…), or with
+            ``PartnerTimeout``, ``PeerRefused`` or ``NotAdmitted``.
+        :raises AlreadyConnecting: if an earlier ``connect()`` is under way.
+        """
+        if self._attempt is not None:
+            raise AlreadyConnecting(
+                "this connector is connecting already: wait for that connect(), "
+                "cancel it, or use another connector"
+            )
+        self._address = None
+        attempt: Attempt
+        if self.mode is Mode.ACTIVE:
+            attempt = Dial(self._reactor, self._endpoint, self._retryFor)
+        else:
+            attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
+            self._admission = attempt.admission
+        connecting = Deferred.fromCoroutine(self._connect(attempt))
+        self._attempt = connecting
+        if self._within is not None:
+            connecting.addTimeout(
+                self._within, self._reactor, onTimeoutCancel=self._expired
+            )
+        return connecting.addBoth(self._finished, attempt)
+
+    async def _connect(self, attempt: Attempt) -> TransferChannel:
+        try:
+            link = await attempt.run()
+        except Exception:
+            await attempt.cleared()
+            raise
+        return TransferChannel(link, self, self._settings)
+
+    def _expired(self, result: object, timeout: float) -> object:
+        """The time for the set-up is over; a channel got in time stays good."""
+        if isinstance(result, Failure) and result.check(CancelledError):
+            doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
+            raise PartnerTimeout(
+                f"no partner was {doing} within {timeout:g} seconds; "
+                "start the partner earlier, or give within= more seconds"
+            )
+        return result
+
+    def _finished(self, result: Any, attempt: Attempt) -> Any:
+        """The attempt is over; tell those who wait for that."""
+        self._attempt = None
+        if isinstance(result, Failure):
+            self._whenListening.fail(result.value)
+        attempt.cleared().addCallback(self._whenIdle.fire)
+        return result
+
+    def close(self) -> Deferred[None]:
+        """
+        End what is under way; ``connect()`` then fails with
+        ``CancelledError``.  A channel that was delivered is not touched, and
+        the connector can be used again.
+
+        :returns: a Deferred that fires when no port, candidate or timer of
+            this connector is left.  It is safe in every state, any number of
+            times.
+        """
+        if self._attempt is None:
+            return succeed(None)
+        idle = self._whenIdle.wait()
+        self._attempt.cancel()
+        return idle
+
+    # Listening.
+
+    def _listening(self, address: IAddress) -> None:
+        self._address = address
+        self._whenListening.fire(address)
+
+    def whenListening(self) -> Deferred[IAddress]:
+        """
+        The address to tell the partner; for passive connectors.
+
+        :returns: a Deferred with the address of the port of the latest
+            ``connect()``, as soon as it is bound, also when it is closed
+            again; before the first ``connect()`` it waits for that.  It fails
+            if ``connect()`` fails before there is a port.
+        :raises BadOption: in active mode.
+        """
+        if self.mode is Mode.ACTIVE:
+            raise BadOption(
+                "whenListening() is for the passive mode: this connector dials"
+            )
+        if self._address is not None:
+            return succeed(self._address)
+        return self._whenListening.wait()
+
+    @property
+    def candidates(self) -> Admission | None:
+        """
+        The counters of the latest ``connect()`` in passive mode: ``accepted``,
+        ``admitted`` and ``dropped`` by reason.
+        """
+        return self._admission
