@@ -98,7 +98,7 @@ class TransferConnector:
         if self.mode is Mode.PASSIVE and retryFor is not None:
             raise BadOption("retryFor= is for the active mode: who listens only waits")
         self._endpoint = self._makeEndpoint(host, port, socketCommand)
-        self._attempt: Deferred[TransferChannel] | None = None
+        self._connecting: Deferred[TransferChannel] | None = None
         self._admission: Admission | None = None
         self._address: IAddress | None = None
         self._whenListening: Waiters[IAddress] = Waiters()
@@ -193,7 +193,7 @@ class TransferConnector:
             ``PartnerTimeout``, ``PeerRefused`` or ``NotAdmitted``.
         :raises AlreadyConnecting: if an earlier ``connect()`` is under way.
         """
-        if self._attempt is not None:
+        if self._connecting is not None:
             raise AlreadyConnecting(
                 "this connector is connecting already: wait for that connect(), "
                 "cancel it, or use another connector"
@@ -205,13 +205,43 @@ class TransferConnector:
         else:
             attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
             self._admission = attempt.admission
-        connecting = Deferred.fromCoroutine(self._connect(attempt))
-        self._attempt = connecting
+        running = Deferred.fromCoroutine(self._connect(attempt))
+        over: Waiters[None] = Waiters()
+        connecting: Deferred[TransferChannel] = Deferred(
+            lambda ignored: running.cancel()
+        )
+        self._connecting = connecting
+
+        def cancelled(failure: Failure) -> Any:
+            """Those who cancelled hear of it when everything is gone."""
+            if self._connecting is not connecting:
+                return failure
+            return over.wait().addCallback(lambda ignored: failure)
+
+        connecting.addErrback(cancelled)
         if self._within is not None:
             connecting.addTimeout(
                 self._within, self._reactor, onTimeoutCancel=self._expired
             )
-        return connecting.addBoth(self._finished, attempt)
+
+        def finished(result: Any) -> None:
+            self._connecting = None
+            if isinstance(result, Failure):
+                self._whenListening.fail(result.value)
+            if not connecting.called:
+                connecting.callback(result)
+            over.fire(None)
+            attempt.cleared().addCallback(self._whenIdle.fire)
+
+        def tooLate(result: Any) -> Any:
+            """A cancel at the very moment of success: there is no success."""
+            if not connecting.called or isinstance(result, Failure):
+                return result
+            result.abortConnection()
+            return result.whenClosed()
+
+        running.addCallback(tooLate).addBoth(finished)
+        return connecting
 
     async def _connect(self, attempt: Attempt) -> TransferChannel:
         try:
@@ -231,14 +261,6 @@ class TransferConnector:
             )
         return result
 
-    def _finished(self, result: Any, attempt: Attempt) -> Any:
-        """The attempt is over; tell those who wait for that."""
-        self._attempt = None
-        if isinstance(result, Failure):
-            self._whenListening.fail(result.value)
-        attempt.cleared().addCallback(self._whenIdle.fire)
-        return result
-
     def close(self) -> Deferred[None]:
         """
         End what is under way; ``connect()`` then fails with
@@ -249,10 +271,10 @@ class TransferConnector:
             this connector is left.  It is safe in every state, any number of
             times.
         """
-        if self._attempt is None:
+        if self._connecting is None:
             return succeed(None)
         idle = self._whenIdle.wait()
-        self._attempt.cancel()
+        self._connecting.cancel()
         return idle
 
     # Listening.
