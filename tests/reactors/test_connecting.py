@@ -25,6 +25,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from tests.certificates import Authority
+from tests.folders import newFolder
 from twisted_transfer import (
     NotAdmitted,
     PartnerTimeout,
@@ -122,8 +123,7 @@ class AbandonedTests(TestCase):
         await self.abandoned(connector, connector.whenListening, stop)
 
     async def passiveHandshaking(self, stop: Stop) -> None:
-        folder = Path(self.mktemp())
-        certificate, key = Authority(folder).issue()
+        certificate, key = Authority(newFolder(self)).issue()
         connector = TransferConnector.fromString(
             reactor,
             "transfer:passive:ssl:port=0:interface=127.0.0.1"
@@ -368,7 +368,7 @@ class HandshakeTests(TestCase):
     timeout = 10
 
     def setUp(self) -> None:
-        self.authority = Authority(Path(self.mktemp()))
+        self.authority = Authority(newFolder(self))
         certificate, key = self.authority.issue()
         self.passive = TransferConnector.fromString(
             reactor,
@@ -424,7 +424,7 @@ class HandshakeTests(TestCase):
         """A certificate of an authority that is not trusted is not accepted."""
         waiting = self.passive.connect()
         address = await self.passive.whenListening()
-        other = Authority(Path(self.mktemp()))
+        other = Authority(newFolder(self))
         with self.assertRaisesRegex(NotAdmitted, "trust roots"):
             await self.dial(address, other.trustRoots)
         self.assertFalse(waiting.called)

@@ -4,8 +4,6 @@ Every kind of channel is put through the one contract.
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -14,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.certificates import Authority
 from tests.contract import ChannelContract
+from tests.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector
 from twisted_transfer.descriptions import quote
 from twisted_transfer.testing import memoryPair
@@ -77,13 +76,9 @@ class UNIXTests(ConnectedContract, TestCase):
     resets = False
 
     def setUp(self) -> None:
-        # The name of a UNIX socket has room for 107 bytes only.
-        self.path = Path(self.mktemp()).absolute()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        short = Path(f"/tmp/tt-{socket.gethostname()[:8]}-{id(self):x}")
-        self.path = short
-        self.addCleanup(lambda: self.assertFalse(short.exists()))
-        self.passive = f"transfer:passive:unix:{short}"
+        self.path = newFolder(self) / "socket"
+        self.addCleanup(lambda: self.assertFalse(self.path.exists()))
+        self.passive = f"transfer:passive:unix:{self.path}"
 
     def active(self, address: Any) -> str:
         return f"transfer:active:unix:path={self.path}"
@@ -101,9 +96,7 @@ class TLSTests(ConnectedContract, TestCase):
     halfCloses = False
 
     def setUp(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        self.authority = Authority(folder)
+        self.authority = Authority(newFolder(self))
         certificate, key = self.authority.issue()
         self.passive = (
             "transfer:passive:ssl:port=0:interface=127.0.0.1"
