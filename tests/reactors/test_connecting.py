@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -338,6 +339,35 @@ class FailureTests(TestCase):
             reactor, "transfer:active:unix:path=/nonexistent/socket"
         )
         with self.assertRaises(ConnectError):
+            await connector.connect()
+
+    async def test_unixPathNotPermitted(self) -> None:
+        """A UNIX path where this user may not write is named, at once."""
+        folder = newFolder(self)
+        folder.chmod(0o555)
+        path = folder / "socket"
+        if os.geteuid() == 0:
+            # Root may write everywhere; be nobody for as long as it takes.
+            os.seteuid(65534)
+            self.addCleanup(os.seteuid, 0)
+        for lockFile in (0, 1):
+            connector = TransferConnector.fromString(
+                reactor, f"transfer:passive:unix:{path}:lockfile={lockFile}"
+            )
+            connecting = connector.connect()
+            self.assertTrue(connecting.called)
+            with self.assertRaisesRegex(CannotListenError, str(path)) as caught:
+                await connecting
+            self.assertIn("Permission denied", str(caught.exception))
+        gc.collect()
+        self.flushWarnings()
+
+    async def test_noSuchInterface(self) -> None:
+        """So is an address that is not this machine's."""
+        connector = TransferConnector.fromString(
+            reactor, "transfer:passive:tcp:port=0:interface=192.0.2.1"
+        )
+        with self.assertRaisesRegex(CannotListenError, "192.0.2.1"):
             await connector.connect()
 
     async def test_latePartner(self) -> None:
