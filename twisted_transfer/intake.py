@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
@@ -49,6 +50,9 @@ class Intake:
         self._paused = False  # by the reader
         self._held = True  # the transport, by this object
         self._pumping = False
+        self._arriving = False
+        self._soon: IDelayedCall | None = None  # the next pumping
+        self._failed = False  # the protocol
         self._toldInputEnded = False
         self._lost: Failure | None = None
 
@@ -66,10 +70,16 @@ class Intake:
             )
         self._started = True
         self._protocol = protocol
-        protocol.makeConnection(self._channel)
-        if self._link.secure and IHandshakeListener.providedBy(protocol):
-            protocol.handshakeCompleted()  # type: ignore[attr-defined]
-        self._pump()
+        try:
+            protocol.makeConnection(self._channel)
+            if self._link.secure and IHandshakeListener.providedBy(protocol):
+                protocol.handshakeCompleted()
+        except BaseException:
+            self._failed = True
+            self._channel.abortConnection()
+            raise
+        finally:
+            self._pumpSoon()
         self.regulate()
 
     @property
@@ -90,13 +100,13 @@ class Intake:
     def configure(self, settings: TextSettings) -> None:
         """Read by other settings from here on."""
         self._inbox.configure(settings)
-        self._pump()
+        self._pumpSoon()
 
     # How fast.
 
     def regulate(self) -> None:
         """Let the partner go on, or wait."""
-        if self._lost is not None or self._channel.losing:
+        if self._arriving or self._lost is not None or self._channel.losing:
             return
         hold = self._paused or not self._inbox.wanting
         if hold and not self._held:
@@ -114,15 +124,19 @@ class Intake:
     def resume(self) -> None:
         """Go on."""
         self._paused = False
-        self._pump()
+        self._pumpSoon()
         self.regulate()
 
     # What the link tells.
 
     def bytesArrived(self, data: bytes) -> None:
         """Some bytes came."""
+        # How much is left is known when the reader has had its turn.
+        self._arriving = True
         self._inbox.feed(data)
         self._pump()
+        self._arriving = False
+        self.regulate()
 
     def inputEnded(self) -> None:
         """The partner sends no more."""
@@ -133,15 +147,18 @@ class Intake:
         """This side's half-close is done."""
         protocol = self._protocol
         if protocol is not None and IHalfCloseableProtocol.providedBy(protocol):
-            protocol.writeConnectionLost()  # type: ignore[attr-defined]
+            protocol.writeConnectionLost()
 
     def descriptorArrived(self, descriptor: int) -> None:
         """A file descriptor came; with nobody to take it, it is closed."""
         protocol = self._protocol
-        if protocol is not None and IFileDescriptorReceiver.providedBy(protocol):
-            protocol.fileDescriptorReceived(descriptor)  # type: ignore[attr-defined]
-        else:
+        if protocol is None or not IFileDescriptorReceiver.providedBy(protocol):
             os.close(descriptor)
+            return
+        try:
+            protocol.fileDescriptorReceived(descriptor)
+        except Exception:
+            self._fail(protocol)
 
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
         """The connection is gone."""
@@ -151,36 +168,66 @@ class Intake:
 
     # What a protocol gets.
 
+    def _pumpSoon(self) -> None:
+        """
+        Go on in the next turn of the reactor, as Twisted's transports do.
+
+        A protocol is not prepared to get data from within a call of its own,
+        nor one who waits for a connected protocol before it has that.
+        """
+        if self._protocol is None or self._pumping or self._soon is not None:
+            return
+        if self._inbox.stirring:
+            self._soon = self._link.clock.callLater(0, self._pump)
+
     def _pump(self) -> None:
         """Give the protocol what there is, as long as it takes it."""
         protocol = self._protocol
+        if self._soon is not None:
+            if self._soon.active():
+                self._soon.cancel()
+            self._soon = None
         if protocol is None or self._pumping:
             return
         self._pumping = True
         try:
-            # What came before the connection was lost is the protocol's, even
-            # if it had paused; nothing can hold it back any longer.
-            while not self._paused or self._lost is not None:
-                chunk = self._inbox.takeChunk()
-                if chunk is None:
-                    break
-                protocol.dataReceived(chunk)  # type: ignore[arg-type]
-            if self._lost is not None:
-                self._tellLost(protocol, self._lost)
-            elif self._inbox.atEnd and not self._paused:
-                self._tellInputEnded(protocol)
+            self._deliver(protocol)
         except Exception:
-            self._log.failure("unhandled error in {protocol}", protocol=protocol)
-            self._channel.abortConnection()
+            self._fail(protocol)
         finally:
             self._pumping = False
+        if self._lost is not None:
+            self._tellLost(protocol, self._lost)
+
+    def _deliver(self, protocol: IProtocol) -> None:
+        # What came before the connection was lost is the protocol's, even if
+        # it had paused; nothing can hold it back any longer.  Who has closed,
+        # or failed, gets nothing more.
+        while not self._failed and not self._channel.losing:
+            if self._paused and self._lost is None:
+                return
+            chunk = self._inbox.takeChunk()
+            if chunk is None:
+                break
+            protocol.dataReceived(chunk)  # type: ignore[arg-type]
+        if self._lost is None and self._inbox.atEnd and not self._paused:
+            self._tellInputEnded(protocol)
+
+    def _fail(self, protocol: IProtocol) -> None:
+        """An error of the protocol's, which is being handled, ends everything."""
+        self._failed = True
+        self._log.failure("unhandled error in {protocol}", protocol=protocol)
+        self._channel.abortConnection()
 
     def _tellLost(self, protocol: IProtocol, reason: Failure) -> None:
         self._protocol = None
         error = self._inbox.error
         if error is not None and not isinstance(error, Truncated):
             reason = Failure(error)
-        protocol.connectionLost(reason)
+        try:
+            protocol.connectionLost(reason)
+        except Exception:
+            self._fail(protocol)
 
     def _tellInputEnded(self, protocol: IProtocol) -> None:
         if self._inbox.error is not None:
@@ -188,6 +235,6 @@ class Intake:
         elif not self._toldInputEnded:
             self._toldInputEnded = True
             if IHalfCloseableProtocol.providedBy(protocol):
-                protocol.readConnectionLost()  # type: ignore[attr-defined]
+                protocol.readConnectionLost()
             else:
                 self._channel.loseConnection()

@@ -1,0 +1,87 @@
+"""
+Any Twisted program chooses its side by a string: ``twist web``.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from tests.certificates import Authority
+from tests.folders import newFolder
+from tests.peers.processes import Program
+from tests.peers.programs import freePort, peer, twist
+from tests.peers.transfers import dialTCP, dialTLS
+
+_HOST = "127.0.0.1"
+_CONTENT = b"It is served by the one who dials.\n"
+_REQUEST = b"GET /page.txt HTTP/1.0\r\n\r\n"
+
+
+class WebTests(TestCase):
+    """A web server that gets its one client by our descriptions."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        site = self.folder / "site"
+        site.mkdir()
+        (site / "page.txt").write_bytes(_CONTENT)
+        self.site = site
+
+    def web(self, listen: str) -> Program:
+        """Serve the page."""
+        return twist(self, self.folder, "web", "--path", self.site, "--listen", listen)
+
+    async def answered(self, client: Program) -> None:
+        """The client has got the page, when the server has closed."""
+        await client.endsWith(0)
+        head, _, content = client.output.partition(b"\r\n\r\n")
+        self.assertEqual(head.split()[1], b"200", head)
+        self.assertEqual(content, _CONTENT)
+
+    async def test_active(self) -> None:
+        """A server that dials answers the client that has waited for it."""
+        port = freePort(_HOST)
+        client = Program(
+            self, peer("ncat"), "-v", "-l", _HOST, str(port), folder=self.folder
+        )
+        await client.says(r"(Listening on)")
+        client.write(_REQUEST)
+        self.web(dialTCP(_HOST, port))
+        await self.answered(client)
+
+    async def test_activeTLS(self) -> None:
+        """The same over TLS, where the one who is dialled has the certificate."""
+        authority = Authority(newFolder(self))
+        certificate, key = authority.issue()
+        port = freePort(_HOST)
+        client = Program(
+            self,
+            *(peer("openssl"), "s_server", "-quiet", "-state", "-naccept", "1"),
+            *("-accept", f"{_HOST}:{port}", "-cert", certificate, "-key", key),
+            folder=self.folder,
+        )
+        self.web(f"{dialTLS(port, authority.trustRoots)}:retryFor=20")
+        await client.says(r"^SSL_accept:.*(read finished)")
+        client.write(_REQUEST)
+        await self.answered(client)
+
+    def curl(self, port: str) -> Program:
+        """Get the page."""
+        url = f"http://{_HOST}:{port}/page.txt"
+        return Program(
+            self, peer("curl"), "-sS", "--noproxy", "*", url, folder=self.folder
+        )
+
+    async def test_passive(self) -> None:
+        """
+        A server that waits for its partner answers one curl; the next one finds
+        the port closed (exit status 7, curl(1)).
+        """
+        web = self.web(f"transfer:passive:tcp:port=0:interface={_HOST}")
+        port = await web.says(r"starting on (\d+)$")
+        first = self.curl(port)
+        await first.endsWith(0)
+        self.assertEqual(first.output, _CONTENT)
+        await self.curl(port).endsWith(7)
