@@ -173,6 +173,9 @@ class EndTests(SynchronousTestCase):
         """Without an end-of-file character, and without text, it is nothing."""
         for encoding in ("", "utf-8", "utf-16", "utf-8-sig", "iso2022-jp"):
             self.assertEqual(_encoder("lf", encoding).finish(), b"")
+            empty = _encoder("lf", encoding)
+            nothing: str | bytes = "" if encoding else b""
+            self.assertEqual(empty.encode(nothing) + empty.finish(), b"")
 
     def test_eofChar(self) -> None:
         """It is the output's end-of-file character, in the encoding."""

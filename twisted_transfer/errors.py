@@ -81,7 +81,7 @@ class NotEnoughData(TransferError, Generic[AnyStr]):
     def __init__(self, expected: int, partial: AnyStr) -> None:
         super().__init__(expected, partial)
         self.expected = expected
-        self.partial = partial
+        self.partial: AnyStr = partial
 
     def __str__(self) -> str:
         return (

@@ -74,6 +74,8 @@ class Encoder:
                 f"{type(text).__name__}; decode it, or set "
                 "configure(encoding='binary')"
             )
+        if not text:
+            return b""  # not even a byte order mark
         changed = self._changed and self._changed.search(text)
         if changed:
             reason = "it would be read as another character"
@@ -100,7 +102,7 @@ class Encoder:
         :returns: the bytes to write before another encoding is used.
         """
         if self._codec.getstate() == self._first:
-            return b""  # not even a byte order mark
+            return b""  # nothing was written
         return self._codec.encode("", True)
 
     def finish(self) -> bytes:
