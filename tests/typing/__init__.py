@@ -1,0 +1,3 @@
+"""
+How a user's code types.  Nothing here is run: mypy reads it.
+"""
