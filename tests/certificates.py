@@ -38,9 +38,7 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         self.trustRoots = folder / "roots"
         self.trustRoots.mkdir(parents=True)
-        (self.trustRoots / "ca.pem").write_bytes(
-            certificate.public_bytes(Encoding.PEM)
-        )
+        (self.trustRoots / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey
@@ -80,8 +78,6 @@ class Authority:
         keyPath = self.folder / f"{name}.key"
         certificatePath.write_bytes(certificate.public_bytes(Encoding.PEM))
         keyPath.write_bytes(
-            key.private_bytes(
-                Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-            )
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
         return certificatePath, keyPath

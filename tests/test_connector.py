@@ -4,6 +4,7 @@ Tests for :mod:`twisted_transfer.connector`, without a network.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -85,9 +86,11 @@ class OptionTests(SynchronousTestCase):
 
     def test_seconds(self) -> None:
         """Times are numbers of seconds above 0."""
-        for seconds in (0, -1, "5", float("nan"), float("inf"), True):
+        for seconds in (-1, "5", float("nan"), float("inf"), True, False):
             self.refused(f"within={seconds!r}", port=1, within=seconds)
             self.refused(f"retryFor={seconds!r}", port=1, retryFor=seconds)
+        self.refused("within=0", port=1, within=0)
+        TransferConnector(MemoryReactorClock(), port=1, retryFor=0)
 
     def test_wrongMode(self) -> None:
         """An option of the other mode is refused, not ignored."""
@@ -175,7 +178,7 @@ class ActiveTests(SynchronousTestCase):
 
     def refuse(self) -> None:
         """Nobody is there."""
-        factory = self.reactor.tcpClients[-1][2]
+        factory: Any = self.reactor.tcpClients[-1][2]
         factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
         # A host name may have another address, which Twisted tries a little later.
         self.reactor.advance(0.3)
@@ -325,14 +328,15 @@ class PassiveTests(SynchronousTestCase):
 
     def test_withoutIPv6(self) -> None:
         """On a system without IPv6, IPv4 is listened on."""
-        import errno
 
         class OldReactor(MemoryReactorClock):
-            def listenTCP(self, port: Any, factory: Any, **kw: Any) -> Any:
-                if ":" in kw["interface"]:
+            def listenTCP(
+                self, port: Any, factory: Any, backlog: Any = 50, interface: Any = ""
+            ) -> Any:
+                if ":" in interface:
                     error = OSError(errno.EAFNOSUPPORT, "no IPv6")
-                    raise CannotListenError(kw["interface"], port, error)
-                return super().listenTCP(port, factory, **kw)
+                    raise CannotListenError(interface, port, error)
+                return super().listenTCP(port, factory, backlog, interface)
 
         self.reactor = OldReactor()
         connecting = TransferConnector(self.reactor, "passive", port=7).connect()
@@ -342,7 +346,7 @@ class PassiveTests(SynchronousTestCase):
 
     def test_admitsFirst(self) -> None:
         """On plain TCP the first connection is the partner."""
-        connector, connecting = self.listen()
+        _, connecting = self.listen()
         transport = connectTo(self.factory)
         channel = self.successResultOf(connecting)
         self.assertEqual(channel.getPeer(), PARTNER)

@@ -34,14 +34,15 @@ def checkedMode(mode: object) -> Mode:
         ) from None
 
 
-def checkedSeconds(name: str, seconds: object) -> float | None:
+def checkedSeconds(name: str, seconds: object, *, zero: bool = False) -> float | None:
     """
     :param name: the option's name.
     :param seconds: what a user gave for it.
-    :returns: the seconds, or None for no bound.
+    :param zero: whether it may be 0, which is as good as nothing.
+    :returns: the seconds, or None for nothing.
     :raises BadOption: if it is not a number of seconds.
     """
-    if seconds is None:
+    if seconds is None or (zero and seconds == 0 and not isinstance(seconds, bool)):
         return None
     if (
         isinstance(seconds, bool)

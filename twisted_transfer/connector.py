@@ -4,39 +4,25 @@ The connector: one connection to one partner, whichever of them dials.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import (
-    IAddress,
-    IStreamClientEndpoint,
-    IStreamServerEndpoint,
-)
+from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from twisted_transfer.admission import AddressFilter, Admission
-from twisted_transfer.arguments import (
-    Mode,
-    checkedHost,
-    checkedMode,
-    checkedPort,
-    checkedSeconds,
-)
+from twisted_transfer.arguments import Mode, checkedMode, checkedSeconds
 from twisted_transfer.channel import Separator, TransferChannel
-from twisted_transfer.descriptions import Description, TransferDescription
+from twisted_transfer.descriptions import TransferDescription
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
 from twisted_transfer.establishing import Attempt, Dial, Wait
-from twisted_transfer.plain import DualStackServerEndpoint, plainClientEndpoint
-from twisted_transfer.socketcommands import (
-    clientEndpoint,
-    serverEndpoint,
-    withAddress,
-)
+from twisted_transfer.invitations import invitation
+from twisted_transfer.opening import SocketCommand, openingEndpoint
 from twisted_transfer.text import TextSettings
 from twisted_transfer.waiting import Waiters
 
-SocketCommand = str | IStreamClientEndpoint | IStreamServerEndpoint | None
+__all__ = ["Mode", "TransferConnector"]
 
 
 class TransferConnector:
@@ -91,13 +77,17 @@ class TransferConnector:
             translation=translation, encoding=encoding, eofChar=eofChar
         )
         self._within = checkedSeconds("within", within)
-        self._retryFor = checkedSeconds("retryFor", retryFor)
+        self._retryFor = checkedSeconds("retryFor", retryFor, zero=True)
         self._filter = None if admit is None else AddressFilter(admit)
         if self.mode is Mode.ACTIVE and admit is not None:
             raise BadOption("admit= is for the passive mode: who dials has chosen")
         if self.mode is Mode.PASSIVE and retryFor is not None:
             raise BadOption("retryFor= is for the active mode: who listens only waits")
-        self._endpoint = self._makeEndpoint(host, port, socketCommand)
+        # At once, so that what is wrong is heard at once.
+        self._endpoint: Any = openingEndpoint(
+            reactor, self.mode, host, port, socketCommand
+        )
+        self._socketCommand = socketCommand
         self._connecting: Deferred[TransferChannel] | None = None
         self._admission: Admission | None = None
         self._address: IAddress | None = None
@@ -138,47 +128,6 @@ class TransferConnector:
             retryFor=description.retryFor,
             admit=description.admit,
         )
-
-    def _makeEndpoint(
-        self, host: str | None, port: int | None, socketCommand: SocketCommand
-    ) -> Any:
-        """Make the endpoint at once, so that what is wrong is heard at once."""
-        active = self.mode is Mode.ACTIVE
-        if host is not None:
-            checkedHost(host)
-        if port is not None:
-            checkedPort(port, lowest=0)
-        if socketCommand is None:
-            if not active:
-                return DualStackServerEndpoint(self._reactor, port or 0)
-            return plainClientEndpoint(
-                self._reactor,
-                "localhost" if host is None else host,
-                checkedPort(port or 0, lowest=1),
-            )
-        if isinstance(socketCommand, str):
-            description = withAddress(
-                Description.parse(socketCommand),
-                host=host if active else None,
-                port=port,
-            )
-            make: Callable[[Any, Description], Any] = (
-                clientEndpoint if active else serverEndpoint
-            )
-            return make(self._reactor, description)
-        needed = IStreamClientEndpoint if active else IStreamServerEndpoint
-        if not needed.providedBy(socketCommand):
-            raise BadOption(
-                f"socketCommand={type(socketCommand).__name__} object: in "
-                f"{self.mode.value} mode it is a description, or an object that "
-                f"provides {needed.__name__}"
-            )
-        if port is not None or (host is not None and active):
-            raise BadOption(
-                "host= and port= cannot be added to an endpoint object: "
-                "make the endpoint with them"
-            )
-        return socketCommand
 
     # Connecting.
 
@@ -227,7 +176,8 @@ class TransferConnector:
         def finished(result: Any) -> None:
             self._connecting = None
             if isinstance(result, Failure):
-                self._whenListening.fail(result.value)
+                error: Any = result.value
+                self._whenListening.fail(error)
             if not connecting.called:
                 connecting.callback(result)
             over.fire(None)
@@ -295,11 +245,31 @@ class TransferConnector:
         """
         if self.mode is Mode.ACTIVE:
             raise BadOption(
-                "whenListening() is for the passive mode: this connector dials"
+                "this is for the passive mode: a connector that dials listens nowhere"
             )
         if self._address is not None:
             return succeed(self._address)
         return self._whenListening.wait()
+
+    def invitation(self, host: str | None = None) -> Deferred[str]:
+        """
+        What the partner has to be told; for passive connectors.
+
+        Whether the partner can reach the host depends on the networks between;
+        over TLS it needs the trust roots, too, by ``trustRoots=``.
+
+        :param host: the host that the partner is to dial; None: the address
+            that is listened on, or for all of this machine's addresses the one
+            that this machine has towards the outside.
+        :returns: a Deferred with a ``transfer:active:…`` description, as soon as
+            there is a port; see :meth:`whenListening`.  It fails with
+            ``BadOption`` where no description surely reaches the port: what a
+            plugin, a proxy or an endpoint object listens on.
+        :raises BadOption: in active mode.
+        """
+        return self.whenListening().addCallback(
+            lambda address: invitation(self._socketCommand, address, host)
+        )
 
     @property
     def candidates(self) -> Admission | None:

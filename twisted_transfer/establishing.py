@@ -8,7 +8,9 @@ with a good connection, with an error, or cancelled at any of its steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol as TypingProtocol, TypeVar
+from random import random
+from typing import Any, TypeVar
+from typing import Protocol as TypingProtocol
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
@@ -24,7 +26,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_transfer.admission import CANDIDATE_TIMEOUT, Admission, AddressFilter
+from twisted_transfer.admission import CANDIDATE_TIMEOUT, AddressFilter, Admission
 from twisted_transfer.errors import PartnerTimeout
 from twisted_transfer.link import Link
 from twisted_transfer.waiting import Waiters
@@ -92,7 +94,7 @@ def _severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[
 
     def arrived(result: _T | Failure) -> None:
         if not cut:
-            front.callback(result)  # type: ignore[arg-type]
+            front.callback(result)
         elif not isinstance(result, Failure):
             dispose(result)
 
@@ -110,12 +112,12 @@ class _Dialling(Factory):
         self.links: list[Link] = []
         self.over = False
 
-    def buildProtocol(self, addr: IAddress | None) -> Link | None:  # type: ignore[override]
-        if self.over:
-            return None
+    def buildProtocol(self, addr: IAddress | None) -> Link:
         link = Link(self._clock)
-        link.factory = self  # type: ignore[assignment]
+        link.factory = self
         self.links.append(link)
+        if self.over:
+            link.abort()  # as soon as it is connected
         return link
 
 
@@ -150,7 +152,7 @@ class Dial:
         :raises NotAdmitted: if its certificate was not accepted.
         """
         started = self._reactor.seconds()
-        delays = backoffPolicy(initialDelay=0.1, maxDelay=5.0, factor=1.5)
+        delays = backoffPolicy(0.1, 5.0, 1.5, jitter=lambda: random() / 10)
         tries = 0
         while True:
             try:
@@ -188,8 +190,9 @@ class Dial:
         finally:
             factory.over = True
             for each in factory.links:
-                if each is not winner and each.transport is not None:
-                    self._leftovers.add(each.whenGone())
+                if each is not winner:
+                    if each.transport is not None:
+                        self._leftovers.add(each.whenGone())
                     each.abort()
 
 
@@ -245,6 +248,10 @@ class Wait:
             port = await _severed(
                 maybeDeferred(self._endpoint.listen, self.admission), self._stop
             )
+            # A port that has our factory has it without a wrapper around it.
+            self.admission.wrapped = (
+                getattr(port, "factory", self.admission) is not self.admission
+            )
             try:
                 self._onListening(port.getHost())
                 link = await self.admission.winner
@@ -253,6 +260,9 @@ class Wait:
                 self._leftovers.add(self.admission.close())
             # The partner must find the port closed from the moment on in which
             # the user hears of it.
+            await self.cleared()
+            # Meanwhile some may have come late.
+            self._leftovers.add(self.admission.close())
             await self.cleared()
         except Exception as error:
             self._leftovers.add(self.admission.close())

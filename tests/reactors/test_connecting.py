@@ -78,7 +78,10 @@ class AbandonedTests(TestCase):
     timeout = 10
 
     async def abandoned(
-        self, connector: TransferConnector, step: Callable[[], Deferred[Any]], stop: Stop
+        self,
+        connector: TransferConnector,
+        step: Callable[[], Deferred[Any]],
+        stop: Stop,
     ) -> None:
         """Begin, wait for the step, stop, and find a cancelled attempt."""
         connecting = connector.connect()

@@ -126,4 +126,4 @@ class MemoryTests(ChannelContract, TestCase):
     async def pair(self) -> tuple[TransferChannel, TransferChannel]:
         from twisted.internet import reactor
 
-        return memoryPair(reactor)  # type: ignore[arg-type]
+        return memoryPair(reactor)
