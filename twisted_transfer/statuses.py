@@ -1,0 +1,83 @@
+"""
+What went wrong, as an exit status and in words.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectBindError,
+    ConnectError,
+    DNSLookupError,
+)
+
+from twisted_transfer.errors import (
+    BadOption,
+    DestinationError,
+    NotAdmitted,
+    PartnerTimeout,
+    PeerRefused,
+    SourceError,
+    Truncated,
+)
+
+
+class Status(IntEnum):
+    """The exit statuses of the command."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    NO_PARTNER = 3
+    REFUSED = 4
+    TRUNCATED = 5
+    LOCAL = 6
+
+
+_STATUSES: tuple[tuple[type[BaseException], Status], ...] = (
+    # The first that fits counts: ConnectBindError is a ConnectError, and
+    # DNSLookupError an OSError.
+    (BadOption, Status.USAGE),
+    (PartnerTimeout, Status.NO_PARTNER),
+    (ConnectBindError, Status.LOCAL),
+    (ConnectError, Status.NO_PARTNER),
+    (DNSLookupError, Status.NO_PARTNER),
+    (PeerRefused, Status.REFUSED),
+    (NotAdmitted, Status.REFUSED),
+    (Truncated, Status.TRUNCATED),
+    (CannotListenError, Status.LOCAL),
+    (SourceError, Status.LOCAL),
+    (DestinationError, Status.LOCAL),
+    (OSError, Status.LOCAL),
+)
+
+
+def statusOf(error: BaseException) -> Status:
+    """
+    :param error: why a transfer has failed.
+    :returns: the exit status that says so; ``BUG`` for what should not happen.
+    """
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return Status.BUG
+
+
+def wordsFor(error: BaseException) -> str:
+    """
+    :param error: why a transfer has failed; not a bug.
+    :returns: one line for a person, with what to do about it.
+    """
+    words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ConnectError | DNSLookupError) and not isinstance(
+        error, ConnectBindError
+    ):
+        return (
+            f"the partner could not be reached: {words} Check the address; if the "
+            "partner may start later, add retryFor=SECONDS to the description."
+        )
+    if isinstance(error, CannotListenError):
+        return f"{words} Choose another port or path, or port=0 for any free port."
+    return words
