@@ -1,0 +1,284 @@
+"""
+Run everything that has to hold before a change is accepted.
+
+``run``, beside this, starts it.  It is made of rows, of which two run at a time,
+each with its output in a file that is printed whole when the row has ended.  A
+list of all rows, with what became of each, ends the run.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from pythons import findOthers
+
+PROJECT = Path(__file__).resolve().parent.parent
+# The default reactor, epoll, is that of all other rows.
+REACTORS = ("asyncio", "poll", "select")
+# Where the README's two commands stand.
+README_TESTS = r"<!-- test-command -->\s*```\w*\n([^`]*)```"
+README_DEMO = r"```\w*\n([^`]*twisted-transfer demo\n)```"
+PYTEST = ("python", "-m", "pytest")
+# Seconds after which a row has failed.
+LONGEST = 480
+
+_NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv", "venv", "__pycache__", "*.egg-info", "dropin.cache", ".*_cache"
+)
+
+
+# The processes, each the first of a group, that the rows are waiting for.
+_running: set[int] = set()
+
+
+class RowError(Exception):
+    """A row has failed; the message says how."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """
+    A copy of the project's tree, and a virtual environment for it.
+
+    There is a copy for each, because an editable install and Twisted's plugin
+    cache write into the tree.
+    """
+
+    tree: Path
+    programs: Path
+
+    @classmethod
+    def make(cls, python: str, folder: Path) -> Environment:
+        """Make one with nothing installed in it."""
+        subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
+        shutil.copytree(PROJECT, folder / "tree", ignore=_NOT_COPIED)
+        return cls(folder / "tree", folder / "venv" / "bin")
+
+
+class Log:
+    """Where a row's commands run, and what they print."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._until = time.monotonic() + LONGEST
+
+    def run(self, where: Environment, *command: str) -> None:
+        """
+        Run a command in an environment, as if that had been activated.
+
+        :raises RowError: if it fails, or if the row has taken too long.
+        """
+        environment = os.environ | {
+            "CI": "true",
+            "PATH": f"{where.programs}:{os.environ['PATH']}",
+            "VIRTUAL_ENV": str(where.programs.parent),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_QUIET": "1",
+        }
+        with self._path.open("ab") as output:
+            output.write(f"$ {shlex.join(command)}\n".encode())
+            output.flush()
+            process = subprocess.Popen(
+                command,
+                cwd=where.tree,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        _running.add(process.pid)
+        try:
+            status = process.wait(self._until - time.monotonic())
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise RowError(f"still running after {LONGEST} s") from None
+        finally:
+            _running.remove(process.pid)
+        if status != 0:
+            raise RowError(f"{command[0]} ended with status {status}")
+
+    def note(self, text: str) -> None:
+        """Add a line to the output."""
+        with self._path.open("a", encoding="utf-8") as output:
+            output.write(f"{text}\n")
+
+    def read(self) -> str:
+        """All that was printed."""
+        if not self._path.exists():
+            return ""
+        return self._path.read_text(encoding="utf-8", errors="replace")
+
+
+Row = Callable[[Log], None]
+
+
+def setup() -> configparser.ConfigParser:
+    """The project's metadata."""
+    parser = configparser.ConfigParser()
+    parser.read(PROJECT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def oldest() -> str:
+    """Constraints that hold each dependency to the oldest version admitted."""
+    wanted = setup()["options"]["install_requires"]
+    return re.sub(r"(?m)^([\w-]+)(?:\[\w+\])?>=", r"\1==", wanted.strip()) + "\n"
+
+
+def readmeRow(pattern: str, folder: Path) -> Row:
+    """
+    What the README tells its reader to type, in a new environment.
+
+    :param pattern: finds it there, as its first group.
+    """
+
+    def run(log: Log) -> None:
+        readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+        found = re.search(pattern, readme, re.MULTILINE)
+        if found is None:
+            raise RowError(f"README.md has nothing that matches {pattern!r}")
+        where = Environment.make(sys.executable, folder)
+        log.run(where, "bash", "-euc", found[1])
+
+    return run
+
+
+def pythonRow(python: str, folder: Path, isOldest: bool) -> Row:
+    """
+    The tests on another Python, under the default reactor.
+
+    Those that use the real reactor; with the oldest dependencies, all of them.
+    """
+
+    def run(log: Log) -> None:
+        where = Environment.make(python, folder)
+        constraints = folder / "constraints.txt"
+        constraints.write_text(oldest() if isOldest else "")
+        log.note(constraints.read_text())
+        pip = ("python", "-m", "pip", "install", "-c", str(constraints))
+        log.run(where, *pip, "-e", ".[test]")
+        log.run(where, *PYTEST, *(() if isOldest else ("-m", "reactor")))
+
+    return run
+
+
+def commandRow(where: Environment, *commands: tuple[str, ...]) -> Row:
+    """Commands in the environment that has all the tools."""
+
+    def run(log: Log) -> None:
+        for command in commands:
+            log.run(where, *command)
+
+    return run
+
+
+def checkRows(tools: Environment) -> dict[str, Row]:
+    """What looks at the project without running it."""
+    version = setup()["metadata"]["version"]
+    return {
+        "ruff": commandRow(
+            tools, ("ruff", "format", "--check", "."), ("ruff", "check", ".")
+        ),
+        "mypy": commandRow(tools, ("mypy", ".", ".ci/gate.py", ".ci/pythons.py")),
+        "shellcheck": commandRow(tools, ("shellcheck", ".ci/run")),
+        "changelog": commandRow(
+            tools, ("towncrier", "build", "--draft", "--version", version)
+        ),
+        "documentation": commandRow(
+            tools,
+            ("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build"),
+        ),
+    }
+
+
+def runAll(rows: dict[str, Row], work: Path) -> dict[str, str]:
+    """
+    Run the rows, two at a time, and print what each has printed.
+
+    :returns: what became of each, of which only "ok" is good.
+    """
+
+    def runOne(name: str) -> tuple[str, str, int]:
+        start = time.monotonic()
+        log = Log(work / f"{name}.log")
+        try:
+            rows[name](log)
+            result = "ok"
+        except Exception as error:
+            result = f"FAILED: {error}"
+        print(f"\n===== {name}: {result}\n{log.read()}", flush=True)
+        return name, result, round(time.monotonic() - start)
+
+    results: dict[str, str] = {}
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            for ended in as_completed([pool.submit(runOne, name) for name in rows]):
+                name, result, seconds = ended.result()
+                results[name] = result
+                print(f"===== {name}: {result}, after {seconds} s", flush=True)
+        except BaseException:
+            # Somebody ends this run; what it has started ends with it.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for group in list(_running):
+                os.killpg(group, signal.SIGKILL)
+            raise
+    return results
+
+
+def main() -> int:
+    """Run the gate; the result is the exit status."""
+    start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        rows: dict[str, Row] = {
+            "README: tests": readmeRow(README_TESTS, work / "readme")
+        }
+        others, absent = findOthers()
+        # The first of them, or this one, has the oldest that setup.cfg admits.
+        isOldest = True
+        for version, python in (others or {"again": sys.executable}).items():
+            name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
+            rows[name] = pythonRow(python, work / version, isOldest)
+            isOldest = False
+
+        tools = Environment.make(sys.executable, work / "tools")
+        log = Log(work / "tools.log")
+        try:
+            log.run(tools, "python", "-m", "pip", "install", "-e", ".[dev,test]")
+        except RowError:
+            print(log.read())
+            raise
+        for reactor in REACTORS:
+            command = (*PYTEST, "--reactor", reactor, "-m", "reactor")
+            rows[f"reactor {reactor}"] = commandRow(tools, command)
+        rows["README: demo"] = readmeRow(README_DEMO, work / "demo")
+        rows |= checkRows(tools)
+        results = runAll(rows, work)
+
+    print("\n===== All rows")
+    for name, result in results.items():
+        print(f"{name}: {result}")
+    for version in absent:
+        print(f"Python {version}: NOT TESTED, it is not on this machine")
+    print(f"{time.monotonic() - start:.0f} s")
+    return int(set(results.values()) != {"ok"})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

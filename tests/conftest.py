@@ -1,0 +1,139 @@
+"""
+How all tests are run: under which reactor, and that each leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module, metadata
+from pathlib import Path
+
+import hypothesis
+import pytest
+from twisted.trial.unittest import TestCase
+
+from .leaks import Snapshot, Watch
+
+_REACTORS = {
+    "asyncio": "twisted.internet.asyncioreactor",
+    "default": "twisted.internet.default",
+    "epoll": "twisted.internet.epollreactor",
+    "poll": "twisted.internet.pollreactor",
+    "select": "twisted.internet.selectreactor",
+}
+_TESTS = Path(__file__).resolve().parent
+
+# No deadlines: how long an example takes says more about the machine than about
+# the code.  In CI every run tries the same examples, so that a failure there is
+# of the change; elsewhere new ones are tried each time, and a failing one is
+# printed so that it can be tried again.
+hypothesis.settings.register_profile(
+    "twisted_transfer",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("twisted_transfer")
+
+_watch = pytest.StashKey[Watch]()
+_before = pytest.StashKey[Snapshot]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--reactor``."""
+    parser.addoption(
+        "--reactor",
+        choices=sorted(_REACTORS),
+        help="the Twisted reactor to run the tests under",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Install the reactor before a test module can import the default one."""
+    name = config.getoption("reactor")
+    if name is not None:
+        if "twisted.internet.reactor" in sys.modules:
+            raise pytest.UsageError(
+                "--reactor: something has imported the default reactor already; "
+                "leave out the plugin that does"
+            )
+        import_module(_REACTORS[name]).install()
+    config.stash[_watch] = Watch()
+
+
+def pytest_report_header() -> str:
+    """Say what the tests are run on, as far as a result may depend on it."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    name = "the default" if reactor is None else type(reactor).__name__
+    names = ("Twisted", "pyOpenSSL", "cryptography", "service-identity")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    return f"reactor: {name}; {versions}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what has to be run under every reactor: all that uses the real one."""
+    for item in items:
+        case = getattr(item, "cls", None)
+        if _TESTS / "peers" in item.path.parents or (
+            case and issubclass(case, TestCase)
+        ):
+            item.add_marker("reactor")
+
+
+def pytest_sessionstart() -> None:
+    """
+    Let the garbage collector pass over all that was there before the tests.
+
+    It then takes so little time that it can be run after each test.  It has to
+    be done before the collection, which makes each test case's instance.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    Run the tests in an empty folder, as trial itself does.
+
+    There trial makes the temporary files and folders of test cases.
+    """
+    # What Hypothesis has found stays where it is found again.
+    os.environ.setdefault(
+        "HYPOTHESIS_STORAGE_DIRECTORY", str(_TESTS.parent / ".hypothesis")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("trial"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def lookBefore(request: pytest.FixtureRequest) -> None:
+    """
+    Look at the process before each test, whatever kind of test it is.
+
+    This comes before the test's other fixtures and after those that it shares
+    with other tests, so what the latter hold is not counted as left.
+    """
+    request.node.stash[_before] = request.config.stash[_watch].before()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """
+    Fail each test that leaves something behind, and say what.
+
+    This comes after all fixtures, and after the test case's instance is gone,
+    so that nothing holds back a Deferred whose error nobody looked at; and it
+    comes while the output is still captured, as it was before.
+    """
+    try:
+        yield
+    finally:
+        before = item.stash.get(_before, None)
+        left = item.config.stash[_watch].after(before) if before else []
+        if left:
+            pytest.fail("left behind:\n" + "\n".join(left), pytrace=False)

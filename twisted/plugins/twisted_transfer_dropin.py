@@ -1,0 +1,22 @@
+"""
+What Twisted finds: the ``transfer`` endpoint type and the ``transfer`` command.
+
+Every ``twist`` and ``twistd`` imports this module, whatever it then runs, and
+chooses its reactor afterwards.  So there are instances here and nothing else,
+and nothing on the way here imports the global reactor.
+"""
+
+from __future__ import annotations
+
+from twisted.application.service import ServiceMaker
+
+from twisted_transfer.parsers import TransferParser
+
+transferEndpoints = TransferParser("transfer")
+
+transferService = ServiceMaker(
+    "Twisted Transfer",
+    "twisted_transfer.tap",
+    "Move data between two partners, whichever of them dials.",
+    "transfer",
+)
