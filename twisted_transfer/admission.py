@@ -12,21 +12,24 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IProtocol,
     IProtocolFactory,
     IReactorTime,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.errors import BadOption, PeerRefused
 from twisted_transfer.link import Link
+from twisted_transfer.optionvalues import UnfitError, addressOrNetwork
 
 MAX_CANDIDATES = 100
 """How many candidates may be proving themselves at a time; one more, and the
@@ -45,23 +48,37 @@ class AddressFilter:
     def __init__(self, allowed: Iterable[str]) -> None:
         """
         :param allowed: addresses (``192.0.2.7``) and networks
-            (``2001:db8::/32``).
-        :raises BadOption: if one of them is neither.
+            (``2001:db8::/32``).  An IPv6 address with a zone id
+            (``fe80::1%eth0``) is meant in that zone only.
+        :raises BadOption: if there is none, or one of them is neither.
         """
-        if isinstance(allowed, str):
+        entries = [allowed] if isinstance(allowed, str) else list(allowed)
+        if entries == [allowed]:
             raise BadOption(
                 f"admit={allowed!r}: give a list of addresses and networks, "
                 f"such as admit=[{allowed!r}]"
             )
-        self._networks: list[_Network] = []
-        for entry in allowed:
-            try:
-                self._networks.append(ipaddress.ip_network(entry, strict=False))
-            except ValueError as error:
-                raise BadOption(
-                    f"admit: {entry!r} is not an IP address or network; "
-                    "write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
-                ) from error
+        if not entries:
+            raise BadOption(
+                "admit=[]: nobody could be the partner; name an address, or leave "
+                "it out"
+            )
+        self._allowed = [self._read(entry) for entry in entries]
+
+    @staticmethod
+    def _read(entry: object) -> tuple[_Network, str]:
+        if not isinstance(entry, str):
+            raise BadOption(f"admit: {entry!r} is not a string, such as '192.0.2.7'")
+        try:
+            addressOrNetwork(entry)
+        except UnfitError as unfit:
+            raise BadOption(f"admit: {unfit.reason}") from None
+        address, _, zone = entry.partition("%")
+        network = ipaddress.ip_network(address)
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        if mapped is not None and network.prefixlen >= 96:
+            network = ipaddress.ip_network((mapped, network.prefixlen - 96))
+        return network, zone
 
     def allows(self, address: IAddress) -> bool:
         """
@@ -72,13 +89,37 @@ class AddressFilter:
         host = getattr(address, "host", None)
         if not isinstance(host, str):
             return False
+        host, _, zone = host.partition("%")
         try:
-            parsed = ipaddress.ip_address(host.partition("%")[0])
+            parsed = ipaddress.ip_address(host)
         except ValueError:
             return False
         # A dual-stack port shows IPv4 partners as ::ffff:192.0.2.7.
         mapped = getattr(parsed, "ipv4_mapped", None)
-        return any((mapped or parsed) in network for network in self._networks)
+        return any(
+            (mapped or parsed) in network and wanted in ("", zone)
+            for network, wanted in self._allowed
+        )
+
+
+class _TurnedAway(Protocol):
+    """
+    A connection that is not a candidate.
+
+    :ivar gone: fires when it has ended.
+    """
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """End it, with nothing sent."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It has ended."""
+        self.gone.callback(None)
 
 
 @implementer(IProtocolFactory)
@@ -86,6 +127,8 @@ class Admission(Factory):
     """
     Takes candidates in and admits the first one that proves itself.
 
+    :ivar wrapped: whether the endpoint may put layers around the protocols; to
+        set as soon as that is known.
     :ivar accepted: how many candidates came.
     :ivar admitted: how many of them were admitted: 0 or 1.
     :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
@@ -105,14 +148,15 @@ class Admission(Factory):
         self._clock = clock
         self._filter = addressFilter
         self._candidates: dict[Link, IDelayedCall] = {}
-        self._leaving: set[Link] = set()
+        self._leaving: set[Deferred[None]] = set()
         self._over = False
+        self.wrapped = False
         self.winner: Deferred[Link] = Deferred()
         self.accepted = 0
         self.admitted = 0
         self.dropped: Counter[str] = Counter()
 
-    def buildProtocol(self, addr: IAddress | None) -> Link | None:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
         """
         Take a candidate in, or turn it away.
 
@@ -120,19 +164,17 @@ class Admission(Factory):
         it was told to stop; what comes after the winner is turned away here.
 
         :param addr: where it comes from.
-        :returns: its protocol, or None.
+        :returns: its protocol, or None if it is turned away.
         """
         self.accepted += 1
         if self._over:
-            self._countDrop("late", addr)
-            return None
+            return self._turnAway("late", addr)
         if self._filter is not None and (addr is None or not self._filter.allows(addr)):
-            self._countDrop("address", addr)
-            return None
+            return self._turnAway("address", addr)
         if len(self._candidates) >= MAX_CANDIDATES:
             self._drop(next(iter(self._candidates)), "evicted")
         link = Link(self._clock)
-        link.factory = self  # type: ignore[assignment]
+        link.factory = self
         self._candidates[link] = self._clock.callLater(
             CANDIDATE_TIMEOUT, self._drop, link, "timeout"
         )
@@ -140,6 +182,21 @@ class Admission(Factory):
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
         return link
+
+    def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
+        self._countDrop(why, addr)
+        if not self.wrapped:
+            return None
+        # Twisted's wrapping factories wrap whatever they get, None too, and
+        # fail when it is connected.
+        refused = _TurnedAway()
+        self._see(refused.gone)
+        return refused
+
+    def _see(self, gone: Deferred[None]) -> None:
+        """Somebody is leaving."""
+        self._leaving.add(gone)
+        gone.addCallback(lambda ignored: self._leaving.discard(gone))
 
     def _proved(self, ignored: None, link: Link) -> None:
         """Admit the first; there is no second, for the others are dropped."""
@@ -171,10 +228,8 @@ class Admission(Factory):
         if deadline.active():
             deadline.cancel()
         self._countDrop(why, None)
-        if link.transport is None:
-            return
-        self._leaving.add(link)
-        link.whenGone().addCallback(lambda ignored: self._leaving.discard(link))
+        if link.transport is not None:
+            self._see(link.whenGone())
         link.abort()
 
     def _dropAll(self, why: str) -> None:
@@ -192,7 +247,7 @@ class Admission(Factory):
             reason=reason.value if reason is not None else "",
         )
 
-    def close(self) -> Deferred[object]:
+    def close(self) -> Deferred[Any]:
         """
         End the admission: whoever is not admitted by now never will be.
 
@@ -200,4 +255,4 @@ class Admission(Factory):
         """
         self._over = True
         self._dropAll("closed")
-        return DeferredList([link.whenGone() for link in self._leaving])
+        return DeferredList(list(self._leaving))

@@ -5,7 +5,7 @@ The channel: what a user gets when the two partners are connected.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -13,7 +13,6 @@ from twisted.internet.interfaces import (
     IConsumer,
     INegotiated,
     IProducer,
-    IProtocol,
     IPushProducer,
     ISSLTransport,
     ISystemHandle,
@@ -25,11 +24,11 @@ from twisted.internet.interfaces import (
 from zope.interface import alsoProvides, implementer
 
 from twisted_transfer.identity import PeerIdentity
-from twisted_transfer.unread import Data
 from twisted_transfer.intake import Intake
 from twisted_transfer.link import Link
 from twisted_transfer.reading import Readable
 from twisted_transfer.text import TextSettings
+from twisted_transfer.unread import Data
 
 if TYPE_CHECKING:
     from twisted_transfer.connector import TransferConnector
@@ -67,6 +66,7 @@ class TransferChannel(Readable):
 
     :ivar connector: the ``TransferConnector`` that made it, or None.
     :ivar losing: whether this side has begun to close the connection.
+    :ivar disconnecting: the same, by the name at which protocols look.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class TransferChannel(Readable):
         self._intake = Intake(self, link, settings)
         self._producer: IProducer | None = None
         self.losing = False
+        self._ending = False  # this side's output is to end
         self._outputDone = False
         link.attach(self._intake)
         self._intake.regulate()
@@ -136,11 +137,8 @@ class TransferChannel(Readable):
         encoded = self._encoder.encode(data)
         if self._outputDone:
             return
-        if self._link.secure and self._link.partnerClosed:
-            self._link.outputLost()
+        if not self._link.write(encoded):
             self._stopProducer()
-            return
-        self._transport.write(encoded)
 
     def writeSequence(self, data: Iterable[Data]) -> None:
         """Send several pieces of data, as :meth:`write` does."""
@@ -157,8 +155,13 @@ class TransferChannel(Readable):
         if self._outputDone or self._link.lost:
             producer.stopProducing()
             return
-        self._transport.registerProducer(producer, streaming)
-        self._producer = producer
+        # A pull producer is asked, and may be through, before this returns.
+        before, self._producer = self._producer, producer
+        try:
+            self._transport.registerProducer(producer, streaming)
+        except BaseException:
+            self._producer = before
+            raise
 
     def unregisterProducer(self) -> None:
         """The producer has written everything."""
@@ -167,6 +170,8 @@ class TransferChannel(Readable):
         if self.losing:
             self._finishOutput()
             self._link.close()
+        elif self._ending:
+            self.writeEOF()
 
     def _stopProducer(self) -> None:
         producer = self._producer
@@ -179,7 +184,7 @@ class TransferChannel(Readable):
         if not self._outputDone:
             tail = self._encoder.finish()
             if tail:
-                self._transport.write(tail)
+                self._link.write(tail)
             self._outputDone = True
 
     # Text.
@@ -212,7 +217,7 @@ class TransferChannel(Readable):
         # one begins.
         flushed = self._encoder.flush()
         if flushed and not self._outputDone:
-            self._transport.write(flushed)
+            self._link.write(flushed)
         self._encoder = self._settings.newEncoder(self._encoder)
         self._intake.configure(self._settings)
 
@@ -222,14 +227,18 @@ class TransferChannel(Readable):
         """
         End this side's output and go on reading.
 
+        A registered producer may write to its end first.
+
         :raises HalfCloseUnsupported: if the connection cannot do that, as TLS.
         """
         if self._link.secure or not hasattr(self._transport, "loseWriteConnection"):
             self._link.closeWrite()
-        if self._outputDone:
+        if self._outputDone or self.losing or self._link.lost:
             return
-        self._finishOutput()
-        self._link.closeWrite()
+        self._ending = True
+        if self._producer is None:
+            self._finishOutput()
+            self._link.closeWrite()
 
     def loseWriteConnection(self) -> None:
         """:meth:`writeEOF`, by the name that ``ITCPTransport`` gives it."""
@@ -251,6 +260,11 @@ class TransferChannel(Readable):
             self._link.close()
         else:
             self.losing = True
+
+    @property
+    def disconnecting(self) -> bool:
+        """Whether this side has begun to close the connection."""
+        return self.losing
 
     def stopProducing(self) -> None:
         """Close the connection, as Twisted's own transports do here."""

@@ -19,20 +19,24 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITransport,
 )
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.errors import Truncated
+from twisted_transfer.layers import bottomOf
+
+CLOSE_TIMEOUT = 10.0
+"""Seconds without progress after which a TLS connection that is being closed
+is aborted."""
 
 
-def bottomOf(transport: ITransport) -> ITransport:
+def backlogOf(bottom: ITransport) -> tuple[int, int]:
     """
-    :returns: the transport under all protocol wrappers (TLS, PROXY headers).
+    :param bottom: a transport without layers.
+    :returns: something that changes whenever it gets bytes away, ``(0, 0)`` if
+        it has none left over from an earlier turn of the reactor.
     """
-    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
-        transport = transport.transport
-    return transport
+    return len(getattr(bottom, "dataBuffer", b"")), getattr(bottom, "offset", 0)
 
 
 @implementer(IPullProducer)
@@ -50,21 +54,21 @@ class CloseGuard:
         self,
         clock: IReactorTime,
         transport: ITransport,
-        timeout: float,
         onTimeout: Callable[[], None],
+        timeout: float = CLOSE_TIMEOUT,
     ) -> None:
         """
         :param clock: measures the time.
         :param transport: the connection; its own closing has already begun.
+        :param onTimeout: what to call when the time is over.
         :param timeout: how many seconds may pass without any progress.
-        :param onTimeout: what to call when they have passed.
         """
         self.flushed = False
         self._clock = clock
         self._timeout = timeout
         self._onTimeout = onTimeout
         self._bottom = bottomOf(transport)
-        self._seen = self._backlog()
+        self._seen = backlogOf(self._bottom)
         self._call: IDelayedCall | None = clock.callLater(timeout, self._expired)
         self._armed = False
         if IConsumer.providedBy(self._bottom):
@@ -73,17 +77,10 @@ class CloseGuard:
             self._bottom.registerProducer(self, False)
             self._armed = True
 
-    def _backlog(self) -> object:
-        """Something that changes whenever the transport gets bytes away."""
-        return (
-            len(getattr(self._bottom, "dataBuffer", b"")),
-            getattr(self._bottom, "offset", 0),
-        )
-
     def _expired(self) -> None:
         """Abort, unless the partner is merely slow in taking what is left."""
         self._call = None
-        backlog = self._backlog()
+        backlog = backlogOf(self._bottom)
         if not self.flushed and backlog != self._seen:
             self._seen = backlog
             self._call = self._clock.callLater(self._timeout, self._expired)

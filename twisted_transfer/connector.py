@@ -154,11 +154,14 @@ class TransferConnector:
         else:
             attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
             self._admission = attempt.admission
-        running = Deferred.fromCoroutine(self._connect(attempt))
+        running: Deferred[TransferChannel] | None = None
         over: Waiters[None] = Waiters()
-        connecting: Deferred[TransferChannel] = Deferred(
-            lambda ignored: running.cancel()
-        )
+
+        def cancel(ignored: object) -> None:
+            if running is not None:
+                running.cancel()
+
+        connecting: Deferred[TransferChannel] = Deferred(cancel)
         self._connecting = connecting
 
         def cancelled(failure: Failure) -> Any:
@@ -190,6 +193,9 @@ class TransferConnector:
             result.abortConnection()
             return result.whenClosed()
 
+        running = Deferred.fromCoroutine(self._connect(attempt))
+        if connecting.called:  # cancelled by one who was told of the address
+            running.cancel()
         running.addCallback(tooLate).addBoth(finished)
         return connecting
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .endpointstrings import Description, refusal
-from .errors import BadDescription
-from .optionvalues import (
+from twisted_transfer.endpointstrings import Description, refusal
+from twisted_transfer.errors import BadDescription
+from twisted_transfer.optionvalues import (
     UnfitError,
     addressOrNetwork,
     blaming,
@@ -22,7 +22,7 @@ from .optionvalues import (
     hostName,
     serverPort,
 )
-from .quoting import quote, shown
+from twisted_transfer.quoting import quote, shown
 
 __all__ = ["OWN_KEYWORDS", "Description", "TransferDescription", "quote"]
 

@@ -25,8 +25,9 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_transfer.arguments import Mode
 from twisted_transfer.channel import TransferChannel
-from twisted_transfer.connector import Mode, TransferConnector
+from twisted_transfer.connector import TransferConnector
 from twisted_transfer.errors import BadDescription
 from twisted_transfer.ports import TransferPort, serve
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .errors import BadDescription
-from .optionvalues import UnfitError
-from .quoting import printable, quote, quoteValue, redact, shown, split
+from twisted_transfer.errors import BadDescription
+from twisted_transfer.optionvalues import UnfitError
+from twisted_transfer.quoting import printable, quote, quoteValue, redact, shown, split
 
 
 def _noType(text: str) -> BadDescription:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from . import optionvalues as values
-from . import pemfiles
-from .descriptions import OWN_KEYWORDS
-from .optionvalues import Check, UnfitError, blaming
-from .quoting import shown
-from .tlsoptions import clientIdentity, sslServerIdentity
+from twisted_transfer import optionvalues as values
+from twisted_transfer import pemfiles
+from twisted_transfer.descriptions import OWN_KEYWORDS
+from twisted_transfer.optionvalues import Check, UnfitError, blaming
+from twisted_transfer.quoting import shown
+from twisted_transfer.tlsoptions import clientIdentity, sslServerIdentity
 
 #: Looks at all options of a description, raises :class:`UnfitError`.
 Together = Callable[[Mapping[str, str]], None]
@@ -121,6 +121,25 @@ def systemdSocket(options: Mapping[str, str]) -> None:
         raise UnfitError("give either index= or name=, to say which socket is meant")
 
 
+_sslClientIdentity = clientIdentity("certKey")
+
+
+def sslClient(options: Mapping[str, str]) -> None:
+    """
+    Check that an ``ssl`` client verifies its server, and its own identity.
+
+    :param options: the options of an ``ssl`` client description.
+    :raises UnfitError: where Twisted would take any server for the right one,
+        or the identity is of no use.
+    """
+    _sslClientIdentity(options)
+    if "hostname" not in options and "caCertsDir" not in options:
+        raise UnfitError(
+            "this would not verify who the partner is; use tls:host=NAME:port=NUMBER, "
+            "or add :hostname=NAME"
+        )
+
+
 _DIALLED: dict[str, Check] = {"host": values.hostName, "port": values.clientPort}
 _DIALLING: dict[str, Check] = {
     "timeout": values.timeout,
@@ -148,7 +167,7 @@ CLIENT_TYPES: Mapping[str, EndpointType] = {
         },
         ("host", "port"),
         ("host", "port"),
-        clientIdentity("certKey"),
+        sslClient,
         portAlone=True,
     ),
     "tls": EndpointType(

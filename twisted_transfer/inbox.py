@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -74,6 +75,11 @@ class Inbox:
         return self._request is not None or self._unread.size < FULL
 
     @property
+    def stirring(self) -> bool:
+        """Whether there is anything to read, or the end."""
+        return self._unread.size > 0 or self._unread.ended or self._unread.over
+
+    @property
     def busy(self) -> bool:
         """Whether a reader is waiting."""
         return self._request is not None
@@ -128,7 +134,8 @@ class Inbox:
                 return unread.take(count)
             if self._emptyAtEnd() is None:
                 return None
-            raise NotEnoughData(count, unread.take(unread.length))
+            partial: Any = unread.take(unread.length)
+            raise NotEnoughData(count, partial)
 
         return self._ask(attempt)
 

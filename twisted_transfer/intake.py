@@ -198,6 +198,7 @@ class Intake:
             self._pumping = False
         if self._lost is not None:
             self._tellLost(protocol, self._lost)
+        self.regulate()
 
     def _deliver(self, protocol: IProtocol) -> None:
         # What came before the connection was lost is the protocol's, even if

@@ -10,9 +10,9 @@ and tells an orderly end from a truncation.
 from __future__ import annotations
 
 import os
+from typing import Any
 from typing import Protocol as TypingProtocol
 
-from OpenSSL import SSL
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import (
     IAddress,
@@ -21,23 +21,21 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IReactorTime,
     ISSLTransport,
-    ITransport,
     IUNIXTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.policies import ProtocolWrapper
+from twisted.internet.stdio import StandardIO
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import Interface, alsoProvides, implementer
+from zope.interface import implementer
 
-from twisted_transfer.closing import CloseGuard, bottomOf, judge
-from twisted_transfer.errors import HalfCloseUnsupported, Truncated
+from twisted_transfer.closing import judge
+from twisted_transfer.errors import Truncated
 from twisted_transfer.identity import PeerIdentity, handshakeError
+from twisted_transfer.layers import bottomOf, hearThrough, layersUnder
+from twisted_transfer.tlswire import TLSWire
 from twisted_transfer.waiting import Waiters
-
-CLOSE_TIMEOUT = 10.0
-"""Seconds without progress after which a TLS connection that is being closed
-is aborted."""
+from twisted_transfer.wires import StandardIOWire, UNIXWire, Wire
 
 
 class ILinkUser(TypingProtocol):
@@ -76,21 +74,28 @@ class Link(Protocol):
     lost = False
     peerIdentity: PeerIdentity | None = None
     truncation: Truncated | None = None
+    _wire: Wire  # made with the connection
 
     def __init__(self, clock: IReactorTime) -> None:
+        """
+        :param clock: measures the time.
+        """
         self._clock = clock
         self._whenReady: Waiters[None] = Waiters()
         self._whenGone: Waiters[None] = Waiters()
         self._user: ILinkUser | None = None
         self._held: list[bytes] = []
+        self._heard = False
         self._inputEnded = False
         self._reason: Failure | None = None
         self._closing = False
-        self._outputLost = False
-        self._silent = False
-        self._nothingLeft = False
-        self._guard: CloseGuard | None = None
+        self._aborted = False
         self._addresses: tuple[IAddress, IAddress] | None = None
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What measures the time of this connection."""
+        return self._clock
 
     def logPrefix(self) -> str:
         """Name this in Twisted's log as what the user knows."""
@@ -100,54 +105,44 @@ class Link(Protocol):
 
     def connectionMade(self) -> None:
         """Plain connections are good at once; TLS has its handshake before it."""
-        assert self.transport is not None
-        self.secure = ISSLTransport.providedBy(self.transport)
-        if self.secure:
-            for layer in self._layers():
-                if isinstance(layer, TLSMemoryBIOProtocol):
-                    self._hear(layer.wrappedProtocol, IHandshakeListener)
-        else:
-            outermost = getattr(bottomOf(self.transport), "protocol", self)
-            self._hear(outermost, IHalfCloseableProtocol)
-            self._hear(outermost, IFileDescriptorReceiver)
+        transport: Any = self.transport
+        self.secure = ISSLTransport.providedBy(transport)
+        self._wire = self._makeWire(transport)
+        if self._aborted:
+            self._wire.abort()
+        elif not self.secure:
+            outermost = getattr(bottomOf(transport), "protocol", self)
+            hearThrough(
+                outermost, self, IHalfCloseableProtocol, IFileDescriptorReceiver
+            )
             self._becomeReady()
 
-    def _hear(self, outer: object, interface: Interface) -> None:
-        """
-        Have a protocol that stands between the transport and this one pass on
-        what the interface tells.  Twisted's wrappers do not (ProtocolWrapper),
-        or only for one interface of several (those of its endpoints).
-        """
-        if outer is self or interface.providedBy(outer):
-            return
-        for name in interface.names():
-            if not hasattr(type(outer), name):
-                setattr(outer, name, getattr(self, name))
-        alsoProvides(outer, interface)
-
-    def _layers(self) -> list[ITransport]:
-        """The protocol wrappers under this protocol, nearest first."""
-        layers: list[ITransport] = []
-        layer = self.transport
-        while isinstance(layer, ProtocolWrapper):
-            layers.append(layer)
-            layer = layer.transport
-        return layers
+    def _makeWire(self, transport: Any) -> Wire:
+        for layer in layersUnder(transport):
+            if isinstance(layer, TLSMemoryBIOProtocol):
+                # Its handshake cannot be complete before that of one under it.
+                hearThrough(layer.wrappedProtocol, self, IHandshakeListener)
+                return TLSWire(self._clock, transport, layer)
+        if IUNIXTransport.providedBy(transport):
+            return UNIXWire(self._clock, transport)
+        if isinstance(transport, StandardIO):
+            return StandardIOWire(self._clock, transport)
+        return Wire(self._clock, transport)
 
     def handshakeCompleted(self) -> None:
         """
         The TLS handshake is complete.
 
-        Twisted calls this also when the partner's certificate was verified
-        and refused; then the connection is being aborted already, and
+        Twisted calls this also when the partner was refused by what looked at
+        its handshake; then the connection is being aborted already, and
         ``connectionLost`` brings the reason.
         """
+        transport: Any = self.transport
         if self.ready:
             return
-        if any(getattr(layer, "disconnecting", False) for layer in self._layers()):
+        if any(layer.disconnecting for layer in layersUnder(transport)):
             return
-        assert self.transport is not None
-        certificate = self.transport.getPeerCertificate()  # type: ignore[attr-defined]
+        certificate = transport.getPeerCertificate()
         if certificate is not None:
             self.peerIdentity = PeerIdentity(certificate.to_cryptography())
         self._becomeReady()
@@ -190,8 +185,12 @@ class Link(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass the bytes on, or keep them: reading is paused by then."""
-        if self._silent:
+        if self._wire.silent:
             return
+        if not self._heard:
+            # Behind a PROXY header the addresses are known by now.
+            self._heard = True
+            self._noteAddresses()
         if self._user is None:
             self._held.append(data)
         else:
@@ -206,35 +205,24 @@ class Link(Protocol):
 
     def pause(self) -> None:
         """Let the partner wait."""
-        # Wrappers and standard input have the method without the interface.
-        pause = getattr(self.transport, "pauseProducing", None)
-        if pause is not None and not self.lost:
-            pause()
+        self._tell("pauseProducing")
 
     def resume(self) -> None:
         """Let the partner go on."""
-        resume = getattr(self.transport, "resumeProducing", None)
-        if resume is not None and not self.lost:
-            resume()
+        self._tell("resumeProducing")
 
-    @property
-    def partnerClosed(self) -> bool:
+    def _tell(self, what: str) -> None:
+        # Wrappers and standard input have the methods without the interface.
+        method = getattr(self.transport, what, None)
+        if method is not None and not self.lost:
+            method()
+
+    def write(self, data: bytes) -> bool:
         """
-        Whether a TLS partner has sent its ``close_notify``.
-
-        Twisted then ends both directions, and drops in silence what is
-        written after it.
+        :param data: goes to the partner.
+        :returns: False if it does not, because the partner has closed.
         """
-        for layer in self._layers():
-            if isinstance(layer, TLSMemoryBIOProtocol):
-                handle = layer.getHandle()
-                if handle is not None and not self._closing:
-                    return bool(handle.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
-        return False
-
-    def outputLost(self) -> None:
-        """Something was written that the partner can no longer get."""
-        self._outputLost = True
+        return self.lost or self._wire.write(data)
 
     # The end.
 
@@ -242,61 +230,30 @@ class Link(Protocol):
         """
         End this side's output alone.
 
-        :raises HalfCloseUnsupported: if the connection cannot do that.  Under
-            TLS, ``loseWriteConnection`` would send a bare FIN, which the
-            partner has to take for a truncation.
+        :raises HalfCloseUnsupported: if the connection cannot do that.
         """
-        closer = getattr(self.transport, "loseWriteConnection", None)
-        if self.secure:
-            raise HalfCloseUnsupported(
-                "a TLS connection cannot end its sending side alone: "
-                "use loseConnection() when the answer is complete, or mark the end "
-                "of the data in the protocol"
-            )
-        if closer is None:
-            raise HalfCloseUnsupported(
-                "this kind of connection cannot end its sending side alone: "
-                "use loseConnection()"
-            )
-        closer()
+        self._wire.closeWrite()
 
     def close(self) -> None:
         """End the connection after what was written, in bounded time."""
         if self._closing or self.lost:
             return
-        if self.partnerClosed:
-            # Twisted ends this connection by itself; nothing to add.
-            self._closing = True
-            return
         self._closing = True
-        assert self.transport is not None
-        if self._inputEnded and IUNIXTransport.providedBy(self.transport):
-            # A UNIX socket whose partner is gone is reported as broken as soon
-            # as it is looked at for writing, even if nothing is to be written.
-            # So what is to be written gets its turn of the reactor first.
-            self._clock.callLater(0, self._clock.callLater, 0, self._closeUNIX)
-            return
-        self.transport.loseConnection()
-        if self.secure and not self.lost:
-            # The partner's close_notify comes behind what it still sends.
-            self._silent = True
-            self._guard = CloseGuard(
-                self._clock, self.transport, CLOSE_TIMEOUT, self.abort
-            )
+        self._wire.close(self._inputEnded)
+        if self._wire.silent:
             self.resume()
 
-    def _closeUNIX(self) -> None:
-        if not self.lost and self.transport is not None:
-            self._nothingLeft = not getattr(self.transport, "dataBuffer", b"")
-            self.transport.loseConnection()
-
     def abort(self) -> None:
-        """End the connection at once; what is not sent yet is lost."""
-        if self.transport is None or self.lost:
+        """
+        End the connection at once; what is not sent yet is lost.
+
+        One that does not exist yet is ended when it does.
+        """
+        if self._aborted or self.lost:
             return
-        self._outputLost = True
-        abort = getattr(self.transport, "abortConnection", None)
-        (abort or self.transport.loseConnection)()
+        self._aborted = self._closing = True
+        if self.transport is not None:
+            self._wire.abort()
 
     def whenGone(self) -> Deferred[None]:
         """
@@ -312,21 +269,19 @@ class Link(Protocol):
             self._user.inputEnded()
 
     def writeConnectionLost(self) -> None:
-        """This side's output was ended."""
+        """Output has ended: by this side, or because nobody reads it."""
+        self._wire.outputEnded()
         if self._user is not None:
             self._user.outputEnded()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; find out how it went."""
         self.lost = True
-        flushed = True
-        if self._guard is not None:
-            self._guard.stop()
-            flushed = self._guard.flushed
+        self._wire.gone()
         self.truncation = judge(
             reason,
-            complete=self._nothingLeft or (self._silent and flushed),
-            outputLost=self._outputLost,
+            complete=self._wire.complete,
+            outputLost=self._aborted or self._wire.outputLost,
         )
         if self.truncation is None:
             reason = connectionDone
@@ -340,8 +295,8 @@ class Link(Protocol):
     # Addresses.
 
     def _noteAddresses(self) -> None:
-        assert self.transport is not None
-        self._addresses = (self.transport.getHost(), self.transport.getPeer())
+        transport: Any = self.transport
+        self._addresses = (transport.getHost(), transport.getPeer())
 
     def addresses(self) -> tuple[IAddress, IAddress]:
         """

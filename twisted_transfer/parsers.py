@@ -43,7 +43,7 @@ class TransferParser:
     # ``self`` and ``reactor`` are positional-only, for a keyword in the string
     # may have just that name.
 
-    def parseStreamClient(
+    def parseStreamClient(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamClientEndpoint:
         """
@@ -66,7 +66,7 @@ class TransferParser:
         connector = TransferConnector.fromDescription(reactor, description)
         return TransferClientEndpoint(connector)
 
-    def parseStreamServer(
+    def parseStreamServer(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamServerEndpoint:
         """

@@ -19,8 +19,8 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 from twisted.python.filepath import FilePath, LinkError
 
-from .optionvalues import UnfitError
-from .quoting import printable
+from twisted_transfer.optionvalues import UnfitError
+from twisted_transfer.quoting import printable
 
 # What a PEM reader of OpenSSL raises, directly or from within a callback.
 _UNREADABLE = (crypto.Error, SSL.Error, ValueError, TypeError)

@@ -46,6 +46,11 @@ def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol:
     return protocol
 
 
+def _truncated(failure: Failure) -> None:
+    """Nobody asks how a connection ended that a protocol had."""
+    failure.trap(Truncated)
+
+
 @implementer(IListeningPort)
 class TransferPort:
     """
@@ -113,11 +118,10 @@ class TransferPort:
     def _serve(self, channel: TransferChannel) -> Deferred[None]:
         """:returns: a Deferred that fires when the partner was served."""
         self._use()
-        closed = channel.whenClosed()
-        closed.addErrback(lambda failure: failure.trap(Truncated) and None)
-        closed.addBoth(self._release)
+        # Whoever waits for the end may be cancelled; the use goes on until then.
+        channel.whenClosed().addErrback(_truncated).addBoth(self._release)
         serve(channel, self._factory)
-        return closed
+        return channel.whenClosed().addErrback(_truncated)
 
     # The three ways of getting partners.
 
@@ -136,26 +140,27 @@ class TransferPort:
     def wait(self) -> Deferred[IListeningPort]:
         """:returns: a Deferred that fires when the real port is bound."""
         self._use()
-        # The connector is asked for its address only when it has begun, for
-        # before that it would give the one of an earlier time.
         connecting = maybeDeferred(self._connector.connect)
-        listening = self._connector.whenListening()
         bound: Deferred[IListeningPort] = Deferred(lambda ignored: connecting.cancel())
 
         def isBound(address: IAddress) -> None:
             self._address = address
-            bound.callback(self)
+            if not bound.called:
+                bound.callback(self)
 
         def failed(failure: Failure) -> None:
-            listening.cancel()
             if not bound.called:
                 bound.errback(failure)
             elif not failure.check(CancelledError):
                 # Nobody waits any more who could be told.
                 self._log.failure("no partner was served", failure)
 
-        listening.addCallbacks(isBound, lambda ignored: None)
         connecting.addCallback(self._serve).addErrback(failed).addBoth(self._release)
+        if not bound.called:
+            # The connector is asked only when it has begun, for before that it
+            # would give the address of an earlier time.
+            listening = self._connector.whenListening()
+            listening.addCallbacks(isBound, lambda ignored: None)
         return bound
 
     def dialAgainAndAgain(self) -> Deferred[IListeningPort]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
 
-from twisted_transfer.unread import Data
 from twisted_transfer.intake import Intake
+from twisted_transfer.unread import Data
 
 _P = TypeVar("_P", bound=IProtocol)
 _Self = TypeVar("_Self", bound="Readable")
@@ -97,4 +97,3 @@ class Readable:
     def resumeProducing(self) -> None:
         """Go on giving data to the protocol."""
         self._intake.resume()
-

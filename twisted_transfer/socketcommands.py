@@ -22,11 +22,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.plugin import getPlugins
 
-from .endpointstrings import Description, refusal
-from .endpointtypes import CLIENT_TYPES, SERVER_TYPES, EndpointType
-from .errors import BadDescription, BadOption, TransferError
-from .optionvalues import UnfitError
-from .quoting import printable, redact, shown
+from twisted_transfer.endpointstrings import Description, refusal
+from twisted_transfer.endpointtypes import CLIENT_TYPES, SERVER_TYPES, EndpointType
+from twisted_transfer.errors import BadDescription, BadOption, TransferError
+from twisted_transfer.optionvalues import UnfitError
+from twisted_transfer.quoting import printable, redact, shown
 
 # Twisted looks these up as they are written when it listens; in all other
 # cases upper and lower case mean the same.

@@ -85,14 +85,12 @@ class MemoryTransport:
             if self._losing:
                 self._end(ConnectionDone())
             return
-        if self.other._losing:
-            self._buffer.clear()  # nobody will read it
         if self._buffer:
             if self.other._lost:
                 self._end(ConnectionLost("the other end is closed"))
                 return
             if not self.other._reading:
-                return
+                return  # it goes on when that reads on, or is lost
             piece = bytes(self._buffer[:_BUFFER])
             del self._buffer[:_BUFFER]
             assert self.other._protocol is not None
@@ -104,7 +102,6 @@ class MemoryTransport:
         ):
             self._producerPaused = False
             self._producer.resumeProducing()
-            self._schedule()
         elif self._producer is None:
             self._finish()
 
@@ -120,12 +117,12 @@ class MemoryTransport:
             if self._losing:
                 self._end(ConnectionDone())
             elif IHalfCloseableProtocol.providedBy(self._protocol):
-                self._protocol.writeConnectionLost()  # type: ignore[union-attr]
+                self._protocol.writeConnectionLost()
 
     def _inputEnded(self) -> None:
         self._readClosed = True
         if IHalfCloseableProtocol.providedBy(self._protocol):
-            self._protocol.readConnectionLost()  # type: ignore[union-attr]
+            self._protocol.readConnectionLost()
         else:
             self._end(ConnectionDone())
 
@@ -173,6 +170,7 @@ class MemoryTransport:
     def abortConnection(self) -> None:
         """End the connection at once; the other end sees a reset."""
         if not self._lost:
+            self._reading = False
             self._clock.callLater(0, self._end, ConnectionAborted())
             self._clock.callLater(0, self.other._end, ConnectionLost())
 

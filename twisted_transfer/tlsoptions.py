@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .optionvalues import UnfitError, blaming
-from .pemfiles import checkPair, loadCertificate, loadKey, readFile
+from twisted_transfer.optionvalues import UnfitError, blaming
+from twisted_transfer.pemfiles import checkPair, loadCertificate, loadKey, readFile
 
 #: The file that Twisted's ``ssl`` server reads where none is named.
 _DEFAULT_KEY = "server.pem"

@@ -18,6 +18,8 @@ from twisted_transfer.text import Decoder, TextSettings
 
 Data = bytes | str
 
+_MOST_QUIET = 4096  # bytes that decode to nothing are kept, up to here
+
 
 @dataclass
 class _Segment:
@@ -49,6 +51,10 @@ class Unread:
         self._raw: deque[bytes] = deque()
         self._segments: deque[_Segment] = deque()
         self._offset = 0  # how much of the first segment was taken
+        # Nothing came out yet for some bytes: part of a character, a mark, an
+        # escape sequence.
+        self._quiet = b""
+        self._before = self._decoder  # as it was before them
         self._finished = False  # the decoder was told of the end
         self.size = 0
         self.length = 0
@@ -58,8 +64,9 @@ class Unread:
 
     def add(self, raw: bytes) -> None:
         """Some bytes have come."""
-        self._raw.append(raw)
-        self.size += len(raw)
+        if raw:  # no bytes stand for none to be had
+            self._raw.append(raw)
+            self.size += len(raw)
 
     @property
     def satisfied(self) -> bool:
@@ -79,7 +86,8 @@ class Unread:
         """
         while not self.over:
             raw = self._raw.popleft() if self._raw else b""
-            before = self._decoder.copy()
+            if not self._quiet:
+                self._before = self._decoder.copy()
             try:
                 data = self._decoder.feed(raw)
                 if not raw and self.ended:
@@ -91,14 +99,15 @@ class Unread:
             if not raw and self.ended:
                 self._finished = True
             if data:
-                self._segments.append(_Segment(before, raw, data))
+                segment = _Segment(self._before, self._quiet + raw, data)
+                self._segments.append(segment)
+                self._quiet = b""
                 self.length += len(data)
                 return True
-            if self._segments:
-                # It is part of a character that comes behind unread data.
-                self._segments[-1].raw += raw
-            else:
-                self.size -= len(raw)
+            self._quiet += raw
+            if len(self._quiet) > _MOST_QUIET:
+                self.size -= len(self._quiet)
+                self._quiet = b""
             if not raw:
                 return False
         return False
@@ -149,17 +158,21 @@ class Unread:
 
         :param settings: how to decode.
         """
-        decoder = self._decoder
-        later: list[bytes] = []
-        if self._segments:
+        later = [segment.raw for segment in self._segments]
+        if self._offset:
             first = self._segments[0]
             decoder = first.before.advanced(first.raw, self._offset)
-            later = [segment.raw for segment in islice(self._segments, 1, None)]
-        rest = b"".join([decoder.pending(), *later, *self._raw])
+            del later[0]
+        elif self._segments:
+            decoder = self._segments[0].before
+        else:
+            decoder = self._before if self._quiet else self._decoder
+        rest = b"".join([decoder.pending(), *later, self._quiet, *self._raw])
         self._settings = settings
         self._decoder = settings.newDecoder(decoder)
         self._finished = False
         self._segments.clear()
+        self._quiet = b""
         self._offset = self.length = 0
         self._raw = deque([rest] if rest else [])
         self.size = len(rest)

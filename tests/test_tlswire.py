@@ -1,0 +1,396 @@
+"""
+Tests for :mod:`twisted_transfer.tlswire`, with a partner that is driven by hand.
+"""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.contract import Pusher
+from tests.simulation import (
+    CAPACITY,
+    SimulatedReactor,
+    SimulatedSocket,
+    TLSPartner,
+    socketPair,
+)
+from tests.tlsends import Identities, overTLS, serverLink
+from twisted_transfer.channel import TransferChannel
+from twisted_transfer.closing import CLOSE_TIMEOUT
+from twisted_transfer.errors import HalfCloseUnsupported, Truncated
+from twisted_transfer.link import Link
+
+
+class TLSTestCase(SynchronousTestCase):
+    """A test with a channel over TLS."""
+
+    newest = SSL.TLS1_3_VERSION
+
+    def setUp(self) -> None:
+        self.reactor = SimulatedReactor()
+        self.identities = Identities(self)
+
+    def channel(
+        self, capacity: int = CAPACITY
+    ) -> tuple[TransferChannel, TLSPartner, SimulatedSocket]:
+        """:returns: a channel, its partner, and the socket between."""
+        link, socket, partner = serverLink(
+            self.reactor, self.identities, 1 << 20, self.newest
+        )
+        partner.handshake(self.reactor)
+        partner.raw.incoming.capacity = capacity
+        return TransferChannel(link), partner, socket
+
+    def orderly(self, channel: TransferChannel) -> None:
+        """The channel has ended in an orderly way, and nothing is left of it."""
+        self.assertIsNone(self.successResultOf(channel.whenClosed()))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def truncated(self, channel: TransferChannel, words: str = "") -> None:
+        """The channel has ended in another way, and nothing is left of it."""
+        failure = self.failureResultOf(channel.whenClosed(), Truncated)
+        self.assertIn(words, str(failure.value))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class ClosedHereTests(TLSTestCase):
+    """This side closes first."""
+
+    def test_answered(self) -> None:
+        """A partner that answers has ended the connection in order."""
+        channel, partner, _ = self.channel()
+        channel.write(b"everything")
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.assertEqual(partner.read(), b"everything")
+        self.assertTrue(partner.ended)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_hungUpAfterwards(self) -> None:
+        """
+        A partner that got everything and hangs up without a close_notify of
+        its own, as Tcl's does, has missed nothing.
+        """
+        channel, partner, _ = self.channel()
+        channel.write(b"everything")
+        channel.loseConnection()
+        self.reactor.run(3)
+        partner.raw.close()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_resetAfterwards(self) -> None:
+        """
+        The same with a reset, which the system sends for a partner that has
+        not read the close_notify.
+        """
+        channel, partner, _ = self.channel()
+        channel.loseConnection()
+        self.reactor.run(3)
+        partner.raw.reset()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_hungUpBefore(self) -> None:
+        """One that hangs up before everything was sent has missed something."""
+        channel, partner, _ = self.channel(capacity=1000)
+        channel.write(b"x" * 100_000)
+        channel.loseConnection()
+        self.reactor.run(3)
+        partner.raw.close()
+        self.reactor.run(3)
+        self.truncated(channel)
+
+    def test_closedMeanwhile(self) -> None:
+        """
+        So has one that closes before everything was sent, be it in an orderly
+        way: it reads nothing of what is still to come.
+        """
+        channel, partner, _ = self.channel(capacity=1000)
+        channel.write(b"x" * 100_000)
+        channel.loseConnection()
+        self.reactor.run(3)
+        partner.closeNotify()
+        for _ in range(200):
+            partner.raw.take()
+            self.reactor.turn()
+        self.truncated(channel, "before everything was sent")
+
+    def test_bothAtOnce(self) -> None:
+        """Two that close at the same time, with nothing on its way, agree."""
+        channel, partner, _ = self.channel()
+        channel.write(b"all")
+        self.reactor.run(3)
+        self.assertEqual(partner.read(), b"all")
+        partner.closeNotify()
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_silent(self) -> None:
+        """
+        A partner that does not answer is left after the time for it, and was
+        perhaps not told: that is no orderly end.
+        """
+        channel, _, socket = self.channel()
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.reactor.turn(CLOSE_TIMEOUT - 0.1)
+        self.assertFalse(socket.aborted)
+        self.reactor.turn(0.2)
+        self.reactor.turn()
+        self.assertTrue(socket.aborted)
+        self.truncated(channel)
+
+    def test_talking(self) -> None:
+        """That it goes on sending does not give it more time."""
+        channel, partner, socket = self.channel()
+        channel.loseConnection()
+        self.reactor.run(3)
+        for _ in range(int(CLOSE_TIMEOUT)):
+            partner.write(b"more and more")
+            self.reactor.turn(0.99)
+        self.assertFalse(socket.aborted)
+        self.reactor.turn(0.2)
+        self.reactor.turn()
+        self.truncated(channel)
+
+    def test_talkingBeforehand(self) -> None:
+        """What it had sent before it hears of the end does not matter."""
+        channel, partner, _ = self.channel()
+        channel.loseConnection()
+        partner.write(b"crossing")
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_slow(self) -> None:
+        """A partner that still takes something is waited for."""
+        channel, partner, _ = self.channel(capacity=4096)
+        data = b"slowly" * 20_000
+        channel.write(data)
+        channel.loseConnection()
+        got = b""
+        while not partner.ended:
+            got += partner.read()
+            self.reactor.turn(CLOSE_TIMEOUT - 1)
+            self.reactor.turn()
+        self.assertGreater(self.reactor.seconds(), 10 * CLOSE_TIMEOUT)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+        self.assertEqual(got, data)
+
+    def test_readerPaused(self) -> None:
+        """Nobody has to read for the connection to end."""
+        channel, partner, _ = self.channel()
+        channel.pauseProducing()
+        partner.write(b"never read")
+        channel.loseConnection()
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+
+class ClosedHereTLS12Tests(ClosedHereTests):
+    """The same in TLS 1.2."""
+
+    newest = SSL.TLS1_2_VERSION
+
+
+class ClosedThereTests(TLSTestCase):
+    """The partner closes first."""
+
+    def test_nothingWritten(self) -> None:
+        """With nothing on its way that is an orderly end."""
+        channel, partner, _ = self.channel()
+        partner.write(b"all")
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(channel.read()), b"all")
+        self.assertEqual(self.successResultOf(channel.read()), b"")
+        channel.loseConnection()
+        self.orderly(channel)
+
+    def test_everythingWritten(self) -> None:
+        """So it is when everything had come there before."""
+        channel, partner, _ = self.channel()
+        channel.write(b"everything")
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_writtenAfterwards(self) -> None:
+        """What is written after that is lost, and this is no success."""
+        channel, partner, _ = self.channel(capacity=1000)
+        channel.write(b"x" * 30_000)
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.turn()
+        channel.write(b"more")
+        for _ in range(100):
+            partner.raw.take()
+            self.reactor.turn()
+        self.truncated(channel, "before everything was sent")
+
+    def test_producing(self) -> None:
+        """A producer is stopped, and this is no success either."""
+        channel, partner, _ = self.channel()
+        pusher = Pusher(channel, 1 << 30)
+        channel.registerProducer(pusher, True)
+        pusher.resumeProducing()
+        self.reactor.run(3)
+        self.assertTrue(pusher.paused)
+        partner.closeNotify()
+        for _ in range(10):
+            partner.raw.take()
+            self.reactor.turn()
+        self.assertTrue(pusher.stopped)
+        self.truncated(channel, "before everything was sent")
+
+    def test_registeringAfterwards(self) -> None:
+        """One that comes after the partner's end is stopped at once."""
+        channel, partner, _ = self.channel()
+        partner.closeNotify()
+        self.reactor.turn()
+        pusher = Pusher(channel, 100)
+        channel.registerProducer(pusher, True)
+        self.assertTrue(pusher.stopped)
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_crossing(self) -> None:
+        """What crosses with the partner's end is not read there, either."""
+        channel, partner, _ = self.channel()
+        partner.closeNotify()
+        channel.write(b"in the same turn")
+        self.reactor.run(3)
+        self.truncated(channel, "before everything was sent")
+
+    def test_answeredTooLate(self) -> None:
+        """
+        An answer to what came together with the end is dropped by Twisted,
+        which was still gathering it, and this is no success.
+        """
+        channel, partner, _ = self.channel()
+        reading = channel.read()
+        reading.addCallback(lambda question: channel.write(b"answer"))
+        partner.write(b"question")
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.assertTrue(reading.called)
+        self.assertEqual(partner.read(), b"")
+        self.truncated(channel, "before everything was sent")
+
+    def test_waitingInTheSystem(self) -> None:
+        """What was still waiting here when the end came is not read there."""
+        channel, partner, _ = self.channel(capacity=1000)
+        channel.write(b"x" * 30_000)
+        self.reactor.run(5)
+        partner.closeNotify()
+        for _ in range(100):
+            partner.raw.take()
+            self.reactor.turn()
+        self.truncated(channel, "before everything was sent")
+
+    def test_withoutCloseNotify(self) -> None:
+        """A bare end of the connection is a truncation."""
+        channel, partner, _ = self.channel()
+        partner.write(b"some")
+        partner.raw.close()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(channel.read()), b"some")
+        self.failureResultOf(channel.read(), Truncated)
+        self.truncated(channel, "may not be everything")
+
+    def test_reset(self) -> None:
+        """So is a reset."""
+        channel, partner, _ = self.channel()
+        partner.raw.reset()
+        self.reactor.run(3)
+        self.truncated(channel, "may not be everything")
+
+
+class ClosedThereTLS12Tests(ClosedThereTests):
+    """The same in TLS 1.2."""
+
+    newest = SSL.TLS1_2_VERSION
+
+
+class HalfCloseTests(TLSTestCase):
+    """TLS ends both directions together."""
+
+    def test_refused(self) -> None:
+        """
+        Ending one alone is refused, sends nothing, and leaves the connection
+        as it was, the end-of-file character included.
+        """
+        channel, partner, _ = self.channel()
+        channel.configure(eofChar="\x1a")
+        partner.raw.take()
+        for end in (channel.writeEOF, channel.loseWriteConnection):
+            error = self.assertRaises(HalfCloseUnsupported, end)
+            self.assertIn("loseConnection()", str(error))
+        self.reactor.run(3)
+        self.assertEqual(partner.raw.take(), b"")
+        self.assertFalse(partner.raw.incoming.ended)
+        channel.write(b"on")
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.assertEqual(partner.read(), b"on\x1a")
+
+
+class PairTests(TLSTestCase):
+    """Two of this library's own."""
+
+    def pair(self) -> tuple[TransferChannel, TransferChannel]:
+        """:returns: two channels that are connected over TLS."""
+        left, right = socketPair(self.reactor)
+        links = Link(self.reactor), Link(self.reactor)
+        client = self.identities.client()
+        right.attach(overTLS(self.reactor, self.identities.server, links[1]))
+        left.attach(overTLS(self.reactor, client, links[0], client=True))
+        self.reactor.run(6)
+        return TransferChannel(links[0]), TransferChannel(links[1])
+
+    def test_closedByOne(self) -> None:
+        """The other one answers, also if nobody has asked it to."""
+        left, right = self.pair()
+        left.write(b"x" * 100_000)
+        left.loseConnection()
+        reading = right.readExactly(100_000)
+        self.reactor.run(20)
+        self.assertEqual(len(self.successResultOf(reading)), 100_000)
+        self.reactor.run(5)
+        self.orderly(left)
+        self.orderly(right)
+
+    def test_closedByBoth(self) -> None:
+        """Both at once, when all was read, is an orderly end for both."""
+        left, right = self.pair()
+        left.write(b"there")
+        right.write(b"back")
+        self.reactor.run(5)
+        left.loseConnection()
+        right.loseConnection()
+        self.reactor.run(5)
+        self.orderly(left)
+        self.orderly(right)
+
+    def test_closedAgainst(self) -> None:
+        """One that closes while the other one writes is no success for that."""
+        left, right = self.pair()
+        pusher = Pusher(left, 1 << 30)
+        left.registerProducer(pusher, True)
+        pusher.resumeProducing()
+        self.reactor.run(5)
+        right.loseConnection()
+        self.reactor.run(20)
+        self.assertTrue(pusher.stopped)
+        self.truncated(left)

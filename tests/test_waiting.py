@@ -1,0 +1,78 @@
+"""
+Tests for :mod:`twisted_transfer.waiting`.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_transfer.waiting import Waiters
+
+
+class WaitersTests(SynchronousTestCase):
+    """Many that wait for one event."""
+
+    def setUp(self) -> None:
+        self.waiters: Waiters[int] = Waiters()
+
+    def test_fire(self) -> None:
+        """Everybody gets the result, and nobody before it is there."""
+        waiting = [self.waiters.wait() for _ in range(3)]
+        for each in waiting:
+            self.assertNoResult(each)
+        self.waiters.fire(7)
+        self.assertEqual([self.successResultOf(each) for each in waiting], [7, 7, 7])
+
+    def test_fail(self) -> None:
+        """Everybody gets the error."""
+        waiting = [self.waiters.wait() for _ in range(2)]
+        error = LookupError("gone")
+        self.waiters.fail(error)
+        for each in waiting:
+            self.assertIs(self.failureResultOf(each, LookupError).value, error)
+
+    def test_nobody(self) -> None:
+        """An event without anybody who waits for it is nothing special."""
+        self.waiters.fire(1)
+        self.waiters.fail(LookupError())
+
+    def test_nextEvent(self) -> None:
+        """Who begins to wait after an event waits for the next one."""
+        self.waiters.fire(1)
+        waiting = self.waiters.wait()
+        self.assertNoResult(waiting)
+        self.waiters.fire(2)
+        self.assertEqual(self.successResultOf(waiting), 2)
+
+    def test_cancelled(self) -> None:
+        """One that is cancelled is told so, and the others still wait."""
+        first, second, third = (self.waiters.wait() for _ in range(3))
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.waiters.fire(3)
+        self.assertEqual(self.successResultOf(first), 3)
+        self.assertEqual(self.successResultOf(third), 3)
+
+    def test_waitingAgain(self) -> None:
+        """Who waits anew when it is told waits for the event after that."""
+        again: list[Deferred[int]] = []
+        self.waiters.wait().addCallback(
+            lambda result: again.append(self.waiters.wait())
+        )
+        self.waiters.fire(1)
+        self.assertNoResult(again[0])
+        self.waiters.fire(2)
+        self.assertEqual(self.successResultOf(again[0]), 2)
+
+    def test_cancellingAnother(self) -> None:
+        """One that is told may cancel another, whether that was told or not."""
+        first = self.waiters.wait()
+        second = self.waiters.wait()
+        first.addCallback(lambda result: second.cancel())
+        second.addErrback(lambda failure: failure.trap(CancelledError))
+        third = self.waiters.wait()
+        third.addCallback(lambda result: first.cancel())
+        self.waiters.fire(1)
+        for each in (first, second, third):
+            self.assertTrue(each.called)

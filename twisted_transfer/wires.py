@@ -1,0 +1,140 @@
+"""
+The kinds of connections, as far as they are written to and ended differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from twisted_transfer.errors import HalfCloseUnsupported
+
+
+class Wire:
+    """
+    A connection of no special kind: TCP, or whatever a plugin has made.
+
+    :ivar silent: whether what still comes is not wanted any more.
+    :ivar outputLost: whether something was written that cannot arrive.
+    :ivar complete: whether nothing is missing although the connection may be
+        reported as broken.
+    """
+
+    silent = False
+    outputLost = False
+    complete = False
+
+    def __init__(self, clock: IReactorTime, transport: Any) -> None:
+        """
+        :param clock: measures the time.
+        :param transport: the transport of the connection.
+        """
+        self._clock = clock
+        self._transport = transport
+        self._later: IDelayedCall | None = None
+
+    def write(self, data: bytes) -> bool:
+        """
+        :param data: goes to the partner.
+        :returns: False if it does not, because the partner has closed.
+        """
+        self._transport.write(data)
+        return True
+
+    def closeWrite(self) -> None:
+        """
+        End this side's output alone.
+
+        :raises HalfCloseUnsupported: if the connection cannot do that.
+        """
+        closer = getattr(self._transport, "loseWriteConnection", None)
+        if closer is None:
+            raise HalfCloseUnsupported(
+                "this kind of connection cannot end its sending side alone: "
+                "use loseConnection()"
+            )
+        closer()
+
+    def close(self, inputEnded: bool) -> None:
+        """
+        End the connection after what was written.
+
+        :param inputEnded: whether the partner sends no more.
+        """
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        transport = self._transport
+        getattr(transport, "abortConnection", transport.loseConnection)()
+
+    def outputEnded(self) -> None:
+        """Output has ended, by this side or because nobody reads it."""
+
+    def gone(self) -> None:
+        """The connection has ended."""
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+
+
+class UNIXWire(Wire):
+    """
+    A UNIX socket.
+
+    One whose partner is gone is reported as broken as soon as it is looked at
+    for writing, even if nothing is to be written.
+    """
+
+    def close(self, inputEnded: bool) -> None:
+        """What is to be written gets its turn of the reactor first."""
+        if inputEnded:
+            self._later = self._clock.callLater(0, self._close, 1)
+        else:
+            super().close(inputEnded)
+
+    def _close(self, turns: int) -> None:
+        if turns:
+            self._later = self._clock.callLater(0, self._close, turns - 1)
+            return
+        self.complete = not getattr(self._transport, "dataBuffer", b"")
+        self._transport.loseConnection()
+
+
+class StandardIOWire(Wire):
+    """
+    Standard input and output, which are two pipes.
+
+    Twisted's own ways to end it wait for the output pipe, for ever if that has
+    ended before.
+    """
+
+    _ended = False
+
+    def write(self, data: bytes) -> bool:
+        """Twisted drops in silence what nobody reads."""
+        if self._ended:
+            self.outputLost = True
+            return False
+        return super().write(data)
+
+    def close(self, inputEnded: bool) -> None:
+        """End both."""
+        if self._ended:
+            self._end(ConnectionDone())
+        else:
+            super().close(inputEnded)
+
+    def abort(self) -> None:
+        """End both now."""
+        self._end(ConnectionAborted())
+
+    def outputEnded(self) -> None:
+        """The output pipe is closed."""
+        self._ended = True
+
+    def _end(self, reason: Exception) -> None:
+        lose = self._transport.connectionLost
+        self._later = self._clock.callLater(0, lose, Failure(reason))
