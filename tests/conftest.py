@@ -83,12 +83,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("reactor")
 
 
-def pytest_sessionstart() -> None:
+def pytest_collection_finish() -> None:
     """
     Let the garbage collector pass over all that was there before the tests.
 
-    It then takes so little time that it can be run after each test.  It has to
-    be done before the collection, which makes each test case's instance.
+    It then takes so little time that it can be run after each test.
     """
     gc.collect()
     gc.freeze()
@@ -126,13 +125,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """
     Fail each test that leaves something behind, and say what.
 
-    This comes after all fixtures, and after the test case's instance is gone,
-    so that nothing holds back a Deferred whose error nobody looked at; and it
-    comes while the output is still captured, as it was before.
+    This comes after all fixtures, while the output is still captured, as it was
+    before.
     """
+    instance = getattr(item, "instance", None)
     try:
         yield
     finally:
+        if instance is not None:
+            # It was made by the collection, so the garbage collector passes over
+            # it; and nothing may hold back a Deferred whose error was not seen.
+            vars(instance).clear()
         before = item.stash.get(_before, None)
         left = item.config.stash[_watch].after(before) if before else []
         if left:

@@ -488,9 +488,8 @@ class TruncatedTests(ProcessTestCase):
                 f":privateKey={key}:certKey={certificate}",
             ],
         )
-        context = ssl.create_default_context(
-            cafile=str(authority.trustRoots / "ca.pem")
-        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(authority.trustRoots / "ca.pem"))
         plain = dial(self, program.port())
         partner = context.wrap_socket(plain, server_hostname="localhost")
         self.addCleanup(partner.close)

@@ -47,9 +47,8 @@ RANKS = (
     ("reading",),
     ("channel",),
     # What helps to test, with partners that mean no good among it.
-    ("clienthello",),
-    ("hostile",),
-    ("hostiletls", "sieges"),
+    ("clienthello", "hostile"),
+    ("hostileplain", "hostiletls", "sieges"),
     ("testing",),
     # The two ends of the data.
     ("nonblocking", "partfile", "producing"),

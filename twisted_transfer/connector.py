@@ -25,6 +25,13 @@ from twisted_transfer.waiting import Waiters
 __all__ = ["Mode", "TransferConnector"]
 
 
+class _Ending(Deferred[Any]):
+    """Fires when an attempt that was cancelled is over."""
+
+    def cancel(self) -> None:
+        """Cancelling it once more makes it no shorter."""
+
+
 class TransferConnector:
     """
     Gets one connection to one partner, by dialling or by waiting for it.
@@ -155,7 +162,7 @@ class TransferConnector:
             attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
             self._admission = attempt.admission
         running: Deferred[TransferChannel] | None = None
-        over: Waiters[None] = Waiters()
+        over = _Ending()
 
         def cancel(ignored: object) -> None:
             if running is not None:
@@ -168,7 +175,7 @@ class TransferConnector:
             """Those who cancelled hear of it when everything is gone."""
             if self._connecting is not connecting:
                 return failure
-            return over.wait().addCallback(lambda ignored: failure)
+            return over.addCallback(lambda ignored: failure)
 
         connecting.addErrback(cancelled)
         if self._within is not None:
@@ -183,7 +190,7 @@ class TransferConnector:
                 self._whenListening.fail(error)
             if not connecting.called:
                 connecting.callback(result)
-            over.fire(None)
+            over.callback(None)
             attempt.cleared().addCallback(self._whenIdle.fire)
 
         def tooLate(result: Any) -> Any:

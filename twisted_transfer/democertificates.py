@@ -49,8 +49,9 @@ def makeCertificates(folder: str) -> Certificates:
     authorityKey = ec.generate_private_key(ec.SECP256R1())
     authorityName = _name("twisted-transfer demonstration authority")
     authority = (
-        _builder(authorityName, authorityName, authorityKey)
+        _builder(authorityName, authorityName, authorityKey, authorityKey)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_use(signsCertificates=True), critical=True)
         .sign(authorityKey, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())
@@ -58,8 +59,9 @@ def makeCertificates(folder: str) -> Certificates:
         [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     )
     certificate = (
-        _builder(_name("localhost"), authorityName, key)
+        _builder(_name("localhost"), authorityName, key, authorityKey)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_use(signsCertificates=False), critical=True)
         .add_extension(names, critical=False)
         .sign(authorityKey, hashes.SHA256())
     )
@@ -84,9 +86,27 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _use(signsCertificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signsCertificates,
+        key_cert_sign=signsCertificates,
+        crl_sign=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuerKey: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
+    """Begin a certificate with what RFC 5280 (section 4.2.1) wants in each."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return (
         x509.CertificateBuilder()
@@ -96,6 +116,14 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + _DAY)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            critical=False,
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key()),
+            critical=False,
+        )
     )
 
 
