@@ -121,7 +121,9 @@ def lookBefore(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Iterator[None]:
     """
     Fail each test that leaves something behind, and say what.
 
@@ -138,5 +140,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
             vars(instance).clear()
         before = item.stash.get(_before, None)
         left = item.config.stash[_watch].after(before) if before else []
+        if nextitem is None or nextitem.path != item.path:
+            gc.freeze()  # What a module's tests keep, they keep for good.
         if left:
             pytest.fail("left behind:\n" + "\n".join(left), pytrace=False)

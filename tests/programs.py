@@ -126,7 +126,7 @@ class Program:
         """
         deadline = time.monotonic() + _DEADLINE
         while True:
-            *lines, unfinished = self.said[self._read :].split("\n")
+            *lines, _unfinished = self.said[self._read :].split("\n")
             for line in lines:
                 self._read += len(line) + 1
                 # Behind the time and the name that a log puts before it.

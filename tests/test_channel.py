@@ -487,7 +487,7 @@ class HalfCloseTests(ChannelTestCase):
 
         whole = Whole()
         link = Link(Clock())
-        link.makeConnection(whole)  # type: ignore[arg-type]
+        link.makeConnection(whole)
         channel = TransferChannel(link)
         channel.configure(eofChar="\x1a")
         self.assertRaises(HalfCloseUnsupported, channel.writeEOF)

@@ -276,6 +276,21 @@ class SayingTests(ProcessTestCase):
         partner.close()
         self.assertEqual(sender.end(), 0)
 
+    def test_helpNobodyReads(self) -> None:
+        """A reader that has seen enough of the help gets no complaint."""
+        for buffered in ("", "1"):
+            reading, writing = os.pipe()
+            os.close(reading)
+            program = Program(
+                self,
+                ["send", "--help"],
+                stdout=writing,
+                environment={"PYTHONUNBUFFERED": buffered},
+            )
+            os.close(writing)
+            program.end()
+            self.assertEqual(program.said, "")
+
     def test_borrowedStreams(self) -> None:
         """
         The pipes that are shared with other programs go back in the mode in

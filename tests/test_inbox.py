@@ -172,14 +172,15 @@ class LawTests(SynchronousTestCase):
         self.waiting = None
         self.assertFalse(self.inbox.busy)
         if isinstance(result, Failure):
-            self.assertIsInstance(owed, type(result.value))
+            error: Any = result.value
+            self.assertIsInstance(owed, type(error))
             if isinstance(owed, Undecodable):
-                self.assertEqual(result.value.encoding, owed.encoding)
+                self.assertEqual(error.encoding, owed.encoding)
                 # Whether the LF of a CRLF whose CR was read counts is not said.
-                off = abs(result.value.offset - owed.offset)
+                off = abs(error.offset - owed.offset)
                 self.assertLessEqual(off, 1 if self.changed else 0)
             elif not isinstance(owed, LineTooLong):
-                self.assertEqual(result.value.args, owed.args)
+                self.assertEqual(error.args, owed.args)
             if isinstance(owed, NotEnoughData):
                 self.reference.take(len(owed.partial))
             return

@@ -76,6 +76,18 @@ def failing(protocol: Any) -> None:
     raise ZeroDivisionError
 
 
+def calling(method: str) -> Callable[[Any], None]:
+    """
+    :param method: one of a channel's.
+    :returns: what calls it on a protocol's channel.
+    """
+
+    def call(protocol: Any) -> None:
+        getattr(protocol.channel, method)()
+
+    return call
+
+
 class IntakeTestCase(SynchronousTestCase):
     """A test with a channel whose partner is driven by hand."""
 
@@ -151,9 +163,10 @@ class DeliveryTests(IntakeTestCase):
                 got.append(line)
                 self.sendLine(line.upper())
                 if line == b"bye":
-                    self.transport.loseConnection()
+                    channel.loseConnection()
 
-        self.channel.start(Lines())
+        channel = self.channel
+        channel.start(Lines())
         self.send(b"hello\nwo", b"rld\nbye\nnot read\n")
         self.reactor.run(3)
         self.assertEqual(got, [b"hello", b"world", b"bye"])
@@ -341,9 +354,7 @@ class EndTests(IntakeTestCase):
         for method in ("loseConnection", "abortConnection", "stopProducing"):
             self.socket, self.partner, self.channel = self.connect()
             self.send(b"one", b"two")
-            noting = self.channel.start(
-                Noting(data=lambda p, m=method: getattr(p.channel, m)())
-            )
+            noting = self.channel.start(Noting(data=calling(method)))
             self.reactor.run(3)
             self.assertEqual(noting.told[:2], ["made", b"one"])
             self.assertEqual(len(noting.told), 3, noting.told)
@@ -357,9 +368,7 @@ class EndTests(IntakeTestCase):
         for method in ("loseConnection", "abortConnection"):
             self.socket, self.partner, self.channel = self.connect()
             self.send(b"one")
-            noting = self.channel.start(
-                Noting(made=lambda p, m=method: getattr(p.channel, m)())
-            )
+            noting = self.channel.start(Noting(made=calling(method)))
             self.reactor.run(3)
             self.assertEqual(len(noting.told), 2, noting.told)
             self.assertTrue(self.socket.disconnected)

@@ -30,7 +30,7 @@ class RefusingReactor(MemoryReactorClock):
         super().__init__()
         self._reason = reason
 
-    def listenTCP(  # type: ignore[override]
+    def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> Any:
         if ":" in interface:

@@ -119,9 +119,10 @@ class AcceptTests(SocketCommandTestCase):
         """All options of the TLS clients are accepted where they are right."""
         pair = f"privateKey={self.key}"
         for string in (
-            "ssl:h:443",
+            "ssl:h:443:hostname=h",
             f"ssl:host=h:443:certKey={self.certificate}:{pair}:hostname=h",
-            f"ssl:h:port=443:caCertsDir={self.roots}:timeout=3:certKey={self.both}",
+            f"ssl:h:port=443:caCertsDir={self.roots}:timeout=3:hostname=h"
+            f":certKey={self.both}",
             "tls:h:443",
             f"tls:h:443:certificate={self.certificate}:{pair}:trustRoots={self.roots}",
             f"tls:h:443:5:127.0.0.1:{self.certificate}:{self.key}:{self.roots}:tcp\\:h\\:1",
@@ -415,8 +416,17 @@ class FileOptionTests(SocketCommandTestCase):
         for make, string, *said in (
             (self.client, f"tls:h:1:trustRoots={empty}", "trustRoots=", "nobody"),
             (self.client, f"tls:h:1:trustRoots={self.cert}", "Not a directory"),
-            (self.client, f"ssl:h:1:caCertsDir={empty}", "caCertsDir=", "nobody"),
-            (self.client, f"ssl:h:1:caCertsDir={self.missing}", "No such file"),
+            (
+                self.client,
+                f"ssl:h:1:hostname=h:caCertsDir={empty}",
+                "caCertsDir=",
+                "nobody",
+            ),
+            (
+                self.client,
+                f"ssl:h:1:hostname=h:caCertsDir={self.missing}",
+                "No such file",
+            ),
             (self.server, f"tls:{empty}:443", "path=", "nothing here can be served"),
             (self.server, f"tls:{self.missing}:443", "path=", "No such file"),
             (

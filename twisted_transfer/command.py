@@ -4,6 +4,7 @@ The ``twisted-transfer`` program.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -118,12 +119,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the words behind its name; the default is ``sys.argv``'s.
     :returns: the exit status.
     """
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        # Nobody reads the help; all else that is written looks after itself.
+        return Status.LOCAL
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _letGo(stream)
+
+
+def _letGo(stream: TextIO | None) -> None:
+    """
+    Keep Python from complaining at its end about what it cannot write.
+
+    This is the way that Python's own manual has (library/signal, "Note on
+    SIGPIPE").
+    """
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _main(arguments: Sequence[str]) -> int:
     options = CommandOptions()  # type: ignore[no-untyped-call]
     report: Report = ConsoleReport(sys.stderr)
     try:
-        options.parseOptions(  # type: ignore[no-untyped-call]
-            sys.argv[1:] if arguments is None else arguments
-        )
+        options.parseOptions(arguments)  # type: ignore[no-untyped-call]
     except UsageError as error:
         command = f" {options.subCommand}" if options.subCommand else ""
         report.complain(f"{error}\n(see: twisted-transfer{command} --help)")

@@ -56,6 +56,8 @@ class EndpointType:
         names = self.positionals
         if self.portAlone and len(args) == 1 and "host" in keywords:
             names = ("port",)
+        if not names and list(args) == [""]:
+            args = ()  # "stdio:", as Twisted's documentation writes it
         if len(args) > len(names):
             raise UnfitError(
                 f"{shown(args[len(names)])} is one argument too many; "
@@ -133,10 +135,10 @@ def sslClient(options: Mapping[str, str]) -> None:
         or the identity is of no use.
     """
     _sslClientIdentity(options)
-    if "hostname" not in options and "caCertsDir" not in options:
+    if "hostname" not in options:
         raise UnfitError(
-            "this would not verify who the partner is; use tls:host=NAME:port=NUMBER, "
-            "or add :hostname=NAME"
+            "without hostname= this would not verify who the partner is; use "
+            "tls:host=NAME:port=NUMBER, or add :hostname=NAME"
         )
 
 

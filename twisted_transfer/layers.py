@@ -42,7 +42,7 @@ def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) ->
     the interfaces tell.
 
     A ``ProtocolWrapper`` passes on nothing of it, and what Twisted's endpoints
-    wrap around a protocol only what the last of several interfaces tells.
+    wrap around a protocol passes on what it hears only to the next one.
 
     :param outer: the protocol that the transport knows.
     :param listener: the one that is to hear of it.
@@ -52,6 +52,5 @@ def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) ->
         if outer is listener or interface.providedBy(outer):
             continue
         for name in interface.names():
-            if not hasattr(type(outer), name):
-                setattr(outer, name, getattr(listener, name))
+            setattr(outer, name, getattr(listener, name))
         alsoProvides(outer, interface)

@@ -21,11 +21,8 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IReactorTime,
     ISSLTransport,
-    IUNIXTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.stdio import StandardIO
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -33,9 +30,9 @@ from twisted_transfer.closing import judge
 from twisted_transfer.errors import Truncated
 from twisted_transfer.identity import PeerIdentity, handshakeError
 from twisted_transfer.layers import bottomOf, hearThrough, layersUnder
-from twisted_transfer.tlswire import TLSWire
+from twisted_transfer.tlswire import wireOf
 from twisted_transfer.waiting import Waiters
-from twisted_transfer.wires import StandardIOWire, UNIXWire, Wire
+from twisted_transfer.wires import Wire
 
 
 class ILinkUser(TypingProtocol):
@@ -107,7 +104,7 @@ class Link(Protocol):
         """Plain connections are good at once; TLS has its handshake before it."""
         transport: Any = self.transport
         self.secure = ISSLTransport.providedBy(transport)
-        self._wire = self._makeWire(transport)
+        self._wire = wireOf(self._clock, transport, self)
         if self._aborted:
             self._wire.abort()
         elif not self.secure:
@@ -116,18 +113,6 @@ class Link(Protocol):
                 outermost, self, IHalfCloseableProtocol, IFileDescriptorReceiver
             )
             self._becomeReady()
-
-    def _makeWire(self, transport: Any) -> Wire:
-        for layer in layersUnder(transport):
-            if isinstance(layer, TLSMemoryBIOProtocol):
-                # Its handshake cannot be complete before that of one under it.
-                hearThrough(layer.wrappedProtocol, self, IHandshakeListener)
-                return TLSWire(self._clock, transport, layer)
-        if IUNIXTransport.providedBy(transport):
-            return UNIXWire(self._clock, transport)
-        if isinstance(transport, StandardIO):
-            return StandardIOWire(self._clock, transport)
-        return Wire(self._clock, transport)
 
     def handshakeCompleted(self) -> None:
         """

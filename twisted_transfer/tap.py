@@ -56,6 +56,13 @@ class Options(Versioned):
             )
             sys.exit(Status.USAGE)
 
+    def getSynopsis(self) -> str:
+        """Leave out, before the synopsis of a command, that it is a command."""
+        whole: str = super().getSynopsis()
+        if self.subCommand is None:
+            return whole
+        return whole.removesuffix(self.synopsis).rstrip()
+
     def postOptions(self) -> None:
         """Insist on a command."""
         if self.subCommand is None:

@@ -12,13 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IReactorTime,
+    IUNIXTransport,
+)
+from twisted.internet.stdio import StandardIO
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from twisted_transfer.closing import CloseGuard, backlogOf
 from twisted_transfer.errors import HalfCloseUnsupported
-from twisted_transfer.layers import bottomOf
-from twisted_transfer.wires import Wire
+from twisted_transfer.layers import bottomOf, hearThrough, layersUnder
+from twisted_transfer.wires import StandardIOWire, UNIXWire, Wire
 
 
 class TLSWire(Wire):
@@ -123,3 +128,24 @@ class TLSWire(Wire):
         super().gone()
         if self._guard is not None:
             self._guard.stop()
+
+
+def wireOf(clock: IReactorTime, transport: Any, listener: IHandshakeListener) -> Wire:
+    """
+    Find out what a connection is made of.
+
+    :param clock: measures the time.
+    :param transport: the connection's transport.
+    :param listener: over TLS, is told when the handshake is complete.
+    :returns: the kind of wire.
+    """
+    for layer in layersUnder(transport):
+        if isinstance(layer, TLSMemoryBIOProtocol):
+            # Its handshake cannot be complete before that of one under it.
+            hearThrough(layer.wrappedProtocol, listener, IHandshakeListener)
+            return TLSWire(clock, transport, layer)
+    if IUNIXTransport.providedBy(transport):
+        return UNIXWire(clock, transport)
+    if isinstance(transport, StandardIO):
+        return StandardIOWire(clock, transport)
+    return Wire(clock, transport)

@@ -4,6 +4,7 @@ The kinds of connections, as far as they are written to and ended differently.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -90,16 +91,18 @@ class UNIXWire(Wire):
 
     def close(self, inputEnded: bool) -> None:
         """What is to be written gets its turn of the reactor first."""
-        if inputEnded:
-            self._later = self._clock.callLater(0, self._close, 1)
-        else:
-            super().close(inputEnded)
+        self._later = self._clock.callLater(0, self._close, 1)
 
     def _close(self, turns: int) -> None:
         if turns:
             self._later = self._clock.callLater(0, self._close, turns - 1)
             return
         self.complete = not getattr(self._transport, "dataBuffer", b"")
+        # The system's note of what a partner that has closed had not read.
+        error = self._transport.getHandle().getsockopt(
+            socket.SOL_SOCKET, socket.SO_ERROR
+        )
+        self.outputLost = self.outputLost or error != 0
         self._transport.loseConnection()
 
 

@@ -131,7 +131,8 @@ class CellTests(TestCase):
         port = await endpoint.listen(factory)
         channel = await waiting
         here: Any = port.getHost()
-        self.assertEqual(here.port, channel.getPeer().port)
+        there: Any = channel.getPeer()
+        self.assertEqual(here.port, there.port)
         await self.talk(channel)
         await self.ends(factory)
         await port.stopListening()

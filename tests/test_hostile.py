@@ -1,0 +1,499 @@
+"""
+Tests for :mod:`twisted_transfer.hostile`, :mod:`twisted_transfer.hostileplain`
+and :mod:`twisted_transfer.clienthello`, without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis.strategies import binary, integers
+from OpenSSL import SSL
+from twisted.internet.error import (
+    ConnectBindError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+)
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.test import iosim
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.certificates import Authority
+from tests.folders import newFolder
+from tests.hostilities import Server, join, overTLS, serverContext
+from twisted_transfer.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES, Admission
+from twisted_transfer.clienthello import clientHello
+from twisted_transfer.hostile import RECORD_LIMIT, HostilePeer
+from twisted_transfer.hostileplain import (
+    Dripper,
+    Flooder,
+    Garbler,
+    Resetter,
+    Scanner,
+    Staller,
+)
+from twisted_transfer.testing import settle
+
+
+class _MemoryTestCase(SynchronousTestCase):
+    """Attacks servers in memory."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def attacked(self, peer: HostilePeer) -> Server:
+        """:returns: a server of no protocol that the peer has connected to."""
+        server = Server()
+        join(self.clock, server, peer)
+        settle(self.clock)
+        return server
+
+    def assertNothingLeft(self) -> None:
+        """There is no timer, and nothing in motion."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class LifeTests(_MemoryTestCase):
+    """What all hostile peers owe to whoever uses them."""
+
+    def test_endOfFile(self) -> None:
+        """A server that ends the connection in order is told from others."""
+        peer = HostilePeer()
+        server = self.attacked(peer)
+        self.assertIsNone(peer.outcome)
+        server.transport.loseConnection()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "end of file")
+        self.assertIsInstance(peer.reason and peer.reason.value, ConnectionDone)
+
+    def test_reset(self) -> None:
+        """So is one that resets it."""
+        peer = HostilePeer()
+        server = self.attacked(peer)
+        server.transport.abortConnection()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "reset")
+        self.assertIsInstance(peer.reason and peer.reason.value, ConnectionLost)
+
+    def test_abort(self) -> None:
+        """An abort is a reset for the server, and is done once."""
+        peer = HostilePeer()
+        server = self.attacked(peer)
+        peer.abort()
+        peer.abort()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "left")
+        self.assertIsInstance(peer.reason and peer.reason.value, ConnectionAborted)
+        self.assertIsInstance(server.reason and server.reason.value, ConnectionLost)
+        peer.abort()
+        self.assertNothingLeft()
+
+    def test_abortBefore(self) -> None:
+        """Aborted before it is connected, a peer does nothing when it is."""
+        peer = Garbler()
+        peer.abort()
+        server = self.attacked(peer)
+        self.assertEqual((peer.outcome, peer.sent), ("left", 0))
+        self.assertIsInstance(server.reason and server.reason.value, ConnectionLost)
+
+    def test_giveUp(self) -> None:
+        """A peer that was never sent away has stayed."""
+        peer = HostilePeer()
+        self.attacked(peer)
+        peer.giveUp()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "stayed")
+
+    def test_transportWithoutAbort(self) -> None:
+        """A transport that cannot abort is closed."""
+
+        class Closing:
+            closed = 0
+
+            def loseConnection(self) -> None:
+                self.closed += 1
+
+        peer = HostilePeer()
+        transport: Any = Closing()
+        peer.makeConnection(transport)
+        peer.abort()
+        self.assertEqual(transport.closed, 1)
+
+    def test_ended(self) -> None:
+        """Each who asks has a Deferred of its own, also after the end."""
+        peer = HostilePeer()
+        first, second, given = peer.ended, peer.ended, peer.ended
+        given.cancel()
+        self.failureResultOf(given)
+        server = self.attacked(peer)
+        self.assertNoResult(first)
+        server.transport.loseConnection()
+        settle(self.clock)
+        for each in (first, second, peer.ended):
+            self.assertIsNone(self.successResultOf(each))
+
+    def test_notReached(self) -> None:
+        """A dial that fails is an end, too, and says how."""
+        for error, outcome in (
+            (ConnectionRefusedError(), "refused"),
+            (ConnectBindError(), "not reached"),
+        ):
+            peer = HostilePeer()
+            ended = peer.ended
+            peer.notReached(Failure(error))
+            self.successResultOf(ended)
+            self.assertEqual(peer.outcome, outcome)
+            self.assertIs(peer.reason and peer.reason.value, error)
+
+    @given(binary(min_size=1, max_size=50), integers(1, 3 * RECORD_LIMIT))
+    def test_received(self, pattern: bytes, count: int) -> None:
+        """The first bytes are kept, and all are counted, however they come."""
+        sent = (pattern * count)[:count]
+        peer = HostilePeer()
+        while sent[peer.receivedCount :]:
+            peer.dataReceived(sent[peer.receivedCount :][: len(pattern) * 100])
+        self.assertEqual(peer.receivedCount, count)
+        self.assertEqual(peer.received, sent[:RECORD_LIMIT])
+
+    def test_iosim(self) -> None:
+        """Twisted's own memory transports do as well."""
+        kinds: list[tuple[Callable[[], HostilePeer], str]] = [
+            (Scanner, "left"),
+            (Resetter, "left"),
+            (Staller, "end of file"),
+            (lambda: Dripper(self.clock), "end of file"),
+            (Garbler, "end of file"),
+            (lambda: Flooder(200_000), "left"),
+        ]
+        for makePeer, outcome in kinds:
+            server, peer = Server(), makePeer()
+            pump = iosim.connect(
+                server, iosim.makeFakeServer(server), peer, iosim.makeFakeClient(peer)
+            )
+            for _ in range(10):
+                pump.pump()
+            server.transport.loseConnection()
+            pump.flush()
+            self.assertEqual(peer.outcome, outcome, peer)
+            self.assertEqual(len(server.data), peer.sent)
+
+
+class PlainTests(_MemoryTestCase):
+    """What the peers that need no TLS do to a server."""
+
+    def test_scanner(self) -> None:
+        """A scanner sends nothing, and ends the connection in order."""
+        peer = Scanner()
+        server = self.attacked(peer)
+        self.assertEqual((peer.outcome, bytes(server.data)), ("left", b""))
+        self.assertIsInstance(server.reason and server.reason.value, ConnectionDone)
+
+    def test_resetter(self) -> None:
+        """A resetter sends nothing, and resets the connection."""
+        peer = Resetter()
+        server = self.attacked(peer)
+        self.assertEqual((peer.outcome, bytes(server.data)), ("left", b""))
+        self.assertIsInstance(server.reason and server.reason.value, ConnectionLost)
+
+    def test_staller(self) -> None:
+        """A staller does nothing at all, for ever."""
+        peer = Staller()
+        server = self.attacked(peer)
+        self.assertNothingLeft()
+        self.clock.advance(100_000)
+        self.assertEqual(bytes(server.data), b"")
+        self.assertIsNone(peer.outcome)
+
+    def test_dripper(self) -> None:
+        """A dripper sends a byte at once, and one more each interval."""
+        peer = Dripper(self.clock, interval=0.5)
+        server = self.attacked(peer)
+        for count in range(1, 30):
+            self.assertEqual(bytes(server.data), clientHello()[:count])
+            self.clock.advance(0.25)
+            settle(self.clock)
+            self.assertEqual(len(server.data), count)
+            self.clock.advance(0.25)
+            settle(self.clock)
+        server.transport.loseConnection()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "end of file")
+        self.assertNothingLeft()
+
+    def test_dripperInterval(self) -> None:
+        """Unless told otherwise, a dripper sends ten bytes a second."""
+        server = self.attacked(Dripper(self.clock))
+        for _ in range(49):
+            self.clock.advance(0.1)
+            settle(self.clock)
+        self.assertEqual(len(server.data), 50)
+
+    def test_dripperData(self) -> None:
+        """It drips what it is told to, all of it, then stays in silence."""
+        peer = Dripper(self.clock, data=b"USER")
+        server = self.attacked(peer)
+        for _ in range(10):
+            self.clock.advance(0.1)
+            settle(self.clock)
+        self.assertEqual(bytes(server.data), b"USER")
+        self.assertNothingLeft()
+        self.assertIsNone(peer.outcome)
+
+    def test_garbler(self) -> None:
+        """A garbler sends so many bytes, the same for the same seed."""
+        datas = []
+        for seed in (1, 1, 2):
+            peer = Garbler(seed, size=300)
+            server = self.attacked(peer)
+            self.assertEqual((len(server.data), peer.sent), (300, 300))
+            self.assertIsNone(peer.outcome)
+            datas.append(bytes(server.data))
+        self.assertEqual(datas[0], datas[1])
+        self.assertNotEqual(datas[0], datas[2])
+
+    def test_garblerData(self) -> None:
+        """It sends what it is told to, also nothing."""
+        for data in (b"\0\0\0\0\xff", b""):
+            self.assertEqual(bytes(self.attacked(Garbler(data=data)).data), data)
+        self.assertEqual(bytes(self.attacked(Garbler(size=0)).data), b"")
+
+    def test_http(self) -> None:
+        """One form of it is a request for a web page."""
+        server = self.attacked(Garbler.http("example.org"))
+        lines = bytes(server.data).split(b"\r\n")
+        self.assertEqual(lines[0], b"GET / HTTP/1.1")
+        self.assertIn(b"Host: example.org", lines)
+        self.assertEqual(lines[-2:], [b"", b""])
+
+    def test_flooder(self) -> None:
+        """A flooder sends exactly so much, and leaves when all is taken."""
+        for total in (0, 1, 65536, 1_000_001):
+            peer = Flooder(total)
+            server = self.attacked(peer)
+            self.assertEqual(bytes(server.data), bytes(total))
+            self.assertEqual((peer.outcome, peer.sent), ("left", total))
+            self.assertIsInstance(server.reason and server.reason.value, ConnectionDone)
+
+    def test_flooderPace(self) -> None:
+        """It sends no more than the server takes."""
+        peer, server = Flooder(2**40), Server()
+        join(self.clock, server, peer)
+        server.transport.pauseProducing()
+        settle(self.clock)
+        self.assertLessEqual(peer.sent, 2 * 65536)
+        taken = peer.sent
+        peer.abort()
+        settle(self.clock)
+        self.assertEqual((peer.outcome, peer.sent), ("left", taken))
+
+    def test_flooderReset(self) -> None:
+        """A flooder that is sent away has not left."""
+
+        class Refusing(Server):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.abortConnection()
+
+        peer, server = Flooder(2**40), Refusing()
+        join(self.clock, server, peer)
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "reset")
+        self.assertNothingLeft()
+
+    def test_flooderOnTransportWithoutAbort(self) -> None:
+        """
+        On a transport that cannot abort, an aborted flooder stops, or it would
+        never be closed.
+        """
+
+        class Closing:
+            written = 0
+
+            def __init__(self) -> None:
+                self.calls: list[str] = []
+
+            def registerProducer(self, producer: Any, streaming: bool) -> None:
+                self.calls.append("register")
+
+            def unregisterProducer(self) -> None:
+                self.calls.append("unregister")
+
+            def loseConnection(self) -> None:
+                self.calls.append("lose")
+
+            def write(self, data: bytes) -> None:
+                self.written += len(data)
+
+        peer = Flooder(2**40)
+        transport: Any = Closing()
+        peer.makeConnection(transport)
+        peer.resumeProducing()
+        written = transport.written
+        self.assertGreater(written, 0)
+        peer.abort()
+        peer.resumeProducing()
+        self.assertEqual(transport.calls, ["register", "lose", "unregister"])
+        self.assertEqual(transport.written, written)
+
+
+class TLSServerTests(_MemoryTestCase):
+    """What OpenSSL makes of what they send."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority(newFolder(self))
+        self.context = serverContext(self.authority, verify=False)
+
+    def server(self) -> SSL.Connection:
+        """:returns: the server's side of a connection, in memory."""
+        connection = SSL.Connection(self.context, None)
+        connection.set_accept_state()
+        return connection
+
+    def test_clientHello(self) -> None:
+        """
+        A server says nothing before the last byte of the ClientHello, and
+        answers the last byte with a ServerHello, in TLS 1.3 and 1.2.
+        """
+        for version in (SSL.TLS1_3_VERSION, SSL.TLS1_2_VERSION):
+            self.context = serverContext(self.authority, verify=False)
+            self.context.set_max_proto_version(version)
+            server = self.server()
+            hello = clientHello()
+            self.assertEqual(len(hello), 5 + 2**14)
+            for i in range(len(hello) - 1):
+                server.bio_write(hello[i : i + 1])
+                self.assertRaises(SSL.WantReadError, server.do_handshake)
+                self.assertRaises(SSL.WantReadError, server.bio_read, 1)
+            server.bio_write(hello[-1:])
+            self.assertRaises(SSL.WantReadError, server.do_handshake)
+            answer = server.bio_read(6)
+            # A record of the handshake, with a message of type 2 in it.
+            self.assertEqual((answer[0], answer[5]), (22, 2))
+
+    @given(integers(), integers(16, 5000))
+    def test_garbage(self, seed: int, size: int) -> None:
+        """Whatever the seed, a garbler's bytes are refused at once."""
+        transport = StringTransport()
+        Garbler(seed, size).makeConnection(transport)
+        server = self.server()
+        server.bio_write(transport.value())
+        error = self.assertRaises(SSL.Error, server.do_handshake)
+        self.assertNotIsInstance(error, SSL.WantReadError)
+        # No kind of TLS record, and no SSL 2, whatever follows.
+        first = transport.value()[0]
+        self.assertNotIn(first, range(20, 25))
+        self.assertLess(first, 128)
+
+    def test_http(self) -> None:
+        """OpenSSL knows a web request when it sees one."""
+        transport = StringTransport()
+        Garbler.http().makeConnection(transport)
+        server = self.server()
+        server.bio_write(transport.value())
+        error = self.assertRaises(SSL.Error, server.do_handshake)
+        self.assertIn("http request", str(error))
+
+
+class AdmissionTests(_MemoryTestCase):
+    """What a passive connector makes of them, on TLS."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority(newFolder(self))
+        self.admission = Admission(self.clock)
+        self.factory = overTLS(
+            self.clock, serverContext(self.authority, verify=False), self.admission
+        )
+
+    def come(self, peer: HostilePeer) -> None:
+        """A candidate comes."""
+        join(self.clock, self.factory.buildProtocol(None), peer)
+        settle(self.clock)
+
+    def test_dripper(self) -> None:
+        """A candidate that drips is gone at its deadline, not later."""
+        peer = Dripper(self.clock)
+        self.come(peer)
+        steps = round(CANDIDATE_TIMEOUT / 0.1)
+        for _ in range(steps - 1):
+            self.clock.advance(0.1)
+            settle(self.clock)
+        self.assertEqual(peer.sent, steps)
+        self.assertIsNone(peer.outcome)
+        self.assertEqual(self.admission.dropped, {})
+        self.clock.advance(0.11)
+        settle(self.clock)
+        self.assertEqual(self.admission.dropped, {"timeout": 1})
+        self.assertEqual(peer.outcome, "reset")
+        self.assertNothingLeft()
+
+    def test_evicted(self) -> None:
+        """Of silent candidates the oldest make room, and none is kept for ever."""
+        peers = [Staller() for _ in range(MAX_CANDIDATES + 7)]
+        for peer in peers:
+            self.come(peer)
+        outcomes = [peer.outcome for peer in peers]
+        self.assertEqual(outcomes, ["reset"] * 7 + [None] * MAX_CANDIDATES)
+        self.assertEqual(self.admission.dropped, {"evicted": 7})
+        self.clock.advance(CANDIDATE_TIMEOUT)
+        settle(self.clock)
+        self.assertEqual({peer.outcome for peer in peers}, {"reset"})
+        self.assertEqual(
+            self.admission.dropped, {"evicted": 7, "timeout": MAX_CANDIDATES}
+        )
+        self.assertNothingLeft()
+
+    def test_reasons(self) -> None:
+        """Each is counted by what it did, and none is admitted."""
+        kinds: list[tuple[HostilePeer, str]] = [
+            (Scanner(), "hung up"),
+            (Resetter(), "hung up"),
+            (Garbler(), "unproven"),
+            (Garbler.http(), "unproven"),
+            (Flooder(), "unproven"),
+        ]
+        for peer, why in kinds:
+            self.admission.dropped.clear()
+            self.come(peer)
+            self.assertEqual(self.admission.dropped, {why: 1}, peer)
+            self.assertIsNotNone(peer.outcome)
+            # OpenSSL answers with an alert, at most; the user has said nothing.
+            self.assertLess(peer.receivedCount, 20)
+        self.assertEqual(self.admission.admitted, 0)
+        self.assertNoResult(self.admission.winner)
+        self.assertNothingLeft()
+
+    def test_onPlain(self) -> None:
+        """
+        On a plain connection there is nothing to prove: whoever connects
+        first is the partner, and the flooder is held back all the same.
+        """
+        admission = Admission(self.clock)
+        peer = Flooder(2**40)
+        link: Any = admission.buildProtocol(None)
+        join(self.clock, link, peer)
+        settle(self.clock)
+        self.assertIs(self.successResultOf(admission.winner), link)
+        self.assertLessEqual(peer.sent, 3 * 65536)
+        link.abort()
+        settle(self.clock)
+        self.assertEqual(peer.outcome, "reset")
+
+
+class FactoryTests(SynchronousTestCase):
+    """The peers as servers."""
+
+    def test_factory(self) -> None:
+        """A class makes a factory: for testing programs that dial."""
+        transport = StringTransport()
+        peer = Factory.forProtocol(Garbler).buildProtocol(None)
+        assert peer is not None
+        peer.makeConnection(transport)
+        self.assertEqual(len(transport.value()), 1024)

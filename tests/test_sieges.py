@@ -1,0 +1,408 @@
+"""
+Tests for :mod:`twisted_transfer.sieges`, without a network.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from twisted.test.iosim import ConnectionCompleter
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tests.hostilities import Server, join
+from twisted_transfer import BadOption
+from twisted_transfer.hostile import HostilePeer
+from twisted_transfer.hostileplain import Garbler, Resetter, Scanner, Staller
+from twisted_transfer.sieges import (
+    CONCURRENCY,
+    PATIENCE,
+    attack,
+    siege,
+    thiefEndpoint,
+)
+from twisted_transfer.testing import settle
+
+
+@implementer(IStreamClientEndpoint)
+class MemoryEndpoint:
+    """
+    Connects to a new server in memory, each time.
+
+    :ivar servers: those that are connected.
+    :ivar most: how many were connected at a time at most.
+    :ivar dialled: how many times it was asked.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.servers: list[Server] = []
+        self.most = 0
+        self.dialled = 0
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        self.dialled += 1
+        server, protocol = Server(), protocolFactory.buildProtocol(None)
+        self.servers.append(server)
+        self.most = max(self.most, len(self.servers))
+        server.ended.addCallback(lambda ignored: self.servers.remove(server))
+        join(self._clock, server, protocol)
+        return succeed(protocol)
+
+
+@implementer(IStreamClientEndpoint)
+class FailingEndpoint:
+    """Fails with an error, at once."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.dialled = 0
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        self.dialled += 1
+        return fail(self._error)
+
+
+@implementer(IStreamClientEndpoint)
+class PendingEndpoint:
+    """Dials for ever, and answers a cancel with an error of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.factory: Any = None
+        self.cancelled = 0
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        self.factory = protocolFactory
+        return Deferred(self._cancel)
+
+    def _cancel(self, dialling: Deferred[Any]) -> None:
+        self.cancelled += 1
+        dialling.errback(Failure(self._error))
+
+
+class _SiegeTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.endpoint = MemoryEndpoint(self.clock)
+
+    def assertNothingLeft(self) -> None:
+        """There is no connection and no timer."""
+        self.assertEqual(self.endpoint.servers, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class AttackTests(_SiegeTestCase):
+    """One hostile peer that comes and goes."""
+
+    def test_over(self) -> None:
+        """The peer is there when its connection is gone, and not before."""
+        attacking = attack(self.clock, self.endpoint, Garbler)
+        settle(self.clock)
+        self.assertNoResult(attacking)
+        [server] = self.endpoint.servers
+        self.assertEqual(len(server.data), 1024)
+        server.transport.abortConnection()
+        settle(self.clock)
+        peer = self.successResultOf(attacking)
+        self.assertIsInstance(peer, Garbler)
+        self.assertEqual(peer.outcome, "reset")
+        self.assertNothingLeft()
+
+    def test_endpoints(self) -> None:
+        """Twisted's endpoints do, with the reactor that they have."""
+        reactor = MemoryReactorClock()
+        servers: list[Server] = []
+
+        def made() -> Server:
+            servers.append(Server())
+            return servers[-1]
+
+        making: Any = made
+        reactor.listenTCP(4000, Factory.forProtocol(making))
+        endpoint = TCP4ClientEndpoint(reactor, "192.0.2.1", 4000)
+        attacking = attack(reactor, endpoint, Scanner)
+        pump = ConnectionCompleter(reactor).succeedOnce()
+        assert pump is not None
+        pump.flush()
+        self.assertEqual(self.successResultOf(attacking).outcome, "left")
+        self.assertIsNotNone(servers[0].reason)
+        attacking = attack(reactor, endpoint, Scanner)
+        ConnectionCompleter(reactor).failOnce()
+        reactor.advance(0)
+        self.assertEqual(self.successResultOf(attacking).outcome, "refused")
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_notReached(self) -> None:
+        """What cannot be dialled is an outcome, not an error."""
+        for error, outcome in (
+            (ConnectionRefusedError(), "refused"),
+            (TimeoutError(), "not reached"),
+            (DNSLookupError(), "not reached"),
+        ):
+            attacking = attack(self.clock, FailingEndpoint(error), Staller)
+            settle(self.clock)
+            peer = self.successResultOf(attacking)
+            self.assertEqual(peer.outcome, outcome)
+            self.assertIs(peer.reason and peer.reason.value, error)
+
+    def test_brokenEndpoint(self) -> None:
+        """What is no matter of the network is an error."""
+        error = LookupError("a mistake in the test")
+        attacking = attack(self.clock, FailingEndpoint(error), Staller)
+        settle(self.clock)
+        self.assertIs(self.failureResultOf(attacking).value, error)
+        self.assertNothingLeft()
+
+    def test_failsAfterConnection(self) -> None:
+        """
+        An endpoint that fails after it connected the peer leaves none behind.
+        """
+
+        class Late(MemoryEndpoint):
+            def connect(self, protocolFactory: Any) -> Deferred[Any]:
+                super().connect(protocolFactory)
+                return fail(ConnectionRefusedError())
+
+        self.endpoint = Late(self.clock)
+        attacking = attack(self.clock, self.endpoint, Staller)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(attacking).outcome, "left")
+        self.assertNothingLeft()
+
+    def test_oneConnection(self) -> None:
+        """An endpoint that asks twice gets the peer once."""
+        endpoint = PendingEndpoint(ConnectingCancelledError(None))
+        attacking = attack(self.clock, endpoint, Staller)
+        self.assertIsInstance(endpoint.factory.buildProtocol(None), Staller)
+        self.assertIsNone(endpoint.factory.buildProtocol(None))
+        attacking.addErrback(lambda ignored: None)
+
+    def test_cancelDialling(self) -> None:
+        """
+        Cancelled while it dials, whatever the endpoint says to that, nothing
+        is left, and who is connected late is not the peer.
+        """
+        errors = (ConnectingCancelledError(None), DNSLookupError(), LookupError())
+        for error in errors:
+            endpoint = PendingEndpoint(error)
+            attacking = attack(self.clock, endpoint, Staller)
+            attacking.cancel()
+            settle(self.clock)
+            self.failureResultOf(attacking, CancelledError)
+            self.assertEqual(endpoint.cancelled, 1)
+            self.assertIsNone(endpoint.factory.buildProtocol(None))
+            self.assertNothingLeft()
+
+    def test_cancelConnected(self) -> None:
+        """
+        Cancelled while it is connected, the connection is reset, and who
+        cancelled hears of it when it is gone.
+        """
+        attacking = attack(self.clock, self.endpoint, Staller)
+        settle(self.clock)
+        attacking.cancel()
+        self.assertNoResult(attacking)
+        settle(self.clock)
+        self.failureResultOf(attacking, CancelledError)
+        self.assertNothingLeft()
+
+    def test_cancelEnded(self) -> None:
+        """Cancelled in its last moment, it is cancelled."""
+        attacking = attack(self.clock, FailingEndpoint(TimeoutError()), Staller)
+        attacking.cancel()
+        settle(self.clock)
+        self.failureResultOf(attacking, CancelledError)
+        attacking.cancel()
+        self.assertNothingLeft()
+
+    def test_patience(self) -> None:
+        """A peer stays as long as the attacker's patience lasts, not longer."""
+        attacking = attack(self.clock, self.endpoint, Staller, patience=5)
+        self.clock.advance(4.9)
+        self.assertNoResult(attacking)
+        self.clock.advance(0.1)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(attacking).outcome, "stayed")
+        self.assertNothingLeft()
+
+    def test_patienceByDefault(self) -> None:
+        """Unless told otherwise, it lasts for longer than any of our deadlines."""
+        attacking = attack(self.clock, self.endpoint, Staller)
+        self.clock.advance(PATIENCE - 0.1)
+        self.assertNoResult(attacking)
+        self.clock.advance(0.1)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(attacking).outcome, "stayed")
+
+
+class ThiefTests(SynchronousTestCase):
+    """Where a thief dials from."""
+
+    def test_address(self) -> None:
+        """It dials from another address than others do, or from any given."""
+        reactor = MemoryReactorClock()
+        for options, source in (
+            ({}, "127.0.0.2"),
+            ({"bindAddress": "127.0.0.3"}, "127.0.0.3"),
+        ):
+            endpoint = thiefEndpoint(reactor, "127.0.0.1", 4000, **options)
+            attack(reactor, endpoint, Staller)
+            host, port, _, _, bindAddress = reactor.tcpClients.pop()
+            self.assertEqual((host, port), ("127.0.0.1", 4000))
+            self.assertEqual(bindAddress, (source, 0))
+
+
+class SiegeTests(_SiegeTestCase):
+    """Many hostile peers."""
+
+    def besiege(
+        self,
+        count: int,
+        concurrency: int = CONCURRENCY,
+        kinds: tuple[Callable[[], HostilePeer], ...] = (Scanner, Resetter),
+        **options: Any,
+    ) -> Deferred[Counter[str]]:
+        """Attack the endpoint of these tests."""
+        return siege(
+            self.clock, lambda: self.endpoint, kinds, count, concurrency, **options
+        )
+
+    def test_count(self) -> None:
+        """So many come, so many at a time, and each outcome is counted."""
+        for count, concurrency, most in ((100, 7, 7), (5, 256, 5), (3, 1, 1)):
+            self.endpoint = MemoryEndpoint(self.clock)
+            besieging = self.besiege(count, concurrency)
+            settle(self.clock)
+            self.assertEqual(self.successResultOf(besieging), {"left": count})
+            self.assertEqual(self.endpoint.dialled, count)
+            self.assertEqual(self.endpoint.most, most)
+            self.assertNothingLeft()
+
+    def test_concurrency(self) -> None:
+        """Unless told otherwise, 256 are there at a time."""
+        besieging = self.besiege(300, kinds=(Staller,))
+        settle(self.clock)
+        self.assertEqual(len(self.endpoint.servers), 256)
+        for server in list(self.endpoint.servers[:10]):
+            server.transport.loseConnection()
+        settle(self.clock)
+        self.assertEqual(len(self.endpoint.servers), 256)
+        self.assertEqual(self.endpoint.dialled, 266)
+        self.clock.advance(PATIENCE)
+        settle(self.clock)
+        self.clock.advance(PATIENCE)
+        settle(self.clock)
+        self.assertEqual(
+            self.successResultOf(besieging), {"end of file": 10, "stayed": 290}
+        )
+        self.assertNothingLeft()
+
+    def test_turns(self) -> None:
+        """The kinds come in turn, and each has its own outcome."""
+        made: list[type[HostilePeer]] = []
+
+        class NotedScanner(Scanner):
+            def begin(self) -> None:
+                made.append(Scanner)
+                super().begin()
+
+        class NotedStaller(Staller):
+            def begin(self) -> None:
+                made.append(Staller)
+                super().begin()
+
+        besieging = self.besiege(9, 2, (NotedScanner, NotedStaller), patience=1)
+        for _ in range(10):
+            settle(self.clock)
+            self.clock.advance(1)
+        settle(self.clock)
+        self.assertEqual(Counter(made), {Scanner: 5, Staller: 4})
+        self.assertEqual(self.successResultOf(besieging), {"left": 5, "stayed": 4})
+
+    def test_endpointEach(self) -> None:
+        """Each has an endpoint of its own, and may come from somewhere else."""
+        endpoints = [self.endpoint, FailingEndpoint(ConnectionRefusedError())] * 3
+        besieging = siege(self.clock, endpoints.pop, [Scanner], 6, 2)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(besieging), {"left": 3, "refused": 3})
+
+    def test_refused(self) -> None:
+        """
+        Where nobody listens, all are refused; the reactor has its turn between
+        any two that come one after the other.
+        """
+        refusing = FailingEndpoint(ConnectionRefusedError())
+        besieging = siege(self.clock, lambda: refusing, [Staller], 5000, 10)
+        self.assertEqual(refusing.dialled, 10)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(besieging), {"refused": 5000})
+
+    def test_none(self) -> None:
+        """No peer at all is a siege, too."""
+        self.assertEqual(self.successResultOf(self.besiege(0)), {})
+
+    def test_cancel(self) -> None:
+        """Cancelled, all connections are reset and no more come."""
+        besieging = self.besiege(100, 10, (Staller,))
+        settle(self.clock)
+        self.assertEqual(len(self.endpoint.servers), 10)
+        besieging.cancel()
+        self.assertNoResult(besieging)
+        settle(self.clock)
+        self.failureResultOf(besieging, CancelledError)
+        self.assertEqual(self.endpoint.dialled, 10)
+        self.assertNothingLeft()
+
+    def test_cancelIsPatient(self) -> None:
+        """It is over when the last connection is gone, not the first."""
+        clocks = [Clock(), Clock()]
+        endpoints = [MemoryEndpoint(clock) for clock in clocks]
+        besieging = siege(self.clock, iter(endpoints).__next__, [Staller], 2, 2)
+        settle(clocks[0])
+        settle(clocks[1])
+        besieging.cancel()
+        settle(clocks[0])
+        settle(self.clock)
+        self.assertEqual([len(each.servers) for each in endpoints], [0, 1])
+        self.assertNoResult(besieging)
+        settle(clocks[1])
+        settle(self.clock)
+        self.failureResultOf(besieging, CancelledError)
+        self.assertEqual(endpoints[1].servers, [])
+
+    def test_mistake(self) -> None:
+        """What the user's own functions raise ends the siege; nothing is left."""
+        peers = [Staller(), Staller(), Staller()]
+        besieging = self.besiege(100, 10, (peers.pop,))
+        settle(self.clock)
+        self.failureResultOf(besieging, IndexError)
+        self.assertEqual(self.endpoint.dialled, 3)
+        self.assertNothingLeft()
+
+    def test_options(self) -> None:
+        """What cannot be is refused at once, by name."""
+        for count, concurrency, kinds, words in (
+            (-1, 1, (Scanner,), "count=-1"),
+            (1, 0, (Scanner,), "concurrency=0"),
+            (1, 1, (), "makePeers=()"),
+        ):
+            error = self.assertRaises(
+                BadOption, self.besiege, count, concurrency, kinds
+            )
+            self.assertIn(words, str(error))
