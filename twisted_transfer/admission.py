@@ -31,9 +31,11 @@ from twisted_transfer.errors import BadOption, PeerRefused
 from twisted_transfer.link import Link
 from twisted_transfer.optionvalues import UnfitError, addressOrNetwork
 
-MAX_CANDIDATES = 100
+MAX_CANDIDATES = 384
 """How many candidates may be proving themselves at a time; one more, and the
-oldest has to go."""
+oldest has to go.  A port of Twisted's accepts up to 100 in one turn of the
+reactor, and a handshake takes a few turns: with a bound near 100 a flood would
+drive the partner out between two of its messages."""
 
 CANDIDATE_TIMEOUT = 10.0
 """Seconds in which a candidate has to prove itself, counted from its first
