@@ -9,7 +9,9 @@ due when the turn begins, then reading and writing, as the real ones do.
 
 from __future__ import annotations
 
+import errno
 import itertools
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -178,6 +180,16 @@ class SimulatedSocket(FileDescriptor):
 
     def getPeer(self) -> IAddress:
         return self.peer
+
+    def getHandle(self) -> SimulatedSocket:
+        """:returns: the socket of the system's, as far as one asks it."""
+        return self
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """:returns: what a UNIX socket has noted of a partner that has closed."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR)
+        flow = self._outgoing
+        return errno.ECONNRESET if flow.deaf and flow.data else 0
 
 
 class Partner:

@@ -253,8 +253,29 @@ class UNIXTests(LinkTestCase):
         self.assertTrue(self.link.lost)
         self.assertIsNone(self.link.truncation)
 
+    def test_brokenUnseen(self) -> None:
+        """So it is if nobody was reading, who would have seen the partner's end."""
+        alsoProvides(self.socket, IUNIXTransport)
+        self.socket.attach(self.link)
+        self.partner.close()
+        self.link.close()
+        self.reactor.run(5)
+        self.assertTrue(self.link.lost)
+        self.assertIsNone(self.link.truncation)
+
+    def test_notRead(self) -> None:
+        """With something that the partner has not read it is none."""
+        alsoProvides(self.socket, IUNIXTransport)
+        self.socket.attach(self.link)
+        self.link.write(b"answer")
+        self.reactor.run(2)
+        self.partner.close()
+        self.link.close()
+        self.reactor.run(5)
+        self.assertIsInstance(self.link.truncation, Truncated)
+
     def test_somethingToSend(self) -> None:
-        """With something more to send it is none."""
+        """With something more to send it is none, either."""
         alsoProvides(self.socket, IUNIXTransport)
         self.socket.attach(self.link)
         self.link.resume()

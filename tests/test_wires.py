@@ -39,6 +39,7 @@ class WireTests(SynchronousTestCase):
         socket, partner = connected(reactor)
         socket.attach(Protocol())
         wire = Wire(reactor, socket)
+        wire.checkHalfClose()
         wire.closeWrite()
         reactor.run(2)
         self.assertTrue(partner.incoming.ended)
@@ -52,7 +53,7 @@ class WireTests(SynchronousTestCase):
             """Cannot be ended in parts."""
 
         wire = Wire(Clock(), Whole())
-        error = self.assertRaises(HalfCloseUnsupported, wire.closeWrite)
+        error = self.assertRaises(HalfCloseUnsupported, wire.checkHalfClose)
         self.assertIn("loseConnection()", str(error))
 
     def test_noAbort(self) -> None:
@@ -70,7 +71,7 @@ class WireTests(SynchronousTestCase):
 
 
 class UNIXWireTests(SynchronousTestCase):
-    """UNIX sockets whose partner is gone."""
+    """UNIX sockets whose partner may be gone."""
 
     def setUp(self) -> None:
         self.reactor = SimulatedReactor()
@@ -78,24 +79,22 @@ class UNIXWireTests(SynchronousTestCase):
         self.socket.attach(Protocol())
         self.wire = UNIXWire(self.reactor, self.socket)
 
-    def test_partnerThere(self) -> None:
-        """With a partner there, it is closed as every socket."""
-        self.wire.close(False)
-        self.assertTrue(self.socket.disconnecting)
-
-    def test_partnerEnded(self) -> None:
+    def test_turn(self) -> None:
         """
-        After the partner's end, what is to be written is first given its turn
-        to be; nothing is missing then.
+        What is to be written is first given its turn to be; nothing is missing
+        then, even if the connection is reported as broken.
         """
-        self.wire.write(b"last word")
-        self.wire.close(True)
-        self.assertFalse(self.socket.disconnecting)
-        self.reactor.turn()
-        self.assertEqual(self.partner.take(), b"last word")
-        self.reactor.turn()
-        self.assertTrue(self.socket.disconnecting)
-        self.assertTrue(self.wire.complete)
+        for inputEnded in (False, True):
+            self.setUp()
+            self.wire.write(b"last word")
+            self.wire.close(inputEnded)
+            self.assertFalse(self.socket.disconnecting)
+            self.reactor.turn()
+            self.assertEqual(self.partner.take(), b"last word")
+            self.reactor.turn()
+            self.assertTrue(self.socket.disconnecting)
+            self.assertTrue(self.wire.complete)
+            self.assertFalse(self.wire.outputLost)
 
     def test_notEverything(self) -> None:
         """If that was not enough for everything, something may be missing."""
@@ -104,6 +103,15 @@ class UNIXWireTests(SynchronousTestCase):
         self.reactor.run(2)
         self.assertTrue(self.socket.disconnecting)
         self.assertFalse(self.wire.complete)
+
+    def test_notRead(self) -> None:
+        """What the partner had not read when it closed is lost."""
+        self.wire.write(b"not read")
+        self.reactor.turn()
+        self.partner.close()
+        self.wire.close(False)
+        self.reactor.run(2)
+        self.assertTrue(self.wire.outputLost)
 
     def test_goneMeanwhile(self) -> None:
         """A connection that has gone in the meantime is not closed again."""
@@ -127,6 +135,9 @@ class PipesTransport:
 
     def loseConnection(self) -> None:
         self.asked += 1
+
+    def loseWriteConnection(self) -> None:
+        raise AssertionError("the other side would not hear of it")
 
     def connectionLost(self, reason: Failure) -> None:
         self.lost.append(reason)
@@ -169,6 +180,11 @@ class StandardIOWireTests(SynchronousTestCase):
         self.wire.abort()
         self.wire.gone()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_noHalfClose(self) -> None:
+        """The output cannot be ended alone, for its reader would not see that."""
+        error = self.assertRaises(HalfCloseUnsupported, self.wire.checkHalfClose)
+        self.assertIn("loseConnection()", str(error))
 
     def test_nobodyReads(self) -> None:
         """What is written when the output pipe has no reader is lost."""

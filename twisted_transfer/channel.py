@@ -231,8 +231,7 @@ class TransferChannel(Readable):
 
         :raises HalfCloseUnsupported: if the connection cannot do that, as TLS.
         """
-        if self._link.secure or not hasattr(self._transport, "loseWriteConnection"):
-            self._link.closeWrite()
+        self._link.checkHalfClose()
         if self._outputDone or self.losing or self._link.lost:
             return
         self._ending = True

@@ -211,12 +211,14 @@ class Link(Protocol):
 
     # The end.
 
-    def closeWrite(self) -> None:
+    def checkHalfClose(self) -> None:
         """
-        End this side's output alone.
+        :raises HalfCloseUnsupported: if the output cannot be ended alone.
+        """
+        self._wire.checkHalfClose()
 
-        :raises HalfCloseUnsupported: if the connection cannot do that.
-        """
+    def closeWrite(self) -> None:
+        """End this side's output alone."""
         self._wire.closeWrite()
 
     def close(self) -> None:

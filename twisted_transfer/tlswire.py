@@ -97,7 +97,7 @@ class TLSWire(Wire):
         """Whether this side has closed and everything is on its way."""
         return self._guard is not None and self._guard.flushed
 
-    def closeWrite(self) -> None:
+    def checkHalfClose(self) -> None:
         """
         :raises HalfCloseUnsupported: always.  ``loseWriteConnection`` would
             send a bare FIN, which the partner has to take for a truncation.

@@ -45,19 +45,19 @@ class Wire:
         self._transport.write(data)
         return True
 
-    def closeWrite(self) -> None:
+    def checkHalfClose(self) -> None:
         """
-        End this side's output alone.
-
-        :raises HalfCloseUnsupported: if the connection cannot do that.
+        :raises HalfCloseUnsupported: if the output cannot be ended alone.
         """
-        closer = getattr(self._transport, "loseWriteConnection", None)
-        if closer is None:
+        if not hasattr(self._transport, "loseWriteConnection"):
             raise HalfCloseUnsupported(
                 "this kind of connection cannot end its sending side alone: "
                 "use loseConnection()"
             )
-        closer()
+
+    def closeWrite(self) -> None:
+        """End this side's output alone."""
+        self._transport.loseWriteConnection()
 
     def close(self, inputEnded: bool) -> None:
         """
@@ -122,6 +122,16 @@ class StandardIOWire(Wire):
             self.outputLost = True
             return False
         return super().write(data)
+
+    def checkHalfClose(self) -> None:
+        """
+        :raises HalfCloseUnsupported: always.  Twisted stops to write, and leaves
+            the pipe open until the program ends.
+        """
+        raise HalfCloseUnsupported(
+            "standard output cannot be ended before the program ends: use "
+            "loseConnection()"
+        )
 
     def close(self, inputEnded: bool) -> None:
         """End both."""

@@ -5,7 +5,7 @@ Endpoint types of every kind below a connector, over real sockets and pipes.
 from __future__ import annotations
 
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
@@ -155,6 +155,30 @@ class KindsTests(KindsTestCase):
         path = self.folder / "s"
         await self.through(f"unix:{path}", f"unix:{path}")
         self.assertFalse(path.exists())
+
+    async def test_unixNotRead(self) -> None:
+        """A UNIX partner that closes without reading all has missed something."""
+        path = self.folder / "s"
+        for read, orderly in ((5, True), (4, False)):
+            waiter = TransferConnector.fromString(
+                reactor, f"transfer:passive:unix:{path}"
+            )
+            waiting = waiter.connect()
+            await waiter.whenListening()
+            dialled = socket.socket(socket.AF_UNIX)
+            dialled.settimeout(5)
+            dialled.connect(str(path))
+            channel = await waiting
+            channel.write(b"hello")
+            await aTurn()
+            self.assertEqual(dialled.recv(read), b"hello"[:read])
+            dialled.close()
+            channel.loseConnection()
+            if orderly:
+                await channel.whenClosed()
+            else:
+                with self.assertRaises(Truncated):
+                    await channel.whenClosed()
 
     async def test_ssl(self) -> None:
         """TLS by the older name, on both sides."""
@@ -529,8 +553,7 @@ class ChildTestCase(SynchronousTestCase):
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Nothing is left of the process."""
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
@@ -539,8 +562,12 @@ class ChildTestCase(SynchronousTestCase):
     def said(self, process: subprocess.Popen[bytes]) -> str:
         """:returns: what the process has said of itself when it had ended."""
         assert process.stderr is not None
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
         text = process.stderr.read().decode()
-        self.assertEqual(process.wait(30), 0, text)
+        self.assertEqual(process.returncode, 0, text)
         return text.strip()
 
 
@@ -588,25 +615,24 @@ async def run(reactor):
         self.assertEqual(out, b"HELLO")
         self.assertEqual(error, b"ConnectionDone")
 
-    def test_outputEndsFirst(self) -> None:
-        """After the output has ended alone, the rest ends as well."""
+    def test_noHalfClose(self) -> None:
+        """The output cannot be ended alone; that is said, and harms nothing."""
         process = self.pipes(
             """
 async def run(reactor):
-    from twisted_transfer import TransferConnector
+    from twisted_transfer import HalfCloseUnsupported, TransferConnector
     channel = await TransferConnector.fromString(reactor, sys.argv[1]).connect()
-    channel.write(b"all")
-    channel.writeEOF()
-    sys.stderr.write(repr(await channel.readExactly(4)) + " ")
+    try:
+        channel.writeEOF()
+    except HalfCloseUnsupported:
+        channel.write(b"refused")
     channel.loseConnection()
     await closed(channel)
 """
         )
-        assert process.stdout is not None and process.stdin is not None
-        self.assertEqual(process.stdout.read(), b"all")
-        process.stdin.write(b"last")
-        process.stdin.flush()
-        self.assertEqual(self.said(process), "b'last' orderly")
+        out, error = process.communicate(timeout=30)
+        self.assertEqual(out, b"refused")
+        self.assertEqual(error.decode().strip(), "orderly")
 
     def test_nobodyReads(self) -> None:
         """What nobody reads any more is lost, and that is no success."""
@@ -627,6 +653,7 @@ async def run(reactor):
 """
         )
         assert process.stdout is not None and process.stdin is not None
+        self.assertTrue(select.select([process.stdout], [], [], 30)[0])
         self.assertEqual(process.stdout.read(4), b"some")
         process.stdout.close()
         process.stdin.write(b"gone")
