@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata
@@ -52,7 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the reactor before a test module can import the default one."""
+    """
+    Install the reactor before a test module can import the default one, and
+    see to it that Ctrl-C works in the programs that tests start: a shell has
+    its background jobs, and all that they start, ignore it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     name = config.getoption("reactor")
     if name is not None:
         if "twisted.internet.reactor" in sys.modules:

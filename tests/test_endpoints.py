@@ -37,19 +37,15 @@ class ClientTests(PortTestCase):
         self.assertTrue(verifyObject(IStreamClientEndpoint, self.active()[1]))
 
     def test_active(self) -> None:
-        """The result is the protocol, connected; it is told nothing before."""
+        """The result is the protocol, connected."""
         endpoint, client = self.active()
         connecting = client.connect(self.factory)
         self.assertNoResult(connecting)
         self.inUse(True)
-        told: list[Any] = []
-        connecting.addCallback(
-            lambda echo: told.append((echo, echo.transport, self.factory.addresses))
-        )
         _, partner = endpoint.succeed()
-        [(echo, transport, addresses)] = told
+        echo: Any = self.successResultOf(connecting)
         self.assertIs(echo, self.factory.echoes[0])
-        self.assertEqual(addresses, [transport.getPeer()])
+        self.assertEqual(self.factory.addresses, [echo.transport.getPeer()])
         self.talk(partner)
         self.idle()
 
@@ -79,7 +75,12 @@ class ClientTests(PortTestCase):
         def noting(addr: Any) -> Any:
             echo = build(addr)
             received = echo.dataReceived
-            echo.dataReceived = lambda data: order.append("data") or received(data)
+
+            def dataReceived(data: bytes) -> None:
+                order.append("data")
+                received(data)
+
+            echo.dataReceived = dataReceived
             return echo
 
         self.factory.buildProtocol = noting  # type: ignore[method-assign]
@@ -193,7 +194,7 @@ class ServerTests(PortTestCase):
     def test_again(self) -> None:
         """It dials again and again, if it was told to."""
         endpoint, server = self.active(again=True)
-        port = self.successResultOf(server.listen(self.factory))
+        port: Any = self.successResultOf(server.listen(self.factory))
         for count in (1, 2):
             _, partner = endpoint.succeed()
             self.talk(partner)

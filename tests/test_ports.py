@@ -328,7 +328,7 @@ class ActiveTests(PortTestCase):
         self.inUse(True)
         self.assertNoResult(listening)
         socket, partner = self.endpoint.succeed()
-        port = self.successResultOf(listening)
+        port: Any = self.successResultOf(listening)
         self.assertEqual(port.getHost(), socket.getHost())
         self.assertIn("active", repr(port))
         self.talk(partner)
@@ -344,7 +344,7 @@ class ActiveTests(PortTestCase):
         """A connection that is being served goes on."""
         listening = self.port.dial()
         _, partner = self.endpoint.succeed()
-        port = self.successResultOf(listening)
+        port: Any = self.successResultOf(listening)
         self.successResultOf(port.stopListening())
         self.inUse(True)
         self.talk(partner)
