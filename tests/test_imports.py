@@ -22,7 +22,7 @@ _MOST_LINES = 300
 RANKS = (
     # What stands alone.
     ("errors", "interfaces"),
-    ("optionvalues", "paths", "progress", "quoting", "statuses", "waiting"),
+    ("keys", "optionvalues", "paths", "progress", "quoting", "statuses", "waiting"),
     # Text settings.
     ("encodings", "textdecoder"),
     ("textencoder",),
@@ -33,9 +33,9 @@ RANKS = (
     ("endpointtypes",),
     ("socketcommands",),
     # One connection, as the reactor sees it.
-    ("identity", "layers", "wires"),
-    ("closing",),
-    ("tlswire",),
+    ("identity", "layers", "mutualtls", "wires"),
+    ("closing", "gate", "inviting", "mtlspolicies"),
+    ("mtlsstrings", "tlswire"),
     ("link",),
     ("admission",),
     ("establishing",),

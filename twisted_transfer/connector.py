@@ -18,6 +18,7 @@ from twisted_transfer.descriptions import TransferDescription
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
 from twisted_transfer.establishing import Attempt, Dial, Wait
 from twisted_transfer.invitations import invitation
+from twisted_transfer.inviting import InvitingServerEndpoint
 from twisted_transfer.opening import SocketCommand, openingEndpoint
 from twisted_transfer.text import TextSettings
 from twisted_transfer.waiting import Waiters
@@ -280,9 +281,14 @@ class TransferConnector:
             plugin, a proxy or an endpoint object listens on.
         :raises BadOption: in active mode.
         """
-        return self.whenListening().addCallback(
-            lambda address: invitation(self._socketCommand, address, host)
-        )
+
+        def tell(address: IAddress) -> str:
+            proof = None
+            if isinstance(self._endpoint, InvitingServerEndpoint):
+                proof = self._endpoint.proof()
+            return invitation(self._socketCommand, address, host, proof)
+
+        return self.whenListening().addCallback(tell)
 
     @property
     def candidates(self) -> Admission | None:

@@ -4,18 +4,16 @@ Who the partner is, as TLS proved it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from twisted_transfer.errors import NotAdmitted, PeerRefused, TransferError
+from twisted_transfer.keys import pinOf
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,8 @@ class PeerIdentity:
 
     @property
     def pin(self) -> str:
-        """
-        The SHA-256 digest of the certificate's SubjectPublicKeyInfo (RFC 7469,
-        section 2.4), as unpadded URL-safe base64: 43 characters.
-        """
-        info = self.certificate.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
-        digest = hashlib.sha256(info).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        """See :func:`twisted_transfer.keys.pinOf`."""
+        return pinOf(self.certificate)
 
 
 def _sslReasons(error: SSL.Error) -> list[str]:
@@ -49,17 +40,21 @@ def _sslReasons(error: SSL.Error) -> list[str]:
     return [entry[-1] for entry in queue if entry[-1]]
 
 
-def handshakeError(reason: Failure) -> TransferError:
+def handshakeError(reason: Failure, refusal: str | None = None) -> TransferError:
     """
     Say in this library's words why a TLS handshake did not complete.
 
     :param reason: why the connection was lost.
+    :param refusal: why this side did not accept the partner's certificate,
+        where that is known.
     :returns: ``PeerRefused`` when the partner ended it, ``NotAdmitted`` when
         this side did; the original is its ``__cause__``.
     """
     cause = reason.value
     error: TransferError
-    if isinstance(cause, SSL.Error) and _sslReasons(cause):
+    if refusal is not None:
+        error = NotAdmitted(f"the partner's certificate is not accepted: {refusal}")
+    elif isinstance(cause, SSL.Error) and _sslReasons(cause):
         words = "; ".join(_sslReasons(cause))
         if "alert" in words:
             error = PeerRefused(

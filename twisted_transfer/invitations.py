@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
@@ -14,7 +15,14 @@ from twisted_transfer.arguments import checkedHost
 from twisted_transfer.endpointstrings import Description
 from twisted_transfer.errors import BadOption
 
-_CLIENTS = {"": (), "tcp": ("tcp",), "tcp6": ("tcp",), "ssl": ("tls",), "tls": ("tls",)}
+_CLIENTS = {
+    "": (),
+    "tcp": ("tcp",),
+    "tcp6": ("tcp",),
+    "ssl": ("tls",),
+    "tls": ("tls",),
+    "mtls": ("mtls",),
+}
 """What dials each server type; nothing stands for plain TCP without a type."""
 
 _UNBOUND = ("0.0.0.0", "::", "")
@@ -48,7 +56,12 @@ def reachableHost(bound: str) -> str:
     return socket.gethostname()
 
 
-def invitation(socketCommand: object, address: IAddress, host: str | None) -> str:
+def invitation(
+    socketCommand: object,
+    address: IAddress,
+    host: str | None,
+    proof: Mapping[str, str] | None = None,
+) -> str:
     """
     Find the description that reaches what is listened on.
 
@@ -56,6 +69,8 @@ def invitation(socketCommand: object, address: IAddress, host: str | None) -> st
     :param address: where it listens.
     :param host: the host that the partner is to dial; None: this side's best
         guess.
+    :param proof: keywords by which the partner proves itself, and knows this
+        side; they hold a secret.
     :returns: a description for the partner's side.
     :raises BadOption: if no description surely reaches it.
     """
@@ -75,7 +90,9 @@ def invitation(socketCommand: object, address: IAddress, host: str | None) -> st
         )
     chosen = reachableHost(address.host) if host is None else checkedHost(host)
     _refuseUnspecified(chosen)
-    return _active(_CLIENTS[kind], {"host": chosen, "port": str(address.port)})
+    return _active(
+        _CLIENTS[kind], {"host": chosen, "port": str(address.port), **(proof or {})}
+    )
 
 
 def _active(args: tuple[str, ...], keywords: dict[str, str]) -> str:

@@ -139,7 +139,20 @@ class RawJob:
         if self._request.description.mode == "passive":
             # If there is never a port, connecting fails and says why.
             connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
+            if self._kind == "mtls":
+                connector.invitation().addCallbacks(self._sayHow, lambda _: None)
         return connecting
+
+    @property
+    def _kind(self) -> str:
+        """The type of the socket command."""
+        command = self._request.description.socketCommand
+        return "" if command is None else command.args[0].lower()
+
+    def _sayHow(self, invitation: str) -> None:
+        """Show the partner's command; it holds a secret, as it has to."""
+        verb = "receive" if self._request.sends else "send"
+        self._report.say(f"partner: twisted-transfer {verb} --raw PATH '{invitation}'")
 
     def _sayWhere(self, address: IAddress) -> None:
         self._report.say(f"listening on {addressText(address)}")

@@ -85,6 +85,7 @@ class Link(Protocol):
         self._heard = False
         self._inputEnded = False
         self._reason: Failure | None = None
+        self._refusal: str | None = None
         self._closing = False
         self._aborted = False
         self._addresses: tuple[IAddress, IAddress] | None = None
@@ -148,7 +149,7 @@ class Link(Protocol):
         if self.ready:
             return succeed(None)
         if self._reason is not None:
-            return fail(handshakeError(self._reason))
+            return fail(handshakeError(self._reason, self._refusal))
         return self._whenReady.wait()
 
     # Bytes.
@@ -272,9 +273,9 @@ class Link(Protocol):
         )
         if self.truncation is None:
             reason = connectionDone
-        self._reason = reason
+        self._reason, self._refusal = reason, self._wire.refusal
         if not self.ready:
-            self._whenReady.fail(handshakeError(reason))
+            self._whenReady.fail(handshakeError(reason, self._refusal))
         if self._user is not None:
             self._user.linkLost(reason, self.truncation)
         self._whenGone.fire(None)

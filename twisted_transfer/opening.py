@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted_transfer.arguments import Mode, checkedHost, checkedPort
 from twisted_transfer.descriptions import Description
 from twisted_transfer.errors import BadOption
+from twisted_transfer.mtlsstrings import inviting
 from twisted_transfer.plain import DualStackServerEndpoint, plainClientEndpoint
 from twisted_transfer.socketcommands import (
     clientEndpoint,
@@ -59,7 +60,7 @@ def openingEndpoint(
         )
         if active:
             return clientEndpoint(reactor, description)
-        return serverEndpoint(reactor, description)
+        return inviting(reactor, description) or serverEndpoint(reactor, description)
     needed = IStreamClientEndpoint if active else IStreamServerEndpoint
     if not needed.providedBy(socketCommand):
         raise BadOption(

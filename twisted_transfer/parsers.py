@@ -97,3 +97,50 @@ class TransferParser:
                 "in code"
             )
         return description
+
+
+@implementer(
+    IPlugin,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+class MutualTLSParser:
+    """
+    Makes endpoints of ``mtls:…``, where both sides prove who they are.
+
+    :ivar prefix: what such strings begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        """
+        :param prefix: what the strings begin with.
+        """
+        self.prefix = prefix
+
+    def parseStreamClient(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamClientEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a client endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.mtlsstrings import parseClient
+
+        return parseClient(reactor, (self.prefix, *args), kwargs)
+
+    def parseStreamServer(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamServerEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a server endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.mtlsstrings import parseServer
+
+        return parseServer(reactor, (self.prefix, *args), kwargs)

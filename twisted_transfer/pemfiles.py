@@ -105,6 +105,22 @@ def loadCertificate(data: bytes) -> x509.Certificate:
         ) from error
 
 
+def loadCertificates(data: bytes) -> list[x509.Certificate]:
+    """
+    Load all certificates of some PEM text.
+
+    :param data: the PEM text.
+    :returns: the certificates, at least one.
+    :raises UnfitError: where there is none, or one is broken.
+    """
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise UnfitError(
+            f"there is no certificate in PEM format here ({printable(str(error))})"
+        ) from error
+
+
 def _publicKey(key: crypto.PKey) -> bytes:
     """Give the public half of a key, comparable."""
     return crypto.dump_publickey(crypto.FILETYPE_ASN1, key)

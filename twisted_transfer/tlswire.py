@@ -23,6 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted_transfer.closing import CloseGuard, backlogOf
 from twisted_transfer.errors import HalfCloseUnsupported
 from twisted_transfer.layers import bottomOf, hearThrough, layersUnder
+from twisted_transfer.mutualtls import handshakeOf
 from twisted_transfer.wires import StandardIOWire, UNIXWire, Wire
 
 
@@ -48,6 +49,12 @@ class TLSWire(Wire):
         # There is no other way to hear of a close_notify when it comes.
         self._receive: Callable[[bytes], None] = layer.dataReceived
         layer.dataReceived = self._received  # type: ignore[method-assign]
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this side did not accept the partner's certificate, if so."""
+        handshake = handshakeOf(self._layer.getHandle())
+        return None if handshake is None else handshake.refusal
 
     @property
     def _closedByPartner(self) -> bool:

@@ -72,6 +72,11 @@ class Wire:
         transport = self._transport
         getattr(transport, "abortConnection", transport.loseConnection)()
 
+    @property
+    def refusal(self) -> str | None:
+        """Why this side did not accept the partner's certificate, if so."""
+        return None
+
     def outputEnded(self) -> None:
         """Output has ended, by this side or because nobody reads it."""
 

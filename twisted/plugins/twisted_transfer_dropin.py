@@ -1,5 +1,6 @@
 """
-What Twisted finds: the ``transfer`` endpoint type and the ``transfer`` command.
+What Twisted finds: the endpoint types ``transfer`` and ``mtls``, and the ``transfer``
+command.
 
 Every ``twist`` and ``twistd`` imports this module, whatever it then runs, and
 chooses its reactor afterwards.  So there are instances here and nothing else,
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 from twisted.application.service import ServiceMaker
 
-from twisted_transfer.parsers import TransferParser
+from twisted_transfer.parsers import MutualTLSParser, TransferParser
 
 transferEndpoints = TransferParser("transfer")
+mutualTLSEndpoints = MutualTLSParser("mtls")
 
 transferService = ServiceMaker(
     "Twisted Transfer",

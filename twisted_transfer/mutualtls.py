@@ -1,0 +1,215 @@
+"""
+TLS in which both sides prove who they are.
+
+A :class:`Policy` says who this side is and whom it accepts, and makes the
+connections for Twisted's TLS layer.  What happens in one handshake is kept in
+a :class:`Handshake`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from twisted_transfer.keys import Identity, pinOf
+
+_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325,
+section 4.2)."""
+
+# By the numbers of OpenSSL, X509_STORE_CTX_get_error(3).
+_UNKNOWN = (
+    "its authority is not among the trust roots: give trustRoots= the "
+    "certificate of the authority that issued it"
+)
+_WHY_NOT = {
+    2: _UNKNOWN,
+    7: _UNKNOWN,  # an authority of the same name, with another key
+    9: "it is not valid yet: check the clocks of both machines",
+    10: "it has expired: have a new one issued",
+    18: "it vouches for itself and is not among the trust roots",
+    19: _UNKNOWN,
+    20: _UNKNOWN,
+    21: _UNKNOWN,
+    26: "it was issued for another use: see its extended key usage",
+    79: "an authority in its chain may not issue certificates",
+}
+
+
+@dataclass
+class Handshake:
+    """
+    What one connection's handshake has shown.
+
+    :ivar refusal: why this side does not accept the partner's certificate.
+    :ivar onTicket: called at the first session ticket.
+    """
+
+    refusal: str | None = None
+    onTicket: Callable[[], None] | None = None
+
+
+# OpenSSL's callbacks give the connection, whose one place for a user's data is
+# taken by Twisted.
+_handshakes: WeakKeyDictionary[SSL.Connection, Handshake] = WeakKeyDictionary()
+
+
+def handshakeOf(connection: SSL.Connection | None) -> Handshake | None:
+    """
+    :param connection: OpenSSL's connection, the handle of a TLS transport.
+    :returns: what its handshake has shown; None if no policy made it.
+    """
+    return _handshakes.get(connection) if connection is not None else None
+
+
+@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
+@dataclass(frozen=True, repr=False)
+class Policy:
+    """
+    Who this side is, and whom it accepts.
+
+    A partner has to pass everything that is given: to have one of the pinned
+    keys, and to be vouched for by an authority among the trust roots (who
+    dials: for the host that was dialled).
+
+    :ivar identity: who this side is.
+    :ivar pins: the keys that are accepted; empty: those that the rest accepts.
+    :ivar trustRoots: the authorities that are accepted; None: none are asked
+        where there are pins, and else those of the platform.
+    :ivar host: who dials: whom the certificate has to be for, where
+        authorities are asked.
+    """
+
+    identity: Identity
+    pins: frozenset[str] = frozenset()
+    trustRoots: tuple[x509.Certificate, ...] | None = None
+    host: str | None = None
+
+    @property
+    def byAuthority(self) -> bool:
+        """Whether authorities are asked."""
+        return self.trustRoots is not None or not self.pins
+
+    def clientConnectionForTLS(
+        self, tlsProtocol: TLSMemoryBIOProtocol
+    ) -> SSL.Connection:
+        """See ``IOpenSSLClientConnectionCreator``."""
+        context = self._context(SSL.TLS_CLIENT_METHOD)
+        context.set_info_callback(_watchForTicket)
+        connection = SSL.Connection(context, None)
+        _handshakes[connection] = Handshake()
+        if self.host is not None and not _isAddress(self.host):
+            connection.set_tlsext_host_name(self.host.encode("idna"))
+        return connection
+
+    def serverConnectionForTLS(
+        self, tlsProtocol: TLSMemoryBIOProtocol
+    ) -> SSL.Connection:
+        """See ``IOpenSSLServerConnectionCreator``."""
+        context = self._context(SSL.TLS_SERVER_METHOD)
+        # Nothing can be resumed: each connection is to prove who it is.  The
+        # tickets, which TLS 1.3 sends all the same, come after the proof.
+        context.set_options(SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        connection = SSL.Connection(context, None)
+        _handshakes[connection] = Handshake()
+        return connection
+
+    def _context(self, method: int) -> SSL.Context:
+        context = SSL.Context(method)
+        oldest = SSL.TLS1_2_VERSION if self.byAuthority else SSL.TLS1_3_VERSION
+        context.set_min_proto_version(oldest)
+        context.set_cipher_list(_CIPHERS)
+        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+        context.use_certificate(self.identity.certificate)
+        for certificate in self.identity.chain:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(self.identity.privateKey)
+        if self.trustRoots is not None:
+            store = context.get_cert_store()
+            assert store is not None
+            for certificate in self.trustRoots:
+                store.add_cert(crypto.X509.from_cryptography(certificate))
+        elif self.byAuthority:
+            context.set_default_verify_paths()
+        context.set_verify(
+            SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify
+        )
+        return context
+
+    def _verify(
+        self,
+        connection: SSL.Connection,
+        certificate: crypto.X509,
+        number: int,
+        depth: int,
+        ok: int,
+    ) -> bool:
+        """
+        Judge one certificate of the partner's chain, 0 being its own.
+
+        OpenSSL asks for each certificate, and for each fault that it found.
+        A pin is for a key, so where no authority is asked only the key counts.
+        """
+        refusal: str | None = None
+        if self.byAuthority and not ok:
+            refusal = _WHY_NOT.get(number, f"OpenSSL's verification error {number}")
+        elif depth == 0 and self.pins:
+            pin = pinOf(certificate.to_cryptography())
+            if pin not in self.pins:
+                refusal = f"its key, pin {pin}, is none of those that are expected"
+        if refusal is None:
+            return True
+        handshake = handshakeOf(connection)
+        if handshake is not None and handshake.refusal is None:
+            handshake.refusal = refusal
+        return False
+
+    def checkHost(self, connection: SSL.Connection) -> str | None:
+        """
+        Check whom the partner's certificate is for (RFC 9525).
+
+        :param connection: a connection whose handshake is complete.
+        :returns: why it is not accepted; None if it is.
+        """
+        if self.host is None or not self.byAuthority:
+            return None
+        try:
+            if _isAddress(self.host):
+                verify_ip_address(connection, self.host)
+            else:
+                verify_hostname(connection, self.host)
+        except (VerificationError, CertificateError):
+            return f"it is for another host than {self.host}: check host= or hostname="
+        return None
+
+
+def _isAddress(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _watchForTicket(connection: SSL.Connection, where: int, result: int) -> None:
+    """OpenSSL tells of each step; a ticket means that the server is content."""
+    if b"session ticket" not in connection.get_state_string():
+        return
+    handshake = handshakeOf(connection)
+    if handshake is not None and handshake.onTicket is not None:
+        onTicket, handshake.onTicket = handshake.onTicket, None
+        onTicket()
