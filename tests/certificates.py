@@ -41,7 +41,11 @@ class Authority:
         (self.trustRoots / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        begin: float = -1,
+        end: float = 24,
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
         return (
@@ -50,13 +54,23 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now + datetime.timedelta(hours=begin))
+            .not_valid_after(now + datetime.timedelta(hours=end))
         )
 
-    def issue(self, name: str = "server") -> tuple[Path, Path]:
+    def issue(
+        self,
+        name: str = "server",
+        *,
+        begin: float = -1,
+        end: float = 24,
+        use: x509.ObjectIdentifier | None = None,
+    ) -> tuple[Path, Path]:
         """
         :param name: the names of the files.
+        :param begin: in how many hours it becomes valid.
+        :param end: in how many hours it expires.
+        :param use: the only use it is good for; None: every one.
         :returns: the paths of a certificate for localhost, 127.0.0.1 and ::1,
             and of its private key, both PEM.
         """
@@ -69,11 +83,12 @@ class Authority:
                 x509.IPAddress(ipaddress.ip_address("::1")),
             ]
         )
-        certificate = (
-            self._builder(subject, key.public_key())
-            .add_extension(names, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        builder = self._builder(subject, key.public_key(), begin, end)
+        builder = builder.add_extension(names, critical=False)
+        if use is not None:
+            usage = x509.ExtendedKeyUsage([use])
+            builder = builder.add_extension(usage, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
         certificatePath = self.folder / f"{name}.pem"
         keyPath = self.folder / f"{name}.key"
         certificatePath.write_bytes(certificate.public_bytes(Encoding.PEM))
