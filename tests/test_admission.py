@@ -112,6 +112,8 @@ class AddressFilterTests(SynchronousTestCase):
         self.assertFalse(self.allows("::/0", v6("::ffff:192.0.2.1")))
         self.assertTrue(self.allows("0.0.0.0/0", v6("::ffff:192.0.2.1")))
         self.assertFalse(self.allows("0.0.0.0/0", v6("2001:db8::1")))
+        self.assertTrue(self.allows("::ffff:0:0/96", v4("192.0.2.1")))
+        self.assertTrue(self.allows("::ffff:0:0/96", v6("::ffff:192.0.2.1")))
 
     def test_zones(self) -> None:
         """

@@ -204,6 +204,27 @@ class PlainTests(LinkTestCase):
         self.socket.peer = IPv4Address("TCP", "0.0.0.0", 0)
         self.assertEqual(self.link.addresses(), before)
 
+    def test_addressesOfALostLink(self) -> None:
+        """Also if nobody had asked for them before."""
+        self.link.connectionLost(Failure(ConnectionDone()))
+        self.socket.peer = IPv4Address("TCP", "0.0.0.0", 0)
+        self.assertEqual(
+            self.link.addresses()[1], IPv4Address("TCP", "192.0.2.2", 2000)
+        )
+
+    def test_lost(self) -> None:
+        """A transport that is gone is asked for nothing more."""
+        self.link.connectionLost(Failure(ConnectionDone()))
+        self.link.transport = None
+        link: Any = self.link
+        link.transport = object()
+        for method in ("pause", "resume", "close", "abort"):
+            getattr(self.link, method)()
+        self.assertTrue(self.link.write(b"x"))
+        self.assertIsNone(self.link.truncation)
+        self.reactor.run(3)
+        self.assertFalse(self.socket.disconnecting)
+
     def test_logPrefix(self) -> None:
         """In the log it has the name that users know."""
         self.assertEqual(self.link.logPrefix(), "TransferChannel")
@@ -244,14 +265,20 @@ class UNIXTests(LinkTestCase):
         """
         alsoProvides(self.socket, IUNIXTransport)
         self.socket.attach(self.link)
+        user = User()
+        self.link.attach(user)
         self.link.resume()
         self.partner.send(b"all")
         self.partner.close()
         self.reactor.run(3)
         self.link.close()
+        self.socket.doWrite = lambda: ConnectionLost()  # type: ignore[method-assign]
         self.reactor.run(5)
         self.assertTrue(self.link.lost)
         self.assertIsNone(self.link.truncation)
+        self.assertEqual(
+            user.told, [b"all", "input ended", ("lost", ConnectionDone, None)]
+        )
 
     def test_brokenUnseen(self) -> None:
         """So it is if nobody was reading, who would have seen the partner's end."""

@@ -130,6 +130,31 @@ class ClosedHereTests(TLSTestCase):
         self.reactor.run(3)
         self.orderly(channel)
 
+    def test_bothAtOnceSlowly(self) -> None:
+        """Also if the system takes only a part of the close_notify at first."""
+        channel, partner, _ = self.channel()
+        channel.write(b"all")
+        self.reactor.run(3)
+        self.assertEqual(partner.read(), b"all")
+        partner.raw.incoming.capacity = 10
+        channel.loseConnection()
+        self.reactor.run(2)
+        partner.closeNotify()
+        self.reactor.run(3)
+        partner.raw.incoming.capacity = 1000
+        self.reactor.run(3)
+        self.orderly(channel)
+
+    def test_twice(self) -> None:
+        """Closing it again while it is being closed changes nothing."""
+        channel, partner, _ = self.channel()
+        for _ in range(3):
+            channel._link.close()
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.orderly(channel)
+
     def test_silent(self) -> None:
         """
         A partner that does not answer is left after the time for it, and was
@@ -239,6 +264,38 @@ class ClosedThereTests(TLSTestCase):
             self.reactor.turn()
         self.truncated(channel, "before everything was sent")
 
+    def test_writtenAfterEverything(self) -> None:
+        """Also if everything before it had come there."""
+        channel, partner, socket = self.channel()
+        partner.read()
+        partner.raw.incoming.capacity = 0  # its end is not answered yet
+        partner.closeNotify()
+        self.reactor.turn()
+        self.assertFalse(socket.disconnected)
+        channel.write(b"more")
+        partner.raw.incoming.capacity = 1000
+        self.reactor.run(3)
+        self.truncated(channel, "before everything was sent")
+        self.assertEqual(partner.read(), b"")
+
+    def test_closedAndSilent(self) -> None:
+        """
+        A partner that has closed, and then takes nothing of what is still to
+        be sent, is not waited for for ever when this side closes, too.
+        """
+        channel, partner, socket = self.channel(capacity=1000)
+        channel.write(b"x" * 30_000)
+        self.reactor.run(3)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.assertFalse(socket.disconnected)
+        channel.loseConnection()
+        self.reactor.turn(CLOSE_TIMEOUT - 0.1)
+        self.assertFalse(socket.aborted)
+        self.reactor.turn(0.2)
+        self.reactor.turn()
+        self.truncated(channel, "before everything was sent")
+
     def test_producing(self) -> None:
         """A producer is stopped, and this is no success either."""
         channel, partner, _ = self.channel()
@@ -315,6 +372,25 @@ class ClosedThereTests(TLSTestCase):
         partner.raw.reset()
         self.reactor.run(3)
         self.truncated(channel, "may not be everything")
+
+    def test_resetAfterWriting(self) -> None:
+        """Nothing is left to do then for what was just written."""
+        channel, partner, socket = self.channel()
+        partner.raw.reset()
+        reading = channel.read()
+        channel.write(b"just now")
+        self.reactor.turn()
+        self.assertTrue(socket.disconnected)
+        self.failureResultOf(reading, Truncated)
+        wire = channel._link._wire
+        left = [
+            call
+            for call in self.reactor.getDelayedCalls()
+            if getattr(call.func, "__self__", None) is wire  # type: ignore[attr-defined]
+        ]
+        self.assertEqual(left, [])
+        self.reactor.turn()
+        self.truncated(channel)
 
 
 class ClosedThereTLS12Tests(ClosedThereTests):

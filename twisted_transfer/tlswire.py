@@ -117,9 +117,8 @@ class TLSWire(Wire):
 
     def close(self, inputEnded: bool) -> None:
         """End the connection in bounded time."""
-        if self._closedByPartner:
-            return  # Twisted ends it
-        # The partner's close_notify comes behind what it still sends.
+        # The partner's close_notify comes behind what it still sends.  If it is
+        # here Twisted ends the connection, but waits for what is to be sent.
         self.silent = True
         self._nothingToLose = not self._unsent
         self._transport.loseConnection()
