@@ -33,9 +33,10 @@ from tests.simulation import (
     Partner,
     SimulatedReactor,
     SimulatedSocket,
+    TLSPartner,
     connected,
 )
-from tests.tlsends import Identities, serverLink
+from tests.tlsends import Identities, overTLS, serverLink
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.errors import (
     BadOption,
@@ -226,6 +227,15 @@ class TextTests(ChannelTestCase):
         self.assertEqual(partner.take(), "ä\r\n".encode())
         self.assertEqual(self.successResultOf(channel.read()), "ö\n")
 
+    def test_input(self) -> None:
+        """They hold for what is read, too."""
+        self.partner.send("ä\r\nö".encode("cp1252"))
+        self.reactor.turn()
+        self.channel.configure(encoding="cp1252", translation="auto")
+        self.assertEqual(self.successResultOf(self.channel.readLine()), "ä\n")
+        self.channel.configure(encoding="binary")
+        self.assertEqual(self.successResultOf(self.channel.read()), b"\xf6")
+
     def test_refused(self) -> None:
         """A setting that cannot be changes nothing."""
         self.channel.configure(encoding="utf-8")
@@ -387,6 +397,17 @@ class ProducerTests(ChannelTestCase):
             slow = Slow(channel)
             channel.registerProducer(slow, True)
             self.assertTrue(slow.stopped)
+
+    def test_nobodyReads(self) -> None:
+        """One whose data nobody reads is stopped, and no longer waited for."""
+        pusher = Pusher(self.channel, 1_000_000)
+        self.channel.registerProducer(pusher, True)
+        self.channel._link._wire.write = lambda data: False  # type: ignore[method-assign]
+        pusher.resumeProducing()
+        self.assertTrue(pusher.stopped)
+        self.channel.loseConnection()
+        self.reactor.run(2)
+        self.assertTrue(self.socket.disconnected)
 
     def test_loss(self) -> None:
         """One whose connection goes is stopped."""
@@ -614,10 +635,19 @@ class IdentityTests(SynchronousTestCase):
         """Over TLS, what the partner has shown."""
         reactor = SimulatedReactor()
         identities = Identities(self)
-        link, _, partner = serverLink(reactor, identities)
-        partner.handshake(reactor)
-        self.assertIsNone(TransferChannel(link).peerIdentity)
-        self.assertTrue(INegotiated.providedBy(TransferChannel(link)))
+        link, _, client = serverLink(reactor, identities)
+        client.handshake(reactor)
         channel: Any = TransferChannel(link)
-        handle = channel.getHandle()
-        self.assertIsInstance(handle, SSL.Connection)
+        self.assertIsNone(channel.peerIdentity)
+        self.assertTrue(INegotiated.providedBy(channel))
+        self.assertIsInstance(channel.getHandle(), SSL.Connection)
+        socket, raw = connected(reactor)
+        link = Link(reactor)
+        socket.attach(overTLS(reactor, identities.client(), link, client=True))
+        server = TLSPartner(raw, identities.serverContext(), client=False)
+        server.handshake(reactor)
+        identity = TransferChannel(link).peerIdentity
+        assert identity is not None
+        shown = server.tls.get_certificate()
+        assert shown is not None
+        self.assertEqual(identity.certificate, shown.to_cryptography())

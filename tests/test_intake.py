@@ -199,6 +199,17 @@ class DeliveryTests(IntakeTestCase):
         self.reactor.turn()
         self.assertEqual(noting.told, ["made", "ä"])
 
+    def test_configuredFromOutside(self) -> None:
+        """What makes sense only by the new settings is delivered."""
+        self.channel.configure(encoding="utf-8")
+        noting = self.channel.start(Noting())
+        self.send(b"a\xe2\x82")
+        self.assertEqual(noting.told, ["made", "a"])
+        self.channel.configure(encoding="cp1252")
+        self.assertEqual(noting.told, ["made", "a"])
+        self.reactor.turn()
+        self.assertEqual(noting.told[2:], [b"\xe2\x82".decode("cp1252")])
+
     def test_oneReader(self) -> None:
         """A protocol that has a channel has it alone, also from within."""
         errors: list[Exception] = []
@@ -395,6 +406,40 @@ class EndTests(IntakeTestCase):
         self.assertEqual(
             noting.told, ["made", "output ended", b"x", ConnectionDone, []]
         )
+
+    def test_toldOnce(self) -> None:
+        """Each of the ends is told of once, whatever is done afterwards."""
+
+        def stir() -> None:
+            self.channel.pauseProducing()
+            self.channel.resumeProducing()
+            self.channel.configure(translation="lf")
+            self.reactor.run(3)
+
+        noting = self.channel.start(HalfNoting())
+        self.partner.end()
+        self.reactor.run(3)
+        stir()
+        self.assertEqual(noting.told, ["made", "input ended"])
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        stir()
+        self.assertEqual(noting.told, ["made", "input ended", ConnectionDone])
+
+    def test_lostMeanwhile(self) -> None:
+        """A connection that goes before the first data are delivered."""
+        self.send(b"data")
+        noting = self.channel.start(Noting())
+        self.channel._link.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(noting.told, ["made", b"data", ConnectionLost])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_outputOfOneWithoutHalves(self) -> None:
+        """A protocol that knows of no halves is not told of its own."""
+        noting = self.channel.start(Noting())
+        self.channel.writeEOF()
+        self.reactor.run(3)
+        self.assertEqual(noting.told, ["made"])
 
     def test_eofChar(self) -> None:
         """An end-of-file character is an end of the input."""

@@ -177,6 +177,43 @@ class UnreadTests(SynchronousTestCase):
         self.assertEqual((unread.size, unread.length), (3, 0))
         self.assertEqual(decoded(unread), "€".encode())
 
+    def test_configureInCharacters(self) -> None:
+        """Wherever the characters are cut, what is not taken is as it came."""
+        raw = "aé€𝄞z".encode()
+        for taken in range(6):
+            for first in range(len(raw)):
+                for second in range(first, len(raw)):
+                    unread = unreadOf(
+                        raw[:first],
+                        raw[first:second],
+                        raw[second:],
+                        settings=settingsOf(encoding="utf-8"),
+                    )
+                    while unread.length < taken and unread.decode():
+                        pass
+                    unread.take(min(taken, 5))
+                    unread.configure(TextSettings.BINARY)
+                    rest = "aé€𝄞z"[taken:].encode()
+                    self.assertEqual(decoded(unread), rest)
+
+    def test_configureAtTheEnd(self) -> None:
+        """Also after the end, and when that was an error before."""
+        for taken in range(3):
+            unread = unreadOf(b"a\r", settings=settingsOf("crlf"))
+            unread.ended = True
+            while unread.decode():
+                pass
+            unread.take(taken)
+            unread.configure(settingsOf("cr"))
+            self.assertEqual(decoded(unread), b"a\n"[taken:])
+            self.assertTrue(unread.over)
+        unread = unreadOf(b"a\xe2\x82", settings=settingsOf(encoding="utf-8"))
+        unread.ended = True
+        self.assertEqual(decoded(unread), "a")
+        unread.configure(TextSettings.BINARY)
+        self.assertEqual(decoded(unread), b"\xe2\x82")
+        self.assertIsNone(unread.error)
+
     def test_empty(self) -> None:
         """Nothing is bytes or text, as something would be."""
         unread = unreadOf()

@@ -52,7 +52,6 @@ class Intake:
         self._pumping = False
         self._arriving = False
         self._soon: IDelayedCall | None = None  # the next pumping
-        self._failed = False  # the protocol
         self._toldInputEnded = False
         self._lost: Failure | None = None
 
@@ -75,7 +74,6 @@ class Intake:
             if self._link.secure and IHandshakeListener.providedBy(protocol):
                 protocol.handshakeCompleted()
         except BaseException:
-            self._failed = True
             self._channel.abortConnection()
             raise
         finally:
@@ -203,8 +201,8 @@ class Intake:
     def _deliver(self, protocol: IProtocol) -> None:
         # What came before the connection was lost is the protocol's, even if
         # it had paused; nothing can hold it back any longer.  Who has closed,
-        # or failed, gets nothing more.
-        while not self._failed and not self._channel.losing:
+        # or has been left because of an error, gets nothing more.
+        while not self._channel.losing:
             if self._paused and self._lost is None:
                 return
             chunk = self._inbox.takeChunk()
@@ -216,7 +214,6 @@ class Intake:
 
     def _fail(self, protocol: IProtocol) -> None:
         """An error of the protocol's, which is being handled, ends everything."""
-        self._failed = True
         self._log.failure("unhandled error in {protocol}", protocol=protocol)
         self._channel.abortConnection()
 
