@@ -235,9 +235,18 @@ class DialTLSTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = SimulatedReactor()
         self.identities = Identities(self)
-        endpoint = SimulatedClientEndpoint(self.reactor)
-        self.attempt = Dial(self.reactor, endpoint)
+        self.dial()
+
+    def dial(self, retryFor: float | None = None) -> None:
+        """Dial somebody who answers."""
+        self.endpoint = SimulatedClientEndpoint(self.reactor)
+        self.attempt = Dial(self.reactor, self.endpoint, retryFor)
         self.dialling = Deferred.fromCoroutine(self.attempt.run())
+        self.answer()
+
+    def answer(self) -> None:
+        """Somebody answers."""
+        endpoint = self.endpoint
         factory: Any = TLSMemoryBIOFactory(
             self.identities.client(), True, endpoint._factory, clock=self.reactor
         )
@@ -277,6 +286,55 @@ class DialTLSTests(SynchronousTestCase):
         self.partner.raw.close()
         self.reactor.run(3)
         self.failureResultOf(self.dialling, PeerRefused)
+        self.over()
+
+    def test_retry(self) -> None:
+        """
+        With retryFor, one that hangs up in the handshake without a word is
+        dialled again: a flood of others may have driven this side out.
+        """
+        self.cancelled()
+        self.dial(retryFor=60)
+        first = self.partner
+        first.raw.close()
+        self.reactor.run(3)
+        self.assertNoResult(self.dialling)
+        self.reactor.turn(1)
+        self.answer()
+        self.partner.handshake(self.reactor)
+        link = self.successResultOf(self.dialling)
+        self.assertTrue(link.ready)
+        self.successResultOf(self.attempt.cleared())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_retryInVain(self) -> None:
+        """But only for so long."""
+        self.cancelled()
+        self.dial(retryFor=1)
+        self.partner.raw.close()
+        self.reactor.run(3)
+        self.reactor.turn(1)
+        self.answer()
+        self.partner.raw.close()
+        self.reactor.run(3)
+        failure = self.failureResultOf(self.dialling, PartnerTimeout)
+        self.assertIn("1 seconds and 2 tries", str(failure.value))
+        self.over()
+
+    def test_refusedForGood(self) -> None:
+        """One that says why it refuses is not asked again."""
+        self.cancelled()
+        self.dial(retryFor=60)
+        self.partner.raw.send(bytes.fromhex("15 03 03 00 02 02 28"))
+        self.reactor.run(3)
+        failure = self.failureResultOf(self.dialling, PeerRefused)
+        self.assertIn("handshake failure", str(failure.value))
+        self.over()
+
+    def cancelled(self) -> None:
+        """The dial without retryFor is not the one that this is about."""
+        self.dialling.cancel()
+        self.failureResultOf(self.dialling, CancelledError)
         self.over()
 
     def test_notAdmitted(self) -> None:

@@ -43,7 +43,7 @@ class ServerTests(SynchronousTestCase):
 
     def listened(self, reactor: MemoryReactorClock) -> Any:
         """:returns: the Deferred of listening on port 7."""
-        endpoint = DualStackServerEndpoint(reactor, 7)
+        endpoint = DualStackServerEndpoint(reactor, 7, 300)
         self.assertTrue(IStreamServerEndpoint.providedBy(endpoint))
         return endpoint.listen(Factory())
 
@@ -51,16 +51,16 @@ class ServerTests(SynchronousTestCase):
         """Listening on all addresses of IPv6 covers those of IPv4."""
         reactor = MemoryReactorClock()
         self.successResultOf(self.listened(reactor))
-        [(port, _, _, interface)] = reactor.tcpServers
-        self.assertEqual((port, interface), (7, "::"))
+        [(port, _, backlog, interface)] = reactor.tcpServers
+        self.assertEqual((port, backlog, interface), (7, 300, "::"))
 
     def test_withoutIPv6(self) -> None:
         """On a system without IPv6 those of IPv4 are listened on."""
         for number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
             reactor = RefusingReactor(OSError(number, "no IPv6"))
             self.successResultOf(self.listened(reactor))
-            [(port, _, _, interface)] = reactor.tcpServers
-            self.assertEqual((port, interface), (7, ""))
+            [(port, _, backlog, interface)] = reactor.tcpServers
+            self.assertEqual((port, backlog, interface), (7, 300, ""))
 
     def test_otherFailures(self) -> None:
         """

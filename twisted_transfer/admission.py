@@ -27,6 +27,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
+
 from twisted_transfer.errors import BadOption, PeerRefused
 from twisted_transfer.link import Link
 from twisted_transfer.optionvalues import UnfitError, addressOrNetwork
@@ -42,6 +47,20 @@ CANDIDATE_TIMEOUT = 10.0
 moment, whatever it sends meanwhile."""
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def candidateBound() -> int:
+    """
+    :returns: how many candidates there may be here: :data:`MAX_CANDIDATES`, and
+        no more than half of the descriptors that this process may have open,
+        so that silent ones cannot use those up.
+    """
+    if resource is None:
+        return MAX_CANDIDATES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CANDIDATES
+    return max(1, min(MAX_CANDIDATES, soft // 2))
 
 
 class AddressFilter:
@@ -149,6 +168,7 @@ class Admission(Factory):
         """
         self._clock = clock
         self._filter = addressFilter
+        self._bound = candidateBound()
         self._candidates: dict[Link, IDelayedCall] = {}
         self._leaving: set[Deferred[None]] = set()
         self._over = False
@@ -173,7 +193,7 @@ class Admission(Factory):
             return self._turnAway("late", addr)
         if self._filter is not None and (addr is None or not self._filter.allows(addr)):
             return self._turnAway("address", addr)
-        if len(self._candidates) >= MAX_CANDIDATES:
+        if len(self._candidates) >= self._bound:
             self._drop(next(iter(self._candidates)), "evicted")
         link = Link(self._clock)
         link.factory = self
@@ -255,6 +275,12 @@ class Admission(Factory):
 
         :returns: a Deferred that fires when the last candidate is gone.
         """
-        self._over = True
-        self._dropAll("closed")
+        if not self._over:
+            self._over = True
+            self._dropAll("closed")
+            self._log.info(
+                "no partner admitted; of {accepted} candidates dropped: {dropped}",
+                accepted=self.accepted,
+                dropped=dict(self.dropped),
+            )
         return DeferredList(list(self._leaving))

@@ -27,7 +27,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_transfer.admission import CANDIDATE_TIMEOUT, AddressFilter, Admission
-from twisted_transfer.errors import PartnerTimeout
+from twisted_transfer.errors import PartnerTimeout, PeerRefused
+from twisted_transfer.identity import refusedForGood
 from twisted_transfer.link import Link
 from twisted_transfer.waiting import Waiters
 
@@ -148,7 +149,9 @@ class Dial:
         :raises ConnectError: (or another one of the endpoint's own) if the
             partner cannot be reached.
         :raises PartnerTimeout: if it could not be reached in ``retryFor``.
-        :raises PeerRefused: if it ended the TLS handshake.
+        :raises PeerRefused: if it ended the TLS handshake; with ``retryFor``
+            only if it said why.  Who is pushed out by a flood of others hears
+            no reason, and comes in by trying again.
         :raises NotAdmitted: if its certificate was not accepted.
         """
         started = self._reactor.seconds()
@@ -157,8 +160,8 @@ class Dial:
         while True:
             try:
                 return await self._dial()
-            except (ConnectError, DNSLookupError) as error:
-                if self._retryFor is None:
+            except (ConnectError, DNSLookupError, PeerRefused) as error:
+                if self._retryFor is None or refusedForGood(error):
                     raise
                 tries += 1
                 left = started + self._retryFor - self._reactor.seconds()

@@ -85,3 +85,14 @@ def handshakeError(reason: Failure, refusal: str | None = None) -> TransferError
         error = NotAdmitted(f"the handshake with the partner failed: {cause}")
     error.__cause__ = cause
     return error
+
+
+def refusedForGood(error: BaseException) -> bool:
+    """
+    :param error: why there is no connection to the partner.
+    :returns: whether the partner refused this side with a reason, a TLS alert,
+        so that the same would happen again.
+    """
+    return isinstance(error, PeerRefused) and not isinstance(
+        error.__cause__, (ConnectionDone, ConnectionLost)
+    )

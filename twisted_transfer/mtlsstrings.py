@@ -24,7 +24,7 @@ from twisted_transfer.gate import MutualTLSClientEndpoint
 from twisted_transfer.inviting import InvitingServerEndpoint
 from twisted_transfer.mtlspolicies import Options, clientPolicy, serverPolicy
 from twisted_transfer.optionvalues import UnfitError
-from twisted_transfer.plain import DualStackServerEndpoint
+from twisted_transfer.plain import BACKLOG, DualStackServerEndpoint
 
 _T = TypeVar("_T")
 
@@ -166,10 +166,10 @@ def serverBelow(reactor: Any, options: Options) -> IStreamServerEndpoint:
     if "endpoint" in options:
         wrapped: IStreamServerEndpoint = serverFromString(reactor, options["endpoint"])
         return wrapped
-    port, backlog = int(options["port"]), int(options.get("backlog", "50"))
+    port, backlog = int(options["port"]), int(options.get("backlog", BACKLOG))
     interface = options.get("interface")
     if interface is None:
-        return DualStackServerEndpoint(reactor, port)
+        return DualStackServerEndpoint(reactor, port, backlog)
     kind = TCP6ServerEndpoint if ":" in interface else TCP4ServerEndpoint
     endpoint: IStreamServerEndpoint = kind(reactor, port, backlog, interface)
     return endpoint

@@ -22,6 +22,11 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+BACKLOG = 512
+"""How many connections the system keeps until they are accepted, where nobody
+says otherwise.  Twisted's own 50 are full in a moment in a flood; then Linux
+drops the partner's first segment, too, which comes again only a second later."""
+
 _WITHOUT_IPV6 = frozenset(
     {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 )
@@ -36,13 +41,16 @@ class DualStackServerEndpoint:
     unless ``net.ipv6.bindv6only`` is set.
     """
 
-    def __init__(self, reactor: Any, port: int) -> None:
+    def __init__(self, reactor: Any, port: int, backlog: int = BACKLOG) -> None:
         """
         :param reactor: an ``IReactorTCP`` provider.
         :param port: the port number; 0 lets the system choose.
+        :param backlog: how many connections the system keeps until they are
+            accepted.
         """
         self._reactor = reactor
         self._port = port
+        self._backlog = backlog
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -50,7 +58,7 @@ class DualStackServerEndpoint:
         :returns: a Deferred with the port, or a ``CannotListenError``.
         """
         listening: Deferred[IListeningPort] = TCP6ServerEndpoint(
-            self._reactor, self._port
+            self._reactor, self._port, self._backlog
         ).listen(protocolFactory)
 
         def withoutIPv6(failure: Any) -> Deferred[IListeningPort]:
@@ -58,7 +66,7 @@ class DualStackServerEndpoint:
             if getattr(failure.value.socketError, "errno", None) not in _WITHOUT_IPV6:
                 return failure  # type: ignore[no-any-return]
             fallback: Deferred[IListeningPort] = TCP4ServerEndpoint(
-                self._reactor, self._port
+                self._reactor, self._port, self._backlog
             ).listen(protocolFactory)
             return fallback
 

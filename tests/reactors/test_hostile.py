@@ -405,26 +405,6 @@ class ConnectorTests(TestCase):
         for why in ("hung up", "unproven", "late"):
             self.assertGreater(self.counters.dropped[why], 0, why)
 
-    async def test_siege(self) -> None:
-        """
-        Two thousand of all kinds, 256 at a time, come and go; not one is
-        admitted, each is counted, and then the partner is.
-        """
-        count = 2000
-        await self.waitForProof()
-        besieging = siege(
-            reactor, self.endpoint, [makePeer for makePeer, _ in KINDS.values()], count
-        )
-        while self.counters.accepted < count:
-            await turn()
-        self.assertFalse(self.waiting.called)
-        await self.meet()
-        outcomes = await besieging
-        self.assertEqual(sum(outcomes.values()), count)
-        self.assertEqual(outcomes["admitted"] + outcomes["stayed"], 0)
-        self.assertEqual(self.counters.accepted, count + 1)
-        self.assertEqual(sum(self.counters.dropped.values()), count)
-
     async def test_cancelSiege(self) -> None:
         """A cancelled siege leaves nothing, and the partner comes after it."""
         await self.waitOverSSL()
