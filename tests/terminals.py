@@ -39,14 +39,24 @@ _PORTS = ("4000", "4001", "8080")
 _DEADLINE = 60.0
 _DONE = "the command has ended with status "
 
+# What a listener makes for its partner.
+_INVITATION = r"transfer:active:mtls:host=192\.0\.2\.7:port=\d+:pin=\S+"
+
 # What is another each time: the time of a log entry, how fast it was, the port
 # from which somebody has dialled, and, where there is no IPv6, what is bound.
 _VARYING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", r"\S+"),
     (r"\d+\.\d\d s, \d+\.\d [KMG]iB/s", r"\d+\.\d\d s(, \d+(\.\d)? (B|[KMG]iB)/s)?"),
     (r"(?<=connected to 127\.0\.0\.1:)5\d{4}", r"\d+"),
+    (r"\[::\]:40213", r"(?:\[::\]|0\.0\.0\.0):\d+"),  # any free port
     (r"\[::\](?=:\d)", r"(?:\[::\]|0\.0\.0\.0)"),
     (r"\d+ tries", r"\d+ tries"),
+    # The first of the addresses of this machine, which may need quotes.
+    (
+        r"(?<= )transfer:active:host=192\.0\.2\.7:",
+        r"'?transfer:active:host=(?:[^:\\]|\\.)+:",
+    ),
+    (_INVITATION, r"'?transfer:active:mtls:host=(?:[^:\\]|\\.)+:port=\S+'?"),
     ("…", ".*"),
 )
 
@@ -104,12 +114,21 @@ def _pattern(line: str) -> re.Pattern[str]:
 class Terminal:
     """A shell with a terminal of its own."""
 
-    def __init__(self, case: SynchronousTestCase, folder: Path, programs: Path) -> None:
+    def __init__(
+        self,
+        case: SynchronousTestCase,
+        folder: Path,
+        programs: Path,
+        invitations: dict[str, str],
+    ) -> None:
         """
         :param case: ends the shell, and what it has started, if need be.
         :param folder: where the shell begins.
         :param programs: a folder that comes first where it looks for programs.
+        :param invitations: for each invitation on the page the one that was
+            shown in its place.
         """
+        self._invitations = invitations
         self._output = ""
         self._skipping = False  # a line "…" stands before what is seen next
         self._busy = False  # a command runs
@@ -194,6 +213,8 @@ class Terminal:
         """Type a command."""
         if self._failure and command != "echo $?":
             raise AssertionError(self._failure)
+        for printed, shown in self._invitations.items():
+            command = command.replace(printed, shown)
         self._type(f"{{ {command}\n}} </dev/tty; finish '{_DONE}'")
         self._busy, self._interrupted = True, False
 
@@ -205,6 +226,9 @@ class Terminal:
             passed.append(line)
             if not self._skipping or line.startswith(_DONE):
                 raise AssertionError(f"not {wanted!r}, but {passed}{self._output!r}")
+        printed = re.search(_INVITATION, wanted)
+        if printed is not None:
+            self._invitations[printed[0]] = line[printed.start() :].strip("'")
         self._skipping = False
 
     def finish(self) -> None:
@@ -271,10 +295,11 @@ def follow(case: SynchronousTestCase, page: str, folder: Path) -> int:
     for program in [*folder.glob("*.py"), *folder.glob("*.tcl")]:
         program.write_text(withFreePorts(program.read_text(encoding="utf-8")))
     terminals: dict[str, Terminal] = {}
+    invitations: dict[str, str] = {}
     blocks = list(blocksOf(page))
     for block in blocks:
         if block.terminal not in terminals:
-            terminals[block.terminal] = Terminal(case, folder, programs)
+            terminals[block.terminal] = Terminal(case, folder, programs, invitations)
         terminals[block.terminal].follow(tuple(map(withFreePorts, block.lines)))
     for terminal in terminals.values():
         terminal.close()

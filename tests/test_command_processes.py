@@ -226,7 +226,7 @@ class SayingTests(ProcessTestCase):
         self.assertRegex(
             receiver.said,
             rf"\Alistening on 127\.0\.0\.1:{port}\n"
-            r"partner: twisted-transfer send --raw PATH "
+            r"partner: twisted-transfer send --raw target "
             rf"transfer:active:tcp:host=127\.0\.0\.1:port={port}\n"
             r"connected to 127\.0\.0\.1:\d+\n"
             r"received 2000000 bytes in \d+\.\d\d s, \d+\.\d [KMG]iB/s\n\Z",

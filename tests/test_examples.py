@@ -95,6 +95,10 @@ class PageTests(SynchronousTestCase):
         """The certificates can be made as described, and prove what they should."""
         self.follow("howto/tls.rst")
 
+    def test_mtls(self) -> None:
+        """The invitation that is shown can be pasted."""
+        self.follow("howto/mtls.rst")
+
     def test_services(self) -> None:
         """twist and twistd serve by a description, and so does an application."""
         self.follow("howto/services.rst")
@@ -110,6 +114,10 @@ class PageTests(SynchronousTestCase):
     def test_testing(self) -> None:
         """The test that is shown passes."""
         self.follow("howto/testing.rst")
+
+    def test_hostilePeers(self) -> None:
+        """The server that is shown withstands its attackers."""
+        self.follow("howto/hostile-peers.rst")
 
     def test_everyPage(self) -> None:
         """Each page that lets a reader type something is followed here."""

@@ -4,8 +4,6 @@ Tests for :mod:`twisted_transfer.invitations`.
 
 from __future__ import annotations
 
-import ipaddress
-
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
@@ -13,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer import BadOption, TransferConnector
 from twisted_transfer.descriptions import TransferDescription
-from twisted_transfer.invitations import invitation, reachableHost
+from twisted_transfer.invitations import invitation
 
 V4 = IPv4Address("TCP", "192.0.2.7", 4000)
 V6 = IPv6Address("TCP", "2001:db8::7", 4000)
@@ -73,16 +71,21 @@ class InvitationTests(SynchronousTestCase):
         for host in ("0.0.0.0", "::"):
             self.assertRaises(BadOption, invitation, None, V4, host)
 
-    def test_reachableHost(self) -> None:
-        """What is bound is kept; for everything an address or a name is found."""
-        self.assertEqual(reachableHost("192.0.2.7"), "192.0.2.7")
-        for unbound in ("0.0.0.0", "::"):
-            found = reachableHost(unbound)
-            self.assertNotIn(found, ("", "0.0.0.0", "::"))
-            try:
-                self.assertFalse(ipaddress.ip_address(found).is_unspecified)
-            except ValueError:
-                self.assertTrue(found.isprintable())
+    def test_wrapped(self) -> None:
+        """What ``mtls`` wraps is dialled in its own way."""
+        proof = {"pin": "p", "secret": "s"}
+        for command, address, below in (
+            (r"mtls:endpoint=tcp\:0", V6, r"tcp:host=2001\:db8\:\:7:port=4000"),
+            (r"mtls:endpoint=unix\:/a", UNIXAddress(b"/a b:c"), r"unix:path=/a b\:c"),
+        ):
+            text = invitation(command, address, None, proof)
+            read = TransferDescription.parse(text).socketCommand
+            assert read is not None
+            self.assertEqual(read.args, ("mtls",))
+            self.assertEqual(read.keywords, {"endpoint": below, **proof})
+        self.assertRaises(
+            BadOption, invitation, r"mtls:endpoint=haproxy\:tcp\:0", V4, None, proof
+        )
 
     def test_connector(self) -> None:
         """A connector gives its invitation when it listens, and only then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.address import (
@@ -17,9 +18,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_transfer import jobs
+from twisted_transfer import jobs, partnercommands
 from twisted_transfer.descriptions import TransferDescription
-from twisted_transfer.jobs import RawJob, Request, addressText, partnerDescription
+from twisted_transfer.jobs import RawJob, Request, addressText
 
 from .folders import newFolder
 
@@ -27,13 +28,18 @@ from .folders import newFolder
 class KeepingReport:
     """Keeps what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, confidential: bool = True) -> None:
+        self.confidential = confidential
         self.said: list[str] = []
+        self.secrets: list[str] = []
         self.complaints: list[str] = []
         self.bugs: list[Failure] = []
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def tellSecret(self, text: str) -> None:
+        self.secrets.append(text)
 
     def complain(self, text: str) -> None:
         self.complaints.append(text)
@@ -68,46 +74,6 @@ class AddressTextTests(SynchronousTestCase):
         """What is unknown is shown as it shows itself."""
         address = HostnameAddress(b"host", 1)
         self.assertEqual(addressText(address), str(address))
-
-
-class PartnerDescriptionTests(SynchronousTestCase):
-    """What the partner may use."""
-
-    def guess(self, description: str, address: IAddress) -> str | None:
-        """:returns: what is guessed for a description and where it listens."""
-        return partnerDescription(TransferDescription.parse(description), address)
-
-    def test_readable(self) -> None:
-        """What is guessed can be read back, whatever the path is."""
-        path = "/run/a:b\\c=d"
-        guessed = self.guess("transfer:passive:unix:x", UNIXAddress(path))
-        assert guessed is not None
-        command = TransferDescription.parse(guessed).socketCommand
-        assert command is not None
-        self.assertEqual((command.args, command.keywords), (("unix", path), {}))
-
-    def test_tcp(self) -> None:
-        """The address is taken where it is one that can be dialled."""
-        for address, host in (
-            (IPv4Address("TCP", "192.0.2.7", 4000), "192.0.2.7"),
-            (IPv6Address("TCP", "::1", 4000), r"\:\:1"),
-            (IPv4Address("TCP", "0.0.0.0", 4000), "HOST"),
-            (IPv6Address("TCP", "::", 4000), "HOST"),
-        ):
-            for description in ("transfer:passive:port=0", "transfer:passive:tcp:0"):
-                self.assertEqual(
-                    self.guess(description, address),
-                    f"transfer:active:tcp:host={host}:port=4000",
-                )
-
-    def test_unknown(self) -> None:
-        """Where there is nothing to guess, nothing is."""
-        local = IPv4Address("TCP", "127.0.0.1", 4000)
-        self.assertIsNone(self.guess("transfer:passive:haproxy:tcp:0", local))
-        self.assertIsNone(
-            self.guess("transfer:passive:unix:x", UNIXAddress("\0abstract"))
-        )
-        self.assertIsNone(self.guess("transfer:passive:tcp:0", UNIXAddress("/x")))
 
 
 class RawJobTests(SynchronousTestCase):
@@ -153,6 +119,57 @@ class RawJobTests(SynchronousTestCase):
                 self.assertEqual(self.successResultOf(job.run()), 6)
                 self.assertIn(str(path), self.report.complaints.pop())
                 self.assertNothingOpen()
+
+    def waited(self, description: str) -> KeepingReport:
+        """:returns: what is told of a job that waits for its partner."""
+        job = self.job(True, self.file, description)
+        running = job.run()
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        return self.report
+
+    def test_partner(self) -> None:
+        """One that waits says where, and what the partner may type."""
+        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        self.assertEqual(
+            self.waited("transfer:passive:tcp:port=4000").said,
+            [
+                "listening on 0.0.0.0:4000",
+                "partner: twisted-transfer receive --raw file "
+                "transfer:active:tcp:host=192.0.2.7:port=4000",
+            ],
+        )
+        self.assertEqual(self.report.secrets, [])
+
+    def test_moreAddresses(self) -> None:
+        """There may be several ways to type it."""
+        found = ["192.0.2.7", "192.0.2.8", "192.0.2.9"]
+        self.patch(partnercommands, "reachableHosts", lambda bound: found)
+        said = self.waited("transfer:passive:port=4000").said
+        self.assertEqual(
+            [line.partition(":")[0] for line in said],
+            ["listening on [", "partner", "or", "or"],
+        )
+
+    def test_invitation(self) -> None:
+        """What holds a secret is told as one, and never said."""
+        report = self.waited("transfer:passive:mtls:port=4000:interface=192.0.2.7")
+        [secret] = report.secrets
+        self.assertRegex(secret, r"^partner: twisted-transfer .*:secret=[\w-]{43}$")
+        found = re.search(r"secret=(.*)", secret)
+        assert found is not None
+        self.assertEqual(len(report.said), 2)
+        self.assertNotIn(found[1], "".join(report.said))
+
+    def test_notConfidential(self) -> None:
+        """Where others may read it, no invitation is made."""
+        self.report = KeepingReport(confidential=False)
+        job = self.job(True, self.file, "transfer:passive:mtls:port=4000")
+        self.assertEqual(self.successResultOf(job.run()), 2)
+        [complaint] = self.report.complaints
+        self.assertIn("holds a secret", complaint)
+        self.assertEqual((self.report.said, self.report.secrets), ([], []))
+        self.assertNothingOpen()
 
     def test_cancelled(self) -> None:
         """Cancelled while it dials, it leaves nothing behind."""

@@ -31,21 +31,35 @@ from twisted_transfer.running import Run
 from twisted_transfer.statuses import Status
 
 _TALK: list[list[str | None]] = [
-    ["quiet", "q", "Say nothing but errors."],
+    ["quiet", "q", "Say nothing but errors, and what the partner needs."],
     ["verbose", "v", "Show the log of the library on standard error."],
 ]
+
+
+_INVITING = "transfer:passive:mtls:port=0"
+_SYNOPSIS = "[options] --raw PATH|- [DESCRIPTION]"
+_WITHOUT = """
+Without DESCRIPTION it waits on any free port, and shows the command that lets
+the partner in, and nobody else: both sides prove who they are (mtls).
+"""
 
 
 class _Send(SendOptions):
     """``send`` with what the command adds."""
 
     optFlags = _TALK
+    byDefault = _INVITING
+    synopsis = _SYNOPSIS
+    epilogue = SendOptions.epilogue + _WITHOUT
 
 
 class _Receive(ReceiveOptions):
     """``receive`` with what the command adds."""
 
     optFlags = _TALK
+    byDefault = _INVITING
+    synopsis = _SYNOPSIS
+    epilogue = ReceiveOptions.epilogue + _WITHOUT
 
 
 class CommandOptions(Versioned):

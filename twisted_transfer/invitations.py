@@ -5,7 +5,6 @@ The description that a passive connector makes for its partner to use.
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Mapping
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -14,6 +13,7 @@ from twisted.internet.interfaces import IAddress
 from twisted_transfer.arguments import checkedHost
 from twisted_transfer.endpointstrings import Description
 from twisted_transfer.errors import BadOption
+from twisted_transfer.hosts import reachableHosts
 
 _CLIENTS = {
     "": (),
@@ -24,36 +24,6 @@ _CLIENTS = {
     "mtls": ("mtls",),
 }
 """What dials each server type; nothing stands for plain TCP without a type."""
-
-_UNBOUND = ("0.0.0.0", "::", "")
-
-# Addresses for documentation (RFC 5737, RFC 3849): nothing is sent to them,
-# the system only says which of its own addresses it would send from.
-_ELSEWHERE = (
-    (socket.AF_INET, ("192.0.2.1", 9)),
-    (socket.AF_INET6, ("2001:db8::1", 9)),
-)
-
-
-def reachableHost(bound: str) -> str:
-    """
-    :param bound: the host of the address that is listened on.
-    :returns: a host that a partner can probably dial: the one that is bound,
-        or for all of this machine the address that it has towards the outside,
-        or its name.
-    """
-    if bound not in _UNBOUND:
-        return bound
-    for family, elsewhere in _ELSEWHERE:
-        if family == socket.AF_INET6 and bound == "0.0.0.0":
-            continue
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as asking:
-                asking.connect(elsewhere)
-                return str(asking.getsockname()[0]).partition("%")[0]
-        except OSError:
-            continue
-    return socket.gethostname()
 
 
 def invitation(
@@ -76,7 +46,12 @@ def invitation(
     """
     kind = ""
     if isinstance(socketCommand, str):
-        kind = Description.parse(socketCommand).args[0].lower()
+        description = Description.parse(socketCommand)
+        kind = description.args[0].lower()
+        if kind == "mtls" and "endpoint" in description.keywords:
+            below = invitation(description.keywords["endpoint"], address, host)
+            wrapped = {"endpoint": below.removeprefix(_active((), {}) + ":")}
+            return _active(("mtls",), {**wrapped, **(proof or {})})
     elif socketCommand is not None:
         kind = type(socketCommand).__name__
     if kind == "unix" and isinstance(address, UNIXAddress):
@@ -88,7 +63,7 @@ def invitation(
             f"no client description surely reaches what {kind or 'this'} listens on, "
             f"{address}: tell the partner how to dial it"
         )
-    chosen = reachableHost(address.host) if host is None else checkedHost(host)
+    chosen = reachableHosts(address.host)[0] if host is None else checkedHost(host)
     _refuseUnspecified(chosen)
     return _active(
         _CLIENTS[kind], {"host": chosen, "port": str(address.port), **(proof or {})}

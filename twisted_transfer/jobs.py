@@ -17,15 +17,19 @@ from twisted.python.failure import Failure
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.connector import TransferConnector
 from twisted_transfer.copying import Progress, receive
-from twisted_transfer.descriptions import TransferDescription, quote
+from twisted_transfer.descriptions import TransferDescription
 from twisted_transfer.errors import BadOption
 from twisted_transfer.localends import destinationAt, sourceAt
+from twisted_transfer.mtlsstrings import makesInvitation
+from twisted_transfer.partnercommands import partnerCommands
 from twisted_transfer.progress import summary
 from twisted_transfer.raw import sendRaw
 from twisted_transfer.reports import Report
 from twisted_transfer.statuses import Status, statusOf, wordsFor
 
-_ANYWHERE = frozenset({"0.0.0.0", "::"})
+_KEEP_IT = """\
+(It holds a secret, good for one connection.  Where others can see command lines,
+put - in the place of the description, and paste that when asked.)"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ class RawJob:
         self._reactor = reactor
         self._request = request
         self._report = report
+        command = request.description.socketCommand
+        self._invites = (
+            request.description.mode == "passive"
+            and command is not None
+            and makesInvitation(command)
+        )
 
     def run(self) -> Deferred[int]:
         """
@@ -123,6 +133,12 @@ class RawJob:
     async def _transfer(self) -> None:
         description = self._request.description
         _checkRaw(description)
+        if self._invites and not self._report.confidential:
+            raise BadOption(
+                "transfer:passive:mtls without certificate= makes an invitation, "
+                "which holds a secret, and a log is no place for it: use the "
+                "twisted-transfer command, or give both sides certificates"
+            )
         connector = TransferConnector.fromDescription(self._reactor, description)
         ends = self._open()
         try:
@@ -139,27 +155,26 @@ class RawJob:
         if self._request.description.mode == "passive":
             # If there is never a port, connecting fails and says why.
             connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
-            if self._kind == "mtls":
-                connector.invitation().addCallbacks(self._sayHow, lambda _: None)
+            verb = "receive" if self._request.sends else "send"
+            partnerCommands(
+                connector, f"{verb} --raw", self._request.path
+            ).addCallbacks(self._sayHow, lambda _: None)
         return connecting
-
-    @property
-    def _kind(self) -> str:
-        """The type of the socket command."""
-        command = self._request.description.socketCommand
-        return "" if command is None else command.args[0].lower()
-
-    def _sayHow(self, invitation: str) -> None:
-        """Show the partner's command; it holds a secret, as it has to."""
-        verb = "receive" if self._request.sends else "send"
-        self._report.say(f"partner: twisted-transfer {verb} --raw PATH '{invitation}'")
 
     def _sayWhere(self, address: IAddress) -> None:
         self._report.say(f"listening on {addressText(address)}")
-        partner = partnerDescription(self._request.description, address)
-        if partner is not None:
-            verb = "receive" if self._request.sends else "send"
-            self._report.say(f"partner: twisted-transfer {verb} --raw PATH {partner}")
+
+    def _sayHow(self, commands: list[str]) -> None:
+        """Show the partner's command; it may hold a secret, as it has to."""
+        tell = self._report.say
+        if self._invites:
+            tell = self._report.tellSecret
+        label = "partner"
+        for command in commands:
+            tell(f"{label}: {command}")
+            label = "or"
+        if self._invites:
+            self._report.say(_KEEP_IT)
 
     async def _move(self, channel: TransferChannel, ends: _Ends) -> None:
         peer = addressText(channel.getPeer())
@@ -207,28 +222,3 @@ def addressText(address: IAddress) -> str:
         # Linux: a name in the abstract namespace begins with a null.
         return name.replace("\0", "@")
     return str(address)
-
-
-def partnerDescription(
-    description: TransferDescription, address: IAddress
-) -> str | None:
-    """
-    Guess what the partner has to dial.
-
-    :param description: of this side, which listens.
-    :param address: where it listens.
-    :returns: a description to start from, with ``HOST`` where the partner has
-        to put a name or an address of this machine; None where there is none.
-    """
-    command = description.socketCommand
-    kind = "tcp" if command is None else command.args[0].lower()
-    if isinstance(address, UNIXAddress) and kind == "unix":
-        path = os.fsdecode(address.name or b"")
-        return None if "\0" in path else f"transfer:active:unix:{quote(path)}"
-    if not isinstance(address, IPv4Address | IPv6Address):
-        return None
-    client = {"tcp": "tcp", "tcp6": "tcp", "ssl": "tls"}.get(kind)
-    if client is None:
-        return None
-    host = "HOST" if address.host in _ANYWHERE else quote(address.host)
-    return f"transfer:active:{client}:host={host}:port={address.port}"

@@ -109,6 +109,17 @@ def parseServer(
     return _checked(SERVER, description, lambda given: serverOf(reactor, given))
 
 
+def makesInvitation(description: Description) -> bool:
+    """
+    :param description: a server description of a passive connector.
+    :returns: whether it is one of ``mtls`` that names no identity.
+    """
+    return (
+        description.args[0].lower() == "mtls"
+        and "certificate" not in description.keywords
+    )
+
+
 def inviting(reactor: Any, description: Description) -> InvitingServerEndpoint | None:
     """
     :param reactor: does everything.
@@ -117,7 +128,7 @@ def inviting(reactor: Any, description: Description) -> InvitingServerEndpoint |
         ``mtls`` that names no identity; else None.
     :raises BadDescription: if it says something that cannot be.
     """
-    if description.args[0].lower() != "mtls" or "certificate" in description.keywords:
+    if not makesInvitation(description):
         return None
 
     def make(options: Options) -> InvitingServerEndpoint:

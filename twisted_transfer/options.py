@@ -28,6 +28,8 @@ DESCRIPTION says who dials, and how:
                                             over TLS; what stands behind active:
                                             or passive: can be any endpoint
                                             description of Twisted
+  transfer:passive:mtls:port=0              both sides prove who they are, by an
+                                            invitation that this side makes
   ...:within=SECONDS                        give up if nobody has come by then
   ...:retryFor=SECONDS                      keep trying to dial for so long
   @FILE                                     take the description from a file
@@ -52,6 +54,8 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
             raise UsageError("the description is to come from standard input, closed")
         where = "standard input"
         try:
+            if standardInput.isatty():
+                print("description: ", end="", file=sys.stderr, flush=True)
             text = standardInput.readline(_LONGEST + 1)
         except (OSError, ValueError) as error:
             raise UsageError(
@@ -76,7 +80,8 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
             f"{where} has {len(lines) or 'no'} lines; "
             "give one line with a transfer: description"
         )
-    return lines[0]
+    # It may have been pasted with the quotes that a shell needs.
+    return lines[0].removeprefix("'").removesuffix("'")
 
 
 class Versioned(Options):
@@ -99,11 +104,13 @@ class RawOptions(Versioned):
     What sending and receiving have in common.
 
     :ivar request: what is to be done, once the options have been read.
+    :cvar byDefault: the description if none is given; None: one has to be.
     """
 
     request: Request
     epilogue = ""
     sends = False
+    byDefault: ClassVar[str | None] = None
 
     # Twisted collects these along the classes.
     optFlags: ClassVar[list[list[str | None]]] = [
@@ -140,12 +147,15 @@ class RawOptions(Versioned):
                 "receipts are not part of this version: give --raw, which carries "
                 "the bytes and nothing else"
             )
-        if len(self._words) != 2:
+        words = self._words
+        if len(words) == 1 and self.byDefault is not None:
+            words = (*words, self.byDefault)
+        if len(words) != 2:
             raise UsageError(
-                f"PATH and DESCRIPTION are needed, two words, not {len(self._words)}; "
+                f"PATH and DESCRIPTION are needed, two words, not {len(words)}; "
                 "put a word with spaces or other special characters in 'quotes'"
             )
-        path, argument = self._words
+        path, argument = words
         if self.sends and path == argument == STANDARD:
             raise UsageError(
                 "standard input can give the data or the description, not both: "

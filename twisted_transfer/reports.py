@@ -18,18 +18,28 @@ BUG = "this is a bug in twisted_transfer, please report it with what follows"
 class ShowsProgress(Protocol):
     """Is called as a transfer goes on, and closed after it."""
 
-    def __call__(self, count: int, total: int | None) -> None:
-        """So many bytes have moved, of so many if that is known."""
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        """So many bytes have moved, of so many if that is known, at that rate."""
 
     def close(self) -> None:
         """The transfer is over."""
 
 
 class Report(Protocol):
-    """What is told about one transfer."""
+    """
+    What is told about one transfer.
+
+    :ivar confidential: whether what is told is for the user alone, and kept
+        nowhere.
+    """
+
+    confidential: bool
 
     def say(self, text: str) -> None:
         """Everything is as it should be."""
+
+    def tellSecret(self, text: str) -> None:
+        """What the user has to pass on; only if this is confidential."""
 
     def complain(self, text: str) -> None:
         """The transfer has failed for a reason that a person can act upon."""
@@ -49,6 +59,8 @@ class ConsoleReport:
     end a transfer: what cannot be told is not told.
     """
 
+    confidential = True
+
     def __init__(self, stream: TextIO | None, quiet: bool = False) -> None:
         """
         :param stream: where to write; None if there is nothing.
@@ -66,6 +78,10 @@ class ConsoleReport:
         """Write a line, unless this is quiet."""
         if not self._quiet:
             self._write(text)
+
+    def tellSecret(self, text: str) -> None:
+        """Write a line, also if this is quiet: nobody could come without it."""
+        self._write(text)
 
     def complain(self, text: str) -> None:
         """Write a line that says whose it is."""
@@ -102,9 +118,9 @@ class _Careful:
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar
 
-    def __call__(self, count: int, total: int | None) -> None:
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
         with suppress(OSError, ValueError):
-            self._bar(count, total)
+            self._bar(count, total, rate)
 
     def close(self) -> None:
         with suppress(OSError, ValueError):
