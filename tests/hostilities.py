@@ -4,10 +4,12 @@ What the tests of the hostile peers attack: in memory, and over real sockets.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IHandshakeListener,
@@ -23,21 +25,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.certificates import Authority
-from twisted_transfer.testing import MemoryTransport
+from tests.tlsends import One
+from twisted_transfer.keys import Identity
+from twisted_transfer.memory import settle
+from twisted_transfer.memorylisteners import MemoryListener
 
-HERE = IPv4Address("TCP", "192.0.2.1", 4000)
-THERE = IPv4Address("TCP", "192.0.2.66", 40000)
 
-
-def join(clock: Any, server: IProtocol, peer: IProtocol) -> None:
-    """Connect two protocols in memory; the server is told first."""
-    left = MemoryTransport(clock, HERE, THERE)
-    right = MemoryTransport(clock, THERE, HERE)
-    left.other, right.other = right, left
-    # Neither end may move anything before both protocols are there, and none
-    # does: bytes move by the clock.
-    left.attach(server)
-    right.attach(peer)
+def join(clock: Clock, server: IProtocol, peer: IProtocol) -> None:
+    """Have a peer dial a server in memory, and let happen what then happens."""
+    listener = MemoryListener(clock)
+    listener.listen(One(server))
+    listener.client().connect(One(peer))
+    settle(clock)
 
 
 @implementer(IHandshakeListener)
@@ -115,3 +114,9 @@ def options(authority: Authority, *, verify: bool) -> CertificateOptions:
     roots = Certificate.loadPEM((authority.trustRoots / "ca.pem").read_bytes())
     made: CertificateOptions = identity.options(*([roots] if verify else []))
     return made
+
+
+def identityOf(certificate: Path, key: Path) -> Identity:
+    """:returns: what an authority has issued."""
+    private: Any = load_pem_private_key(key.read_bytes(), None)
+    return Identity(private, x509.load_pem_x509_certificate(certificate.read_bytes()))

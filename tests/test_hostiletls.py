@@ -13,17 +13,21 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import Authority
 from tests.folders import newFolder
-from tests.hostilities import Server, join, overTLS, serverContext
+from tests.hostilities import Server, identityOf, join, overTLS, serverContext
+from tests.tlsends import One
 from twisted_transfer import BadOption, TransferChannel
 from twisted_transfer.admission import Admission
 from twisted_transfer.closing import CLOSE_TIMEOUT
 from twisted_transfer.hostiletls import Impostor
-from twisted_transfer.testing import settle
+from twisted_transfer.keys import Identity
+from twisted_transfer.memory import settle
+from twisted_transfer.mutualtls import Policy
 
 # What the server's TLS says to it, by version and with or without certificate:
 # RFC 8446, section 4.4.2.4, and RFC 5246, section 7.4.6.
@@ -94,7 +98,6 @@ class ImpostorTests(SynchronousTestCase):
     def attacked(self, peer: Impostor, context: SSL.Context) -> Server:
         """:returns: a TLS server that the impostor has connected to."""
         join(self.clock, self.factory(context).buildProtocol(None), peer)
-        settle(self.clock)
         return self.servers[0]
 
     def test_turnedAway(self) -> None:
@@ -162,6 +165,31 @@ class ImpostorTests(SynchronousTestCase):
         self.attacked(Impostor(self.clock, certificate=False), context)
         self.assertEqual(shown, [])
 
+    def test_identity(self) -> None:
+        """
+        With an identity that it is given it gets as far as that goes: one of
+        the right authority's is taken for a partner's where only the authority
+        counts, and not where there is a pin.
+        """
+        identity = identityOf(*self.authority.issue("somebody"))
+        for version in ("1.2", "1.3"):
+            context = serverContext(self.authority, verify=True)
+            peer = Impostor(self.clock, identity=identity, version=version)
+            server = self.attacked(peer, context)
+            self.assertEqual(peer.outcome, "admitted")
+            self.assertTrue(server.proved)
+        for pin, outcome in (
+            # No authority is asked, so OpenSSL knows none.
+            (Identity.ephemeral().pin, "alert: unknown ca"),
+            (identity.pin, "admitted"),
+        ):
+            policy = Policy(Identity.ephemeral(), frozenset([pin]))
+            peer, server = Impostor(self.clock, identity=identity), Server()
+            factory = TLSMemoryBIOFactory(policy, False, One(server), clock=self.clock)
+            join(self.clock, factory.buildProtocol(None), peer)
+            self.assertEqual(peer.outcome, outcome)
+            self.assertEqual(server.proved, outcome == "admitted")
+
     def test_anyServer(self) -> None:
         """It accepts any server: this one's certificate is of nobody it knows."""
         context = serverContext(Authority(newFolder(self)), verify=False)
@@ -185,7 +213,6 @@ class ImpostorTests(SynchronousTestCase):
         """
         peer, server = Impostor(self.clock), TicketlessServer(self.authority)
         join(self.clock, server, peer)
-        settle(self.clock)
         self.assertTrue(server.proved)
         self.assertFalse(peer.admitted)
         self.assertIsNone(peer.outcome)
@@ -198,7 +225,6 @@ class ImpostorTests(SynchronousTestCase):
         """A TLS connection that the server ends in order is no refusal."""
         peer, server = Impostor(self.clock), TicketlessServer(self.authority)
         join(self.clock, server, peer)
-        settle(self.clock)
         server.close()
         settle(self.clock)
         self.assertEqual(peer.outcome, "end of file")
@@ -267,7 +293,6 @@ class ImpostorTests(SynchronousTestCase):
         factory = overTLS(self.clock, context, admission)
         peer = Impostor(self.clock, stays=True)
         join(self.clock, factory.buildProtocol(None), peer)
-        settle(self.clock)
         channel = TransferChannel(self.successResultOf(admission.winner))
         self.assertTrue(peer.admitted)
         closed = channel.whenClosed().addErrback(lambda failure: None)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import (
     ConnectingCancelledError,
@@ -25,10 +25,12 @@ from twisted.test.iosim import ConnectionCompleter
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.hostilities import Server, join
+from tests.hostilities import Server
 from twisted_transfer import BadOption
 from twisted_transfer.hostile import HostilePeer
 from twisted_transfer.hostileplain import Garbler, Resetter, Scanner, Staller
+from twisted_transfer.memory import settle
+from twisted_transfer.memorylisteners import MemoryListener
 from twisted_transfer.sieges import (
     CONCURRENCY,
     PATIENCE,
@@ -36,7 +38,6 @@ from twisted_transfer.sieges import (
     siege,
     thiefEndpoint,
 )
-from twisted_transfer.testing import settle
 
 
 @implementer(IStreamClientEndpoint)
@@ -50,19 +51,24 @@ class MemoryEndpoint:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        listener = MemoryListener(clock)
+        making: Any = self._made
+        listener.listen(Factory.forProtocol(making))
+        self._endpoint = listener.client()
         self.servers: list[Server] = []
         self.most = 0
         self.dialled = 0
 
-    def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        self.dialled += 1
-        server, protocol = Server(), protocolFactory.buildProtocol(None)
+    def _made(self) -> Server:
+        server = Server()
         self.servers.append(server)
         self.most = max(self.most, len(self.servers))
         server.ended.addCallback(lambda ignored: self.servers.remove(server))
-        join(self._clock, server, protocol)
-        return succeed(protocol)
+        return server
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        self.dialled += 1
+        return self._endpoint.connect(protocolFactory)
 
 
 @implementer(IStreamClientEndpoint)
@@ -176,8 +182,10 @@ class AttackTests(_SiegeTestCase):
 
         class Late(MemoryEndpoint):
             def connect(self, protocolFactory: Any) -> Deferred[Any]:
-                super().connect(protocolFactory)
-                return fail(ConnectionRefusedError())
+                def refuse(connected: object) -> None:
+                    raise ConnectionRefusedError()
+
+                return super().connect(protocolFactory).addCallback(refuse)
 
         self.endpoint = Late(self.clock)
         attacking = attack(self.clock, self.endpoint, Staller)
@@ -234,6 +242,7 @@ class AttackTests(_SiegeTestCase):
     def test_patience(self) -> None:
         """A peer stays as long as the attacker's patience lasts, not longer."""
         attacking = attack(self.clock, self.endpoint, Staller, patience=5)
+        settle(self.clock)
         self.clock.advance(4.9)
         self.assertNoResult(attacking)
         self.clock.advance(0.1)
@@ -244,6 +253,7 @@ class AttackTests(_SiegeTestCase):
     def test_patienceByDefault(self) -> None:
         """Unless told otherwise, it lasts for longer than any of our deadlines."""
         attacking = attack(self.clock, self.endpoint, Staller)
+        settle(self.clock)
         self.clock.advance(PATIENCE - 0.1)
         self.assertNoResult(attacking)
         self.clock.advance(0.1)

@@ -1,153 +1,402 @@
 """
-Tests for :mod:`twisted_transfer.testing`, beyond the contract.
+Tests for :mod:`twisted_transfer.testing`: what it hands out, and what a passive
+connector owes to its partner when hostile peers come, all in memory.
 """
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
-from twisted.internet.protocol import Protocol
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS, wrapServerTLS
+from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from tests.contract import Puller, Pusher
-from twisted_transfer.errors import Truncated
-from twisted_transfer.testing import MemoryTransport, memoryPair, settle
+import twisted_transfer
+from tests.certificates import Authority
+from tests.folders import newFolder
+from tests.hostilities import options
+from twisted_transfer import (
+    TransferChannel,
+    TransferConnector,
+    ambushes,
+    hostile,
+    hostileplain,
+    hostiletls,
+    memory,
+    memorylisteners,
+    sieges,
+    testing,
+)
+from twisted_transfer.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES, Admission
+from twisted_transfer.testing import (
+    Dripper,
+    Flooder,
+    Garbler,
+    HostilePeer,
+    Impostor,
+    MemoryListener,
+    Resetter,
+    Scanner,
+    Staller,
+    attack,
+    settle,
+    siege,
+)
+
+PARTNER, THIEF = "127.0.0.1", "127.0.0.2"
 
 
-class MemoryPairTests(SynchronousTestCase):
-    """Two channels without a network, with a clock that is told what to do."""
+class NameTests(SynchronousTestCase):
+    """The public names."""
+
+    def test_names(self) -> None:
+        """Each is what it is where it is made, and there is no other."""
+        where: dict[Any, tuple[str, ...]] = {
+            ambushes: ("ambush",),
+            hostile: ("HostilePeer",),
+            hostileplain: (
+                "Dripper",
+                "Flooder",
+                "Garbler",
+                "Resetter",
+                "Scanner",
+                "Staller",
+            ),
+            hostiletls: ("Impostor", "ImpostorServer"),
+            memory: ("MemoryTransport", "memoryPair", "settle"),
+            memorylisteners: ("MemoryListener",),
+            sieges: ("attack", "siege", "thiefEndpoint"),
+        }
+        for module, names in where.items():
+            for name in names:
+                self.assertIs(getattr(testing, name), getattr(module, name), name)
+        public = sorted(name for names in where.values() for name in names)
+        self.assertEqual(sorted(testing.__all__), public)
+
+    def test_listed(self) -> None:
+        """The module's own documentation names each of them."""
+        for name in testing.__all__:
+            self.assertIn(f":`{name}`", str(testing.__doc__))
+
+    def test_apart(self) -> None:
+        """A program that does not test has nothing hostile in it."""
+        self.assertFalse(set(testing.__all__) & set(dir(twisted_transfer)))
+
+
+class _ConnectorTestCase(SynchronousTestCase):
+    """A passive connector that is dialled in memory."""
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.left, self.right = memoryPair(self.clock)
+        self.listener = MemoryListener(self.clock)
 
-    def test_interfaces(self) -> None:
-        """Its transports provide what they declare."""
-        transport = self.left._transport
-        self.assertIsInstance(transport, MemoryTransport)
-        for interface in (ITransport, IConsumer, IPushProducer):
-            self.assertTrue(verifyObject(interface, transport))
+    def wait(self, endpoint: Any = None, **more: Any) -> None:
+        """Let a connector wait for its partner."""
+        self.connector = TransferConnector(
+            self.clock, "passive", socketCommand=endpoint or self.listener, **more
+        )
+        self.waiting = self.connector.connect()
 
-    def test_later(self) -> None:
-        """Bytes arrive later, not from within the call, and without real time."""
-        reading = self.right.read()
-        self.left.write(b"x")
-        self.assertNoResult(reading)
+    def attacked(
+        self, makePeer: Callable[[], HostilePeer], host: str = PARTNER
+    ) -> Deferred[HostilePeer]:
+        """:returns: a Deferred with a peer that has come from an address."""
+        attacking = attack(self.clock, self.listener.client(host), makePeer, 3600)
         settle(self.clock)
-        self.assertEqual(self.successResultOf(reading), b"x")
-        self.assertEqual(self.clock.seconds(), 0)
+        return attacking
 
-    def test_addresses(self) -> None:
-        """The two ends see each other."""
-        self.assertEqual(self.left.getHost(), self.right.getPeer())
-        self.assertEqual(self.left.getPeer(), self.right.getHost())
-        self.assertNotEqual(self.left.getHost(), self.left.getPeer())
+    @property
+    def counters(self) -> Admission:
+        """How many came, and what became of them."""
+        assert self.connector.candidates is not None
+        return self.connector.candidates
 
-    def test_bytesOnly(self) -> None:
-        """As a real transport, it takes bytes and nothing else."""
-        for bad in ("text", 7, None, bytearray(b"x")):
-            self.assertRaises(TypeError, self.left._transport.write, bad)
+    def dial(self) -> Deferred[TransferChannel]:
+        """:returns: a Deferred with the true partner's channel."""
+        return TransferConnector(
+            self.clock, socketCommand=self.listener.client(PARTNER)
+        ).connect()
 
-    def test_waitingPullProducer(self) -> None:
-        """A pull producer that has nothing yet is not asked again and again."""
-
-        class Waiting(Puller):
-            asked = 0
-
-            def resumeProducing(self) -> None:
-                self.asked += 1
-
-        waiting = Waiting(self.left, [])
-        self.left.registerProducer(waiting, False)
-        settle(self.clock, 10)
-        asked = waiting.asked
-        self.left.write(b"now")
-        settle(self.clock, 10)
-        self.assertEqual(waiting.asked, asked + 1)
-        self.assertEqual(self.successResultOf(self.right.read()), b"now")
-
-    def test_pushProducer(self) -> None:
-        """A push producer is paused as long as the other end does not read."""
-        pusher = Pusher(self.left, 1_000_000)
-        self.left.registerProducer(pusher, True)
-        pusher.resumeProducing()
+    def meet(self) -> None:
+        """The true partner comes and is admitted, and the port is closed."""
+        dialling = self.dial()
         settle(self.clock)
-        self.assertTrue(pusher.paused)
-        kept = 1_000_000 - pusher.left
-        self.assertLess(kept, 300_000)
-        reading = self.right.readExactly(1_000_000)
-        settle(self.clock)
-        self.assertEqual(len(self.successResultOf(reading)), 1_000_000)
-        self.successResultOf(pusher.done)
+        left = self.successResultOf(dialling)
+        right = self.successResultOf(self.waiting)
+        self.assertIsNone(self.listener.port)
+        self.talk(left, right)
 
-    def test_closedAgainst(self) -> None:
+    def talk(self, left: TransferChannel, right: TransferChannel) -> None:
+        """Two channels are of one connection, and are closed."""
+        left.write(b"hello")
+        reading = right.readExactly(5)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(reading), b"hello")
+        left.loseConnection()
+        right.loseConnection()
+        settle(self.clock)
+        self.successResultOf(left.whenClosed())
+        self.successResultOf(right.whenClosed())
+        self.assertEqual(self.counters.admitted, 1)
+
+    def assertNothingLeft(self) -> None:
+        """There is no port, no timer, and nothing in motion."""
+        self.assertIsNone(self.listener.port)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PlainConnectorTests(_ConnectorTestCase):
+    """On plain connections the address is all the proof that there is."""
+
+    def test_partner(self) -> None:
+        """The listener gives its address; who dials it is the partner."""
+        self.wait()
+        address = self.successResultOf(self.connector.whenListening())
+        self.assertEqual(address, self.listener.address)
+        self.meet()
+        self.assertNothingLeft()
+
+    def test_closed(self) -> None:
+        """A connector that is closed leaves no port, and may wait again."""
+        self.wait()
+        closing = self.connector.close()
+        settle(self.clock)
+        self.successResultOf(closing)
+        self.failureResultOf(self.waiting)
+        self.assertNothingLeft()
+        self.waiting = self.connector.connect()
+        self.meet()
+
+    def test_thiefFirst(self) -> None:
         """
-        What is written to an end that has closed is lost, and this is no
-        success, as with a socket.
+        A thief at another address is turned away, whatever it does; the port
+        stays open, and the partner comes.
         """
-        self.right.loseConnection()
-        self.left.write(b"into the void")
-        settle(self.clock)
-        self.failureResultOf(self.left.whenClosed(), Truncated)
-        self.assertIsNone(self.successResultOf(self.right.whenClosed()))
+        kinds: tuple[Callable[[], HostilePeer], ...] = (
+            Scanner,
+            Resetter,
+            Staller,
+            lambda: Dripper(self.clock),
+            Garbler,
+            Flooder,
+            lambda: Impostor(self.clock),
+        )
+        self.wait(admit=[PARTNER])
+        for count, makePeer in enumerate(kinds, 1):
+            peer = self.successResultOf(self.attacked(makePeer, THIEF))
+            self.assertIn(peer.outcome, ("left", "end of file", "reset"))
+            self.assertEqual(peer.receivedCount, 0)
+            self.assertNoResult(self.waiting)
+            self.assertEqual(self.counters.dropped, {"address": count})
+            self.assertIsNotNone(self.listener.port)
+        self.meet()
+        self.assertNothingLeft()
 
-    def test_abort(self) -> None:
-        """Nothing comes any more to an end that has aborted."""
-        got: list[bytes] = []
+    def test_partnerFirst(self) -> None:
+        """A thief that comes after the partner is refused."""
+        self.wait(admit=[PARTNER])
+        self.meet()
+        thief = self.successResultOf(self.attacked(Staller, THIEF))
+        self.assertEqual(thief.outcome, "refused")
+        self.assertEqual(self.counters.dropped, {})
+        self.assertEqual(self.counters.accepted, 1)
+        self.assertNothingLeft()
 
-        class Getting(Protocol):
-            def dataReceived(self, data: bytes) -> None:
-                got.append(data)
+    def test_together(self) -> None:
+        """
+        Where both are accepted in one turn of the reactor, in either order,
+        the partner is admitted and the thief turned away.
+        """
+        for thiefFirst, why in ((True, "address"), (False, "late")):
+            self.wait(admit=[PARTNER])
 
-        self.right.start(Getting())
-        self.left.write(b"x")
-        self.right.abortConnection()
-        settle(self.clock)
-        self.assertEqual(got, [])
-        for channel in (self.left, self.right):
-            self.failureResultOf(channel.whenClosed(), Truncated)
+            def steal() -> Deferred[Staller]:
+                return attack(self.clock, self.listener.client(THIEF), Staller)
 
-    def test_nothingLeft(self) -> None:
-        """After the end nothing is left to do."""
-        for end in ("loseConnection", "abortConnection"):
-            left, right = memoryPair(self.clock)
-            left.write(b"x" * 100_000)
-            getattr(left, end)()
-            right.loseConnection()
+            if thiefFirst:
+                stealing, dialling = steal(), self.dial()
+            else:
+                dialling, stealing = self.dial(), steal()
             settle(self.clock)
-            for channel in (left, right):
-                channel.whenClosed().addErrback(lambda failure: None)
-            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertEqual(self.counters.dropped, {why: 1})
+            self.assertEqual(self.successResultOf(stealing).outcome, "end of file")
+            self.talk(
+                self.successResultOf(dialling), self.successResultOf(self.waiting)
+            )
+            self.assertNothingLeft()
+
+    def test_thiefIsPartner(self) -> None:
+        """Without a list of addresses, whoever comes first is the partner."""
+        self.wait()
+        self.attacked(Staller, THIEF)
+        channel: Any = self.successResultOf(self.waiting)
+        self.assertEqual(channel.getPeer().host, THIEF)
+        dialling = self.dial()
+        channel.abortConnection()
+        channel.whenClosed().addErrback(lambda failure: None)
+        settle(self.clock)
+        self.failureResultOf(dialling)
+        self.assertNothingLeft()
 
 
-class SettleTests(SynchronousTestCase):
-    """Running everything that is due."""
+class TLSConnectorTests(_ConnectorTestCase):
+    """Over TLS with certificates on both sides, hostile peers prove nothing."""
 
-    def test_settles(self) -> None:
-        """What is due now runs, and what follows from it; nothing later does."""
-        clock = Clock()
-        ran: list[int] = []
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority(newFolder(self))
+        server = options(self.authority, verify=True)
+        self.wait(wrapServerTLS(server, self.listener, clock=self.clock))
 
-        def step(count: int) -> None:
-            ran.append(count)
-            if count:
-                clock.callLater(0, step, count - 1)
+    def dial(self) -> Deferred[TransferChannel]:
+        """:returns: a Deferred with the channel of one who has a certificate."""
+        certificate, key = self.authority.issue("partner")
+        identity = certificate.read_bytes() + key.read_bytes()
+        root = (self.authority.trustRoots / "ca.pem").read_bytes()
+        endpoint = wrapClientTLS(
+            optionsForClientTLS(
+                "localhost",
+                trustRoot=Certificate.loadPEM(root),
+                clientCertificate=PrivateCertificate.loadPEM(identity),
+            ),
+            self.listener.client(PARTNER),
+            clock=self.clock,
+        )
+        return TransferConnector(self.clock, socketCommand=endpoint).connect()
 
-        clock.callLater(0, step, 3)
-        clock.callLater(1, step, 0)
-        settle(clock)
-        self.assertEqual(ran, [3, 2, 1, 0])
-        self.assertEqual(len(clock.getDelayedCalls()), 1)
+    def test_atOnce(self) -> None:
+        """
+        Those that fail by what they do are dropped at once, each for its
+        reason; none keeps the port from the partner.
+        """
+        kinds: list[tuple[Callable[[], HostilePeer], str, str]] = [
+            (Scanner, "hung up", "left"),
+            (Resetter, "hung up", "left"),
+            (Garbler, "unproven", "end of file"),
+            (Garbler.http, "unproven", "end of file"),
+            (Flooder, "unproven", "end of file"),
+            (lambda: Impostor(self.clock), "unproven", "alert: unknown ca"),
+            (
+                lambda: Impostor(self.clock, certificate=False),
+                "unproven",
+                "alert: certificate required",
+            ),
+            (
+                lambda: Impostor(self.clock, version="1.2"),
+                "unproven",
+                "alert: unknown ca",
+            ),
+        ]
+        for makePeer, why, outcome in kinds:
+            self.counters.dropped.clear()
+            peer = self.successResultOf(self.attacked(makePeer))
+            self.assertEqual(peer.outcome, outcome, peer)
+            self.assertEqual(self.counters.dropped, {why: 1}, peer)
+            self.assertNoResult(self.waiting)
+            self.assertIsNotNone(self.listener.port)
+            # OpenSSL answers with an alert, at most; the user has said nothing.
+            if not isinstance(peer, Impostor):
+                self.assertLess(peer.receivedCount, 20)
+        self.assertEqual(self.counters.accepted, len(kinds))
+        self.meet()
+        self.assertNothingLeft()
 
-    def test_endless(self) -> None:
-        """What never comes to an end is an error, not a hanging test."""
+    def test_staller(self) -> None:
+        """A silent one is there until its deadline, and no longer."""
+        attacking = self.attacked(Staller)
+        self.clock.advance(CANDIDATE_TIMEOUT - 0.001)
+        settle(self.clock)
+        self.assertNoResult(attacking)
+        self.assertEqual(self.counters.dropped, {})
+        self.clock.advance(0.001)
+        settle(self.clock)
+        self.assertEqual(self.successResultOf(attacking).outcome, "reset")
+        self.assertEqual(self.counters.dropped, {"timeout": 1})
+        self.meet()
+        self.assertNothingLeft()
 
-        clock = Clock()
+    def test_dripper(self) -> None:
+        """The deadline is counted from the beginning, whatever is sent."""
+        peers: list[Dripper] = []
 
-        def again() -> None:
-            clock.callLater(0, again)
+        def dripper() -> Dripper:
+            peers.append(Dripper(self.clock, interval=0.1))
+            return peers[0]
 
-        again()
-        error = self.assertRaises(AssertionError, settle, clock, 10)
-        self.assertIn("10 steps", str(error))
+        attacking = self.attacked(dripper)
+        steps = round(CANDIDATE_TIMEOUT / 0.1)
+        for _ in range(steps - 1):
+            self.clock.advance(0.1)
+            settle(self.clock)
+        self.assertEqual(peers[0].sent, steps)
+        self.assertNoResult(attacking)
+        self.assertEqual(self.counters.dropped, {})
+        self.clock.advance(0.11)
+        settle(self.clock)
+        self.assertEqual(self.counters.dropped, {"timeout": 1})
+        self.assertEqual(self.successResultOf(attacking).outcome, "reset")
+        self.meet()
+        self.assertNothingLeft()
+
+    def test_stallers(self) -> None:
+        """A hundred silent ones do not keep the partner out."""
+        silent = [self.attacked(Staller) for _ in range(100)]
+        self.assertEqual(self.counters.dropped, {})
+        self.meet()
+        for attacking in silent:
+            self.assertEqual(self.successResultOf(attacking).outcome, "reset")
+        self.assertEqual(self.counters.dropped, {"late": 100})
+        self.assertNothingLeft()
+
+    def test_evicted(self) -> None:
+        """Of too many the oldest make room, and none is kept for ever."""
+        silent = [self.attacked(Staller) for _ in range(MAX_CANDIDATES + 7)]
+        for attacking in silent[:7]:
+            self.assertEqual(self.successResultOf(attacking).outcome, "reset")
+        for attacking in silent[7:]:
+            self.assertNoResult(attacking)
+        self.assertEqual(self.counters.dropped, {"evicted": 7})
+        self.clock.advance(CANDIDATE_TIMEOUT)
+        settle(self.clock)
+        for attacking in silent[7:]:
+            self.assertEqual(self.successResultOf(attacking).outcome, "reset")
+        self.assertEqual(
+            self.counters.dropped, {"evicted": 7, "timeout": MAX_CANDIDATES}
+        )
+        self.meet()
+        self.assertNothingLeft()
+
+    def test_siege(self) -> None:
+        """The partner is admitted while many of all kinds come and go."""
+        besieging = siege(
+            self.clock,
+            lambda: self.listener.client(THIEF),
+            [
+                Scanner,
+                Resetter,
+                Staller,
+                Garbler,
+                lambda: Dripper(self.clock),
+                lambda: Impostor(self.clock),
+            ],
+            600,
+            60,
+        )
+        while self.counters.accepted < 300:
+            settle(self.clock)
+            self.clock.advance(1)
+        self.assertNoResult(besieging)
+        self.assertNoResult(self.waiting)
+        self.meet()
+        settle(self.clock)
+        outcomes = self.successResultOf(besieging)
+        self.assertEqual(sum(outcomes.values()), 600)
+        self.assertEqual(outcomes["admitted"] + outcomes["stayed"], 0)
+        self.assertGreater(outcomes["refused"], 0)
+        self.assertEqual(
+            sum(self.counters.dropped.values()), self.counters.accepted - 1
+        )
+        self.assertNothingLeft()

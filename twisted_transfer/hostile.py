@@ -1,18 +1,10 @@
 """
 What all hostile peers have in common: those that come to an open port besides
-the partner.
+the partner, or that answer in its place.
 
-Each is a Twisted protocol that does one bad thing to whoever listens, and
-tells afterwards how that went.  They are for tests, of this library and of
-yours: on real sockets by :func:`~twisted_transfer.sieges.attack` and
-:func:`~twisted_transfer.sieges.siege`, or in memory on any transport::
-
-    peer = await attack(reactor, endpoint, Staller)
-    assert peer.outcome == "reset" and peer.received == b""
-
-The kinds that there are stand in :mod:`twisted_transfer.hostileplain` and
-:mod:`twisted_transfer.hostiletls`; a subclass of :class:`HostilePeer` is a
-kind of your own.
+Each is a Twisted protocol that does one bad thing to the other side, and tells
+afterwards how that went.  They are for tests, of this library and of yours; all
+their names are in :mod:`twisted_transfer.testing`.
 
 How it went stands in ``outcome``, in these words:
 
@@ -23,13 +15,13 @@ How it went stands in ``outcome``, in these words:
 ``reset``
     The other side reset the connection, or the link was lost.
 ``stayed``
-    Its attacker's patience was at an end before the other side hung up.
+    The patience of who sent it was at an end before the other side hung up.
 ``refused``
     Nobody listened there (any more).
 ``not reached``
     It could not dial, for another reason; ``reason`` has it.
 ``admitted``, ``no TLS``, ``alert: …``
-    What :class:`~twisted_transfer.hostiletls.Impostor` learns besides.
+    What the impostors learn besides.
 """
 
 from __future__ import annotations
@@ -50,7 +42,8 @@ class HostilePeer(Protocol):
     What all hostile peers have in common.  A subclass says in :meth:`begin`
     what it does to the other side; one instance is good for one connection.
 
-    :ivar outcome: how it ended, in this module's words; None until then.
+    :ivar outcome: how it ended, in the words of :mod:`twisted_transfer.hostile`;
+        None until then.
     :ivar reason: the same as Twisted says it; None until then.
     :ivar received: the first :data:`RECORD_LIMIT` bytes that the other side
         sent.

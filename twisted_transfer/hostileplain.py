@@ -110,8 +110,11 @@ class Garbler(HostilePeer):
         if data is None:
             data = Random(seed).randbytes(size)
             # By its first byte a server takes it for TLS (20 to 24: RFC 8446,
-            # section 5.1) or SSL 2 (from 128 on), and may wait for the rest.
-            data = bytes([0x40 | data[0] & 0x3F]) + data[1:] if data else b""
+            # section 5.1) or SSL 2 (from 128 on), by its second one for a
+            # record of a kind that is yet unknown (3), and may wait for the
+            # rest.
+            first = bytes(0x40 | byte & 0x3F for byte in data[:2])
+            data = first + data[2:]
         self._data = data
 
     @classmethod

@@ -1,262 +1,70 @@
 """
-What helps to test programs that use this library, without a network.
+What helps to test programs that use this library, and any that listen or dial.
+
+In memory, moved by a clock, with no network and no real time:
+
+- :func:`memoryPair`: two channels that are connected with each other;
+- :class:`MemoryListener`: an address to listen on, and to dial from others;
+- :class:`MemoryTransport`: one end of a connection, for protocols;
+- :func:`settle`: lets everything happen that is due.
+
+Hostile peers, in memory or on real sockets:
+
+- :class:`Scanner`, :class:`Resetter`, :class:`Staller`, :class:`Dripper`,
+  :class:`Garbler`, :class:`Flooder`, :class:`Impostor`: one bad thing each, to
+  whoever listens; :class:`ImpostorServer`: to whoever dials;
+- :class:`HostilePeer`: what they have in common, and the base for your own;
+- :func:`attack`: one peer comes; :func:`siege`: many come;
+- :func:`ambush`: one lies in wait for who dials;
+- :func:`thiefEndpoint`: dials from another address, on real sockets.
+
+A test of a server that must not be taken by the first who comes::
+
+    clock = Clock()
+    listener = MemoryListener(clock)
+    connector = TransferConnector(
+        clock, "passive", socketCommand=listener, admit=["127.0.0.1"]
+    )
+    waiting = connector.connect()
+    thief = attack(clock, listener.client("127.0.0.2"), Staller)
+    settle(clock)
+    self.assertEqual(self.successResultOf(thief).outcome, "end of file")
+    self.assertNoResult(waiting)
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import (
-    IAddress,
-    IConsumer,
-    IHalfCloseableProtocol,
-    IProducer,
-    IProtocol,
-    IPushProducer,
-    IReactorTime,
-    ITransport,
+from twisted_transfer.ambushes import ambush
+from twisted_transfer.hostile import HostilePeer
+from twisted_transfer.hostileplain import (
+    Dripper,
+    Flooder,
+    Garbler,
+    Resetter,
+    Scanner,
+    Staller,
 )
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted_transfer.hostiletls import Impostor, ImpostorServer
+from twisted_transfer.memory import MemoryTransport, memoryPair, settle
+from twisted_transfer.memorylisteners import MemoryListener
+from twisted_transfer.sieges import attack, siege, thiefEndpoint
 
-from twisted_transfer.channel import TransferChannel
-from twisted_transfer.link import Link
-
-_BUFFER = 65536  # as much as Twisted's own transports keep before they pause
-
-
-@implementer(ITransport, IConsumer, IPushProducer)
-class MemoryTransport:
-    """
-    One end of a connection that is only in memory.
-
-    It behaves as a TCP connection does: bytes arrive in order, in pieces, later
-    and at the pace at which the other end reads; either direction can be ended
-    alone; an abort is a reset for the other end.
-
-    :ivar other: the other end.
-    """
-
-    other: MemoryTransport
-
-    def __init__(self, clock: IReactorTime, host: IAddress, peer: IAddress) -> None:
-        """
-        :param clock: moves the bytes, by ``callLater(0, …)``.
-        :param host: the address of this end.
-        :param peer: the address of the other one.
-        """
-        self._clock = clock
-        self._host = host
-        self._peer = peer
-        self._protocol: IProtocol | None = None
-        self._buffer = bytearray()
-        self._producer: Any = None
-        self._streaming = False
-        self._producerPaused = False
-        self._reading = True
-        self._readClosed = False
-        self._writeClosing = False
-        self._writeClosed = False
-        self._losing = False
-        self._lost = False
-        self._scheduled = False
-
-    def attach(self, protocol: IProtocol) -> None:
-        """
-        :param protocol: gets what arrives at this end.
-        """
-        self._protocol = protocol
-        protocol.makeConnection(self)
-
-    # The movement of bytes from this end to the other.
-
-    def _schedule(self) -> None:
-        if not self._scheduled and not self._lost:
-            self._scheduled = True
-            self._clock.callLater(0, self._move)
-
-    def _move(self) -> None:
-        self._scheduled = False
-        if self._lost:
-            return
-        if self._writeClosed:
-            if self._losing:
-                self._end(ConnectionDone())
-            return
-        if self._buffer:
-            if self.other._lost:
-                self._end(ConnectionLost("the other end is closed"))
-                return
-            if not self.other._reading:
-                return  # it goes on when that reads on, or is lost
-            piece = bytes(self._buffer[:_BUFFER])
-            del self._buffer[:_BUFFER]
-            assert self.other._protocol is not None
-            self.other._protocol.dataReceived(piece)
-        if self._lost or self._buffer:
-            self._schedule()
-        elif self._producer is not None and (
-            not self._streaming or self._producerPaused
-        ):
-            self._producerPaused = False
-            self._producer.resumeProducing()
-        elif self._producer is None:
-            self._finish()
-
-    def _finish(self) -> None:
-        """Everything is written; do what was asked for after that."""
-        if self._losing or self._writeClosing:
-            deaf = self.other._losing or self.other._lost
-            if not deaf and not self.other._reading:
-                return  # the other end sees the end when it reads on
-            self._writeClosed = True
-            if not deaf:
-                self.other._inputEnded()
-            if self._losing:
-                self._end(ConnectionDone())
-            elif IHalfCloseableProtocol.providedBy(self._protocol):
-                self._protocol.writeConnectionLost()
-
-    def _inputEnded(self) -> None:
-        self._readClosed = True
-        if IHalfCloseableProtocol.providedBy(self._protocol):
-            self._protocol.readConnectionLost()
-        else:
-            self._end(ConnectionDone())
-
-    def _end(self, reason: Exception) -> None:
-        if self._lost:
-            return
-        self._lost = True
-        self._buffer.clear()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
-        assert self._protocol is not None
-        self._protocol.connectionLost(Failure(reason))
-        self.other._schedule()
-
-    # ITransport.
-
-    def write(self, data: bytes) -> None:
-        """Send some bytes."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"a transport takes bytes, not {type(data).__name__}")
-        if self._lost or self._writeClosing or (self._losing and not self._producer):
-            return
-        self._buffer += data
-        if self._streaming and self._producer and len(self._buffer) > _BUFFER:
-            self._producerPaused = True
-            self._producer.pauseProducing()
-        self._schedule()
-
-    def writeSequence(self, data: Any) -> None:
-        """Send several pieces."""
-        self.write(b"".join(data))
-
-    def loseConnection(self) -> None:
-        """End the connection after what was written."""
-        self._losing = True
-        self._reading = False
-        self._schedule()
-
-    def loseWriteConnection(self) -> None:
-        """End this direction after what was written."""
-        self._writeClosing = True
-        self._schedule()
-
-    def abortConnection(self) -> None:
-        """End the connection at once; the other end sees a reset."""
-        if not self._lost:
-            self._reading = False
-            self._clock.callLater(0, self._end, ConnectionAborted())
-            self._clock.callLater(0, self.other._end, ConnectionLost())
-
-    def getPeer(self) -> IAddress:
-        """:returns: the address of the other end."""
-        return self._peer
-
-    def getHost(self) -> IAddress:
-        """:returns: the address of this end."""
-        return self._host
-
-    # IConsumer.
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let a producer write at the pace of the other end."""
-        if self._producer is not None:
-            raise RuntimeError("there is a producer already")
-        if self._lost:
-            producer.stopProducing()
-            return
-        self._producer = producer
-        self._streaming = streaming
-        self._producerPaused = False
-        if not streaming:
-            producer.resumeProducing()  # type: ignore[attr-defined]
-
-    def unregisterProducer(self) -> None:
-        """The producer has finished."""
-        self._producer = None
-        self._schedule()
-
-    # IPushProducer: this end as the source of what arrives.
-
-    def pauseProducing(self) -> None:
-        """Let the other end wait."""
-        self._reading = False
-
-    def resumeProducing(self) -> None:
-        """Let the other end go on."""
-        if not self._losing:
-            self._reading = True
-            self.other._schedule()
-
-    def stopProducing(self) -> None:
-        """End the connection."""
-        self.loseConnection()
-
-
-def memoryPair(clock: IReactorTime) -> tuple[TransferChannel, TransferChannel]:
-    """
-    Two channels that are connected with each other, in memory only.
-
-    :param clock: moves the bytes: a ``twisted.internet.task.Clock``, which is
-        told to ``advance(0)`` for each step, or a reactor.
-    :returns: the two ends.
-    """
-    first = IPv4Address("TCP", "192.0.2.1", 1024)
-    second = IPv4Address("TCP", "192.0.2.2", 2048)
-    left = MemoryTransport(clock, first, second)
-    right = MemoryTransport(clock, second, first)
-    left.other, right.other = right, left
-    links = Link(clock), Link(clock)
-    left.attach(links[0])
-    right.attach(links[1])
-    return TransferChannel(links[0]), TransferChannel(links[1])
-
-
-def settle(clock: Clock, steps: int = 10000) -> None:
-    """
-    Run everything that is due now, and what follows from it at once.
-
-    ``clock.advance(0)`` does the same, but for ever if there is no end to it.
-
-    :param clock: a ``twisted.internet.task.Clock``.
-    :param steps: how many calls may be needed at most.
-    :raises AssertionError: if there is still something due after them.
-    """
-    for _ in range(steps):
-        # The clock keeps its calls in the order in which they are due.
-        if not clock.calls or clock.calls[0].getTime() > clock.seconds():
-            return
-        call = clock.calls.pop(0)
-        call.called = 1
-        call.func(*call.args, **call.kw)
-    raise AssertionError(f"there is something to do still after {steps} steps")
-
-
-__all__ = ["MemoryTransport", "memoryPair", "settle"]
+__all__ = [
+    "Dripper",
+    "Flooder",
+    "Garbler",
+    "HostilePeer",
+    "Impostor",
+    "ImpostorServer",
+    "MemoryListener",
+    "MemoryTransport",
+    "Resetter",
+    "Scanner",
+    "Staller",
+    "ambush",
+    "attack",
+    "memoryPair",
+    "settle",
+    "siege",
+    "thiefEndpoint",
+]
