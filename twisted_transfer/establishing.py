@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from twisted_transfer.admission import CANDIDATE_TIMEOUT, AddressFilter, Admission
 from twisted_transfer.errors import PartnerTimeout, PeerRefused
+from twisted_transfer.gate import MutualTLSClientEndpoint
 from twisted_transfer.identity import refusedForGood
 from twisted_transfer.link import Link
 from twisted_transfer.waiting import Waiters
@@ -192,6 +193,9 @@ class Dial:
             return link
         finally:
             factory.over = True
+            if isinstance(self._endpoint, MutualTLSClientEndpoint):
+                # It has connections of which no link knows yet.
+                self._leftovers.add(self._endpoint.whenIdle())
             for each in factory.links:
                 if each is not winner:
                     if each.transport is not None:
@@ -239,7 +243,13 @@ class Wait:
         self.admission = Admission(reactor, addressFilter)
 
     def cleared(self) -> Deferred[None]:
-        return self._leftovers.cleared()
+        return Deferred.fromCoroutine(self._clear())
+
+    async def _clear(self) -> None:
+        await self._leftovers.cleared()
+        # While the port was closing, some may have come late.
+        while not (leaving := self.admission.close()).called:
+            await self._leftovers.add(leaving)
 
     async def run(self) -> Link:
         """
@@ -263,9 +273,6 @@ class Wait:
                 self._leftovers.add(self.admission.close())
             # The partner must find the port closed from the moment on in which
             # the user hears of it.
-            await self.cleared()
-            # Meanwhile some may have come late.
-            self._leftovers.add(self.admission.close())
             await self.cleared()
         except Exception as error:
             self._leftovers.add(self.admission.close())

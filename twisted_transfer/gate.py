@@ -16,8 +16,10 @@ a :class:`Gate` keeps the user's protocol from the connection until
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -36,6 +38,7 @@ from zope.interface import implementer
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout
 from twisted_transfer.identity import handshakeError
 from twisted_transfer.mutualtls import Policy, handshakeOf
+from twisted_transfer.waiting import Waiters
 
 CONFIRM_TIMEOUT = 2.0
 """Seconds for which a server that sends no tickets may still refuse."""
@@ -48,6 +51,8 @@ class Gate(Protocol):
 
     :ivar opened: fires with the user's protocol when it has the connection, or
         fails with ``PeerRefused``, ``NotAdmitted`` or ``PartnerTimeout``.
+    :ivar gone: fires when it has no connection any more: it has ended, or is
+        the protocol's.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Gate(Protocol):
         factory: IProtocolFactory,
         address: IAddress | None,
         timeout: float,
+        onConnected: Callable[[Gate], object],
     ) -> None:
         """
         :param clock: measures the time.
@@ -64,15 +70,40 @@ class Gate(Protocol):
         :param factory: makes the user's protocol.
         :param address: the partner's, for the factory.
         :param timeout: seconds for the whole handshake.
+        :param onConnected: called when it has a connection.
         """
-        self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self._abort())
+        self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
+        self.gone: Deferred[None] = Deferred()
+        self._onConnected = onConnected
         self._clock = clock
         self._policy = policy
         self._factory = factory
         self._address = address
         self._early: list[bytes] = []
         self._refusal: NotAdmitted | PartnerTimeout | None = None
+        self._accepted = False
+        self._abandoned = False
         self._call: IDelayedCall | None = clock.callLater(timeout, self._late, timeout)
+
+    def connectionMade(self) -> None:
+        """Have a look after each of the pieces that come."""
+        assert isinstance(self.transport, TLSMemoryBIOProtocol)
+        self._receive: Callable[[bytes], None] = self.transport.dataReceived
+        self.transport.dataReceived = self._received
+        self._onConnected(self)
+        if self._abandoned:
+            self._abort()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more; a connection that comes is ended."""
+        self._abandoned = True
+        self._abort()
+
+    def _received(self, data: bytes) -> None:
+        """Open when the piece that held the ticket has been read."""
+        self._receive(data)
+        if self._accepted:
+            self._open()
 
     def _abort(self) -> None:
         if self.transport is not None:
@@ -110,9 +141,9 @@ class Gate(Protocol):
 
     def _confirmed(self) -> None:
         # This is called from within OpenSSL, which is not the place from which
-        # to let a user's protocol write to the same connection.
-        self._stopClock()
-        self._call = self._clock.callLater(0, self._open)
+        # to let a user's protocol write to the same connection.  A later turn of
+        # the reactor would be too late: behind the ticket there may be the end.
+        self._accepted = True
 
     def dataReceived(self, data: bytes) -> None:
         """Whoever sends data is content."""
@@ -126,6 +157,7 @@ class Gate(Protocol):
         assert isinstance(transport, TLSMemoryBIOProtocol)
         if self.opened.called:
             return
+        transport.dataReceived = self._receive
         try:
             protocol = self._factory.buildProtocol(self._address)
             if protocol is None:
@@ -138,13 +170,19 @@ class Gate(Protocol):
         protocol.makeConnection(transport)
         if IHandshakeListener.providedBy(protocol):
             protocol.handshakeCompleted()
+        self._leave()
         self.opened.callback(protocol)
         for data in self._early:
             protocol.dataReceived(data)
 
+    def _leave(self) -> None:
+        if not self.gone.called:
+            self.gone.callback(None)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It ended before it was accepted on both sides."""
         self._stopClock()
+        self._leave()
         if self.opened.called:
             return
         if self._refusal is not None:
@@ -167,14 +205,24 @@ class _GateFactory(Factory):
         policy: Policy,
         factory: IProtocolFactory,
         timeout: float,
+        onConnected: Callable[[Gate], object],
     ) -> None:
         self._arguments = (clock, policy, factory)
-        self._timeout = timeout
+        self._more = (timeout, onConnected)
+        self._abandoned = False
         self.gate: Gate | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Gate:
-        self.gate = Gate(*self._arguments, addr, self._timeout)
+        self.gate = Gate(*self._arguments, addr, *self._more)
+        if self._abandoned:
+            self.gate.abandon()
         return self.gate
+
+    def abandon(self) -> None:
+        """Nobody waits for the connection any more, whether it is there or not."""
+        self._abandoned = True
+        if self.gate is not None:
+            self.gate.abandon()
 
 
 @implementer(IStreamClientEndpoint)
@@ -198,6 +246,25 @@ class MutualTLSClientEndpoint:
         self._policy = policy
         self._endpoint = endpoint
         self._timeout = timeout
+        self._shut: set[Gate] = set()
+        self._idle: Waiters[None] = Waiters()
+
+    def whenIdle(self) -> Deferred[None]:
+        """
+        :returns: a Deferred that fires when there is no connection which a
+            protocol does not have.
+        """
+        return self._idle.wait() if self._shut else succeed(None)
+
+    def _connected(self, gate: Gate) -> None:
+        self._shut.add(gate)
+
+        def settled(ignored: object) -> None:
+            self._shut.discard(gate)
+            if not self._shut:
+                self._idle.fire(None)
+
+        gate.gone.addCallback(settled)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -207,7 +274,9 @@ class MutualTLSClientEndpoint:
             accept this side, ``NotAdmitted`` if this side does not accept the
             partner, ``PartnerTimeout`` if the handshake takes too long.
         """
-        gates = _GateFactory(self._clock, self._policy, protocolFactory, self._timeout)
+        gates = _GateFactory(
+            self._clock, self._policy, protocolFactory, self._timeout, self._connected
+        )
         connecting = maybeDeferred(
             self._endpoint.connect,
             TLSMemoryBIOFactory(self._policy, True, gates, clock=self._clock),
@@ -217,5 +286,15 @@ class MutualTLSClientEndpoint:
             assert gates.gate is not None
             return gates.gate.opened
 
-        opened: Deferred[IProtocol] = connecting.addCallback(reached)
+        def cancel(ignored: object) -> None:
+            # The endpoint may have its connection all the same, and late.
+            gates.abandon()
+            connecting.cancel()
+
+        def fire(result: IProtocol | Failure) -> None:
+            if not opened.called:
+                opened.callback(result)
+
+        opened: Deferred[IProtocol] = Deferred(cancel)
+        connecting.addCallback(reached).addBoth(fire)
         return opened

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from twisted_transfer.errors import BadOption
 from twisted_transfer.keys import Identity, PrivateKey, Secret, checkedPin
-from twisted_transfer.mutualtls import Policy
+from twisted_transfer.mutualtls import Policy, serverName
 from twisted_transfer.optionvalues import UnfitError, blaming
 from twisted_transfer.pemfiles import (
     checkPair,
@@ -106,7 +106,16 @@ def clientPolicy(options: Options) -> Policy:
     pins, roots = _pins(options), _trustRoots(options)
     if "secret" in options and not pins:
         raise UnfitError("it is missing; copy the whole invitation", "pin")
-    return Policy(identity, pins, roots, options.get("hostname", options["host"]))
+    option = "hostname" if "hostname" in options else "host"
+    try:
+        serverName(options[option])
+    except UnicodeError:
+        raise UnfitError(
+            "this name has no form in ASCII letters (IDNA), which each host name "
+            "has; see whether it is spelt right",
+            option,
+        ) from None
+    return Policy(identity, pins, roots, options[option])
 
 
 def serverPolicy(options: Options) -> Policy:

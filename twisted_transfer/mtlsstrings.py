@@ -11,8 +11,6 @@ from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
-    clientFromString,
-    serverFromString,
     wrapServerTLS,
 )
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
@@ -25,6 +23,7 @@ from twisted_transfer.inviting import InvitingServerEndpoint
 from twisted_transfer.mtlspolicies import Options, clientPolicy, serverPolicy
 from twisted_transfer.optionvalues import UnfitError
 from twisted_transfer.plain import BACKLOG, DualStackServerEndpoint
+from twisted_transfer.socketcommands import clientEndpoint, serverEndpoint
 
 _T = TypeVar("_T")
 
@@ -155,7 +154,7 @@ def clientOf(reactor: Any, options: Options) -> IStreamClientEndpoint:
     timeout = int(options.get("timeout", "30"))
     policy = clientPolicy(options)
     if "endpoint" in options:
-        below = clientFromString(reactor, options["endpoint"])
+        below = clientEndpoint(reactor, Description.parse(options["endpoint"]))
     else:
         bind = options.get("bindAddress")
         below = HostnameEndpoint(
@@ -175,8 +174,7 @@ def serverBelow(reactor: Any, options: Options) -> IStreamServerEndpoint:
     :returns: what is listened on under TLS.
     """
     if "endpoint" in options:
-        wrapped: IStreamServerEndpoint = serverFromString(reactor, options["endpoint"])
-        return wrapped
+        return serverEndpoint(reactor, Description.parse(options["endpoint"]))
     port, backlog = int(options["port"]), int(options.get("backlog", BACKLOG))
     interface = options.get("interface")
     if interface is None:

@@ -111,8 +111,9 @@ class Policy:
         context.set_info_callback(_watchForTicket)
         connection = SSL.Connection(context, None)
         _handshakes[connection] = Handshake()
-        if self.host is not None and not _isAddress(self.host):
-            connection.set_tlsext_host_name(self.host.encode("idna"))
+        name = None if self.host is None else serverName(self.host)
+        if name is not None:
+            connection.set_tlsext_host_name(name)
         return connection
 
     def serverConnectionForTLS(
@@ -195,6 +196,16 @@ class Policy:
         except (VerificationError, CertificateError):
             return f"it is for another host than {self.host}: check host= or hostname="
         return None
+
+
+def serverName(host: str) -> bytes | None:
+    """
+    :param host: a host that is dialled.
+    :returns: what the server is told of it (RFC 6066, section 3): the ASCII form
+        of a name, and nothing, None, of an address.
+    :raises UnicodeError: if it has no such form.
+    """
+    return None if _isAddress(host) else host.encode("idna")
 
 
 def _isAddress(host: str) -> bool:

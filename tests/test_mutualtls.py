@@ -1,0 +1,173 @@
+"""
+Tests for :mod:`twisted_transfer.mutualtls`, against Python's own ``ssl``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.certificates import Authority
+from tests.folders import newFolder
+from tests.mtlsends import clientContext
+from twisted_transfer.keys import Identity
+from twisted_transfer.mutualtls import Policy, handshakeOf, serverName
+
+_TLS12, _TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+class Client:
+    """
+    A client of Python's own, who has come to a server.
+
+    :ivar tls: its end of the connection.
+    :ivar proved: whether the server has taken it for a partner.
+    """
+
+    def __init__(
+        self, policy: Policy, context: ssl.SSLContext, session: Any = None
+    ) -> None:
+        """
+        :param policy: the server's.
+        :param context: the client's.
+        :param session: one that is to be resumed.
+        """
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._in, self._out, session=session)
+        protocol: Any = None  # of no use to a policy
+        self._server = policy.serverConnectionForTLS(protocol)
+        self._server.set_accept_state()
+        self.proved = False
+        for _ in range(4):
+            # Reading completes the handshake, and then takes the tickets.
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLError):
+                self.tls.read(1)
+            self._serve(self._out.read())
+
+    def _serve(self, data: bytes) -> None:
+        if data:
+            self._server.bio_write(data)
+        with contextlib.suppress(SSL.WantReadError, SSL.Error):
+            self._server.do_handshake()
+            self.proved = True
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                self._in.write(self._server.bio_read(65536))
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the server has not."""
+        handshake = handshakeOf(self._server)
+        assert handshake is not None
+        return handshake.refusal
+
+
+class PolicyTests(SynchronousTestCase):
+    """Whom a server accepts."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        self.ours = Authority(self.folder / "ours")
+        self.theirs = Authority(self.folder / "theirs")
+
+    def identity(self, authority: Authority, name: str) -> Identity:
+        """:returns: an identity that the authority vouches for."""
+        certificate, key = authority.issue(name)
+        loaded: Any = load_pem_private_key(key.read_bytes(), None)
+        return Identity(
+            loaded, x509.load_pem_x509_certificate(certificate.read_bytes())
+        )
+
+    def roots(self, authority: Authority) -> tuple[x509.Certificate, ...]:
+        """:returns: its certificate."""
+        path: Path = authority.trustRoots / "ca.pem"
+        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+
+    def meet(self, policy: Policy, identity: Identity | None, **how: Any) -> Client:
+        """:returns: a client who has come with an identity."""
+        return Client(policy, clientContext(self.folder, identity, **how))
+
+    def test_pinAndAuthority(self) -> None:
+        """Where both are given, both have to hold."""
+        known = self.identity(self.ours, "known")
+        policy = Policy(
+            self.identity(self.ours, "server"),
+            frozenset({known.pin, Identity.ephemeral().pin}),
+            self.roots(self.ours),
+        )
+        self.assertTrue(self.meet(policy, known).proved)
+        another = self.meet(policy, self.identity(self.ours, "another"))
+        self.assertFalse(another.proved)
+        self.assertIn("none of those", str(another.refusal))
+        foreign = self.identity(self.theirs, "foreign")
+        policy = Policy(
+            policy.identity, frozenset({foreign.pin}), self.roots(self.ours)
+        )
+        stranger = self.meet(policy, foreign)
+        self.assertFalse(stranger.proved)
+        self.assertIn("trust roots", str(stranger.refusal))
+
+    def test_nobodyWithoutCertificate(self) -> None:
+        """Who shows no certificate is refused, whatever else is asked."""
+        server = Identity.ephemeral()
+        for policy in (
+            Policy(server, frozenset({server.pin})),
+            Policy(server, frozenset(), self.roots(self.ours)),
+        ):
+            for newest in (_TLS12, _TLS13):
+                self.assertFalse(self.meet(policy, None, newest=newest).proved)
+
+    def test_versions(self) -> None:
+        """TLS 1.2 is spoken with those whom an authority vouches for only."""
+        client = self.identity(self.ours, "client")
+        byPin = Policy(Identity.ephemeral(), frozenset({client.pin}))
+        byAuthority = Policy(Identity.ephemeral(), frozenset(), self.roots(self.ours))
+        self.assertTrue(self.meet(byPin, client).proved)
+        self.assertFalse(self.meet(byPin, client, newest=_TLS12).proved)
+        for newest in (_TLS12, _TLS13):
+            self.assertTrue(self.meet(byAuthority, client, newest=newest).proved)
+
+    def test_nothingIsResumed(self) -> None:
+        """
+        Who has been accepted once has to prove itself the next time, too: a
+        session that is offered again is not taken.
+        """
+        client = self.identity(self.ours, "client")
+        policy = Policy(
+            self.identity(self.ours, "server"), frozenset(), self.roots(self.ours)
+        )
+        for newest in (_TLS12, _TLS13):
+            context = clientContext(self.folder, client, newest)
+            first = Client(policy, context)
+            self.assertTrue(first.proved)
+            second = Client(policy, context, first.tls.session)
+            self.assertTrue(second.proved)
+            self.assertFalse(second.tls.session_reused)
+
+    def test_keysOnly(self) -> None:
+        """Where only the key counts, a certificate may be of any authority."""
+        foreign = self.identity(self.theirs, "foreign")
+        policy = Policy(Identity.ephemeral(), frozenset({foreign.pin}))
+        self.assertTrue(self.meet(policy, foreign).proved)
+
+
+class ServerNameTests(SynchronousTestCase):
+    """What the server is told of the host that is dialled."""
+
+    def test_names(self) -> None:
+        """Names in their ASCII form, and nothing of addresses."""
+        for host, expected in (
+            ("host.example", b"host.example"),
+            ("bücher.example", b"xn--bcher-kva.example"),
+            ("192.0.2.7", None),
+            ("2001:db8::7", None),
+        ):
+            self.assertEqual(serverName(host), expected)
+        self.assertRaises(UnicodeError, serverName, "ä" * 60)
