@@ -71,6 +71,12 @@ class ListSource:
         if not self._pieces and not self._idle and not self.closed:
             self.finish()
 
+    def give(self, piece: bytes) -> None:
+        """Have one more piece."""
+        self._pieces.append(piece)
+        if self._flowing:
+            self.resumeProducing()
+
     def finish(self) -> None:
         """Come to the end."""
         self._end()

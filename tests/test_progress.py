@@ -80,6 +80,20 @@ class ProgressBarTests(SynchronousTestCase):
         self.assertNotIn("%", stream.getvalue())
         bar.close()
 
+    def test_goneOn(self) -> None:
+        """What was there already counts as done, but not as fast."""
+        stream = StringIO()
+        bar = ProgressBar("receiving", stream)
+        seconds = [0.0]
+        self.patch(tqdm.std, "time", lambda: seconds[0])
+        for step in range(3):
+            seconds[0] = float(step)
+            bar(1024**3 + step * 1024**2, 2 * 1024**3)
+        self.assertIn(" 50%", stream.getvalue())
+        self.assertRegex(stream.getvalue(), r"1\.0\dMiB/s")
+        self.assertNotIn("G/s", stream.getvalue())
+        bar.close()
+
     def test_noThread(self) -> None:
         """No thread is started to watch over it."""
         before = threading.active_count()

@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from twisted_transfer import producing
 from twisted_transfer.errors import SourceError, Truncated
-from twisted_transfer.interfaces import ISource
+from twisted_transfer.interfaces import ILimitedSource, ISource
 from twisted_transfer.producing import BLOCK_SIZE
 from twisted_transfer.sources import FileSource, StreamSource
 
@@ -94,6 +94,22 @@ class FileSourceTests(SynchronousTestCase):
     def test_interface(self) -> None:
         """It is a source."""
         self.assertTrue(verifyObject(ISource, FileSource("x")))
+
+    def test_limit(self) -> None:
+        """It ends where it is told, in blocks as they are wanted."""
+        self.assertTrue(verifyObject(ILimitedSource, FileSource("x")))
+        for size, blockSize, blocks in (
+            (5, None, [b"01234"]),
+            (5, 2, [b"01", b"23", b"4"]),
+            (None, 4, [b"0123", b"4567", b"89"]),
+            (10, 10, [b"0123456789"]),
+            (None, 2 * BLOCK_SIZE, [b"0123456789"]),
+        ):
+            consumer = Consumer()
+            source = self.made(b"0123456789")
+            source.limit(size, blockSize)
+            self.successResultOf(source.startProducing(consumer))
+            self.assertEqual(consumer.blocks, blocks)
 
     def test_whole(self) -> None:
         """All bytes come, in order; then the consumer has no producer."""
@@ -287,6 +303,22 @@ class StreamSourceTests(SynchronousTestCase):
         self.successResultOf(done)
         self.assertEqual(self.reactor.readers, set())
         self.assertIsNone(self.consumer.producer)
+
+    def test_limit(self) -> None:
+        """It ends where it is told, and leaves the rest in the pipe."""
+        source = StreamSource(self.reactor, 0)
+        self.assertTrue(verifyObject(ILimitedSource, source))
+        reading, writing = self.pipe()
+        os.write(writing, b"0123456789")
+        source = StreamSource(self.reactor, reading)
+        source.limit(5, 3)
+        done = source.startProducing(self.consumer)
+        self.readable()
+        self.assertNoResult(done)
+        self.readable()
+        self.successResultOf(done)
+        self.assertEqual(self.consumer.blocks, [b"012", b"34"])
+        self.assertEqual(os.read(reading, 100), b"56789")
 
     def test_nothingThere(self) -> None:
         """A reactor that was wrong about the data does no harm."""

@@ -1,262 +1,252 @@
 """
-Bytes from a source into a channel, and from a channel into a destination.
+Bytes from a source into a channel.
+
+The other direction is :func:`twisted_transfer.receiving.receive`, which is found
+here, too.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IConsumer,
-    IHalfCloseableProtocol,
-    IProducer,
-    IPushProducer,
-)
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from twisted_transfer.channel import TransferChannel
-from twisted_transfer.errors import DestinationError, Truncated
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.bytessource import BytesSource, TextSource
+from twisted_transfer.channel import Separator, TransferChannel
+from twisted_transfer.counts import checkNumber
+from twisted_transfer.errors import BadOption, NotEnoughData, Truncated
+from twisted_transfer.feeding import Feed
+from twisted_transfer.inside import clockOf, settingsOf, writingBy
+from twisted_transfer.interfaces import ILimitedSource, ISource
+from twisted_transfer.measuring import Meter, Progress
+from twisted_transfer.receiving import gone, receive
 
-Progress = Callable[[int, "int | None"], object]
-"""Called with the number of bytes so far and the number of all of them, or
-None where that is unknown."""
+if TYPE_CHECKING:
+    from twisted_transfer.text import TextSettings
+
+__all__ = ["MAX_BLOCK_SIZE", "Copying", "Progress", "copy", "gone", "receive"]
+
+MAX_BLOCK_SIZE = 16 * 1024 * 1024
+"""The largest block that may be asked for."""
+
+_Data = bytes | bytearray | memoryview
 
 
-@implementer(IConsumer)
-class _Counter:
-    """Counts on the way into a channel."""
+class Copying:
+    """
+    One copy that can be begun, once.
+
+    It takes what :func:`copy` takes, and raises ``BadOption`` at once.
+
+    :ivar source: where everything comes from.
+    """
 
     def __init__(
-        self, channel: TransferChannel, total: int | None, progress: Progress | None
+        self,
+        source: ISource | _Data | str,
+        channel: TransferChannel,
+        size: int | None = None,
+        blockSize: int | None = None,
+        progress: Progress | None = None,
+        *,
+        translation: Separator = None,
+        encoding: str | None = None,
+        eofChar: Separator = None,
     ) -> None:
-        self.count = 0
+        """
+        :raises BadOption: if one of the options cannot be.
+        """
+        if size is not None:
+            checkNumber("size", size)
+        if blockSize is not None:
+            checkNumber("blockSize", blockSize, 1, MAX_BLOCK_SIZE)
+        self.source = _sourceOf(source)
         self._channel = channel
-        self._total = total
+        self._size = size
+        self._blockSize = blockSize
         self._progress = progress
+        self._translation = translation
+        self._encoding = encoding
+        self._eofChar = eofChar
+        self._feed: Feed | None = None
+        self._cancelled = False
+        self._settings()
 
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        self._channel.registerProducer(producer, streaming)
+    @property
+    def count(self) -> int:
+        """How many units the channel has got by now."""
+        return 0 if self._feed is None else self._feed.count
 
-    def unregisterProducer(self) -> None:
-        self._channel.unregisterProducer()
+    def _settings(self) -> TextSettings:
+        """
+        What the channel's text settings make of those of this copy.
 
-    def write(self, data: bytes) -> None:
-        self.count += len(data)
-        self._channel.write(data)
-        if self._progress is not None:
-            self._progress(self.count, self._total)
+        :raises BadOption: if they cannot be, or do not go with the source.
+        """
+        settings = settingsOf(self._channel).replaced(
+            translation=self._translation,
+            encoding=self._encoding,
+            eofChar=self._eofChar,
+        )
+        if isinstance(self.source, TextSource):
+            if settings.encoding is None:
+                raise BadOption(
+                    "the source is text and the channel carries bytes; give copy() an "
+                    "encoding=, or bytes"
+                )
+        elif settings.encoding is not None:
+            raise BadOption(
+                "the source is bytes and the channel carries text in "
+                f"{settings.encoding}; give copy() translation='binary', or "
+                "encoding='binary', or a str"
+            )
+        return settings
+
+    def begin(self) -> Deferred[int]:
+        """
+        Copy.
+
+        :returns: what :func:`copy` returns.
+        """
+        return Deferred.fromCoroutine(self._run())
+
+    def cancel(self) -> None:
+        """Cancel it, at any time: before it begins, or from within that."""
+        self._cancelled = True
+        if self._feed is not None:
+            self._feed.cancel()
+
+    async def _run(self) -> int:
+        source, size = self.source, self._size
+        settings = self._settings()
+        if not self._cancelled:
+            source.open()
+        if self._cancelled:
+            source.close()
+            raise CancelledError
+        if size is not None and source.size is not None and source.size < size:
+            source.close()
+            raise NotEnoughData(size, b"", source.size)
+        if size == 0:
+            source.close()
+            return 0
+        if ILimitedSource.providedBy(source):
+            source.limit(size, self._blockSize)
+        total = source.size if size is None else size
+        meter = Meter(clockOf(self._channel), self._progress, total)
+        feed = Feed(self._channel, size, self._blockSize, meter.tell)
+        self._feed = feed
+        with writingBy(self._channel, settings):
+            await self._fed(feed)
+        return feed.count
+
+    async def _fed(self, feed: Feed) -> None:
+        """Wait until everything is written, or the connection is gone."""
+        feeding = feed.run(self.source)
+        ends: list[BaseException | None] = []
+
+        def ended(result: Failure | None) -> None:
+            # Not every transport stops its producer when the connection ends.
+            if isinstance(result, Failure):
+                if isinstance(result.value, CancelledError):
+                    return
+                ends.append(result.value)
+            else:
+                ends.append(None)
+            feeding.cancel()
+
+        closed = self._channel.whenClosed().addBoth(ended)
+        try:
+            await feeding
+        except CancelledError:
+            if not ends:
+                raise
+            raise (
+                ends[0]
+                or Truncated(
+                    "the partner ended the connection before everything was sent; "
+                    "transfer again"
+                )
+            ) from None
+        finally:
+            closed.cancel()
+
+
+def _sourceOf(source: ISource | _Data | str) -> ISource:
+    if isinstance(source, str):
+        return TextSource(source)
+    if isinstance(source, _Data):
+        return BytesSource(source)
+    if not ISource.providedBy(source):
+        raise BadOption(
+            f"a source is an ISource, bytes or str, not {type(source).__name__}; for "
+            "what can be iterated over there is IterableSource"
+        )
+    return source
 
 
 def copy(
-    source: ISource, channel: TransferChannel, progress: Progress | None = None
+    source: ISource | bytes | bytearray | memoryview | str,
+    channel: TransferChannel,
+    size: int | None = None,
+    blockSize: int | None = None,
+    progress: Progress | None = None,
+    *,
+    translation: Separator = None,
+    encoding: str | None = None,
+    eofChar: Separator = None,
 ) -> Deferred[int]:
     """
-    Write everything that a source has into a channel.
+    Write what a source has into a channel: everything, or a part.
 
     The channel stays open.  Nothing is read from it; an end of the connection
-    that shows only to readers is heard only if somebody reads.
+    that shows only to readers is heard only if somebody reads.  While it runs,
+    nobody else may write.
 
-    :param source: gives the bytes.
-    :param channel: takes them, without an encoding.
-    :param progress: called after each block.
-    :returns: a Deferred with the number of bytes, when all of them were handed
-        to the channel.  It fails with ``SourceError`` if they cannot be had
-        and with ``Truncated`` if the connection ends first.  Cancelling it
-        stops the source; the channel then has only a part.
+    What is counted are the bytes of the source, before newlines are translated,
+    or the characters, if the source is text.
+
+    The text settings hold for what is written by this copy; after it, in
+    whichever way it ends, the channel writes by its own ones again.  What is read
+    is not affected.
+
+    :param source: gives the bytes: an ``ISource``, or ``bytes``.  A ``str`` (or a
+        :class:`~twisted_transfer.sources.TextSource`) is encoded by the text
+        settings.
+    :param channel: takes them.
+    :param size: exactly so many; None: everything.
+    :param blockSize: write at most so many at once, from 1 to
+        :data:`MAX_BLOCK_SIZE`; None: as the source gives them.  Small blocks are
+        slow.
+    :param progress: called after each block with the number so far, the number
+        of all of them or None if it is unknown, and the rate: how many a second
+        over the last :data:`~twisted_transfer.measuring.WINDOW` seconds, a float.
+        If it raises, that is logged, and it is not called again.
+    :param translation: as for ``channel.configure()``; None: that of the channel.
+    :param encoding: the same.
+    :param eofChar: the same.  As in Tcl it is written where the output ends; so
+        it is written only if the channel is closed while the copy runs.
+    :returns: a Deferred with the number, when all of them were handed to the
+        channel.  It fails with ``BadOption`` if an option cannot be, with
+        ``SourceError`` if the bytes cannot be had, with ``UnicodeEncodeError``
+        for a character that the encoding lacks, and with ``Truncated`` if the
+        connection ends first.  It fails with ``NotEnoughData`` if there are fewer
+        than ``size``: at once, and with nothing written, if the source knows its
+        size, and otherwise at its end.  Cancelling it stops the source; the
+        channel then has only a part.
     """
-    return Deferred.fromCoroutine(_copy(source, channel, progress))
-
-
-async def _copy(
-    source: ISource, channel: TransferChannel, progress: Progress | None
-) -> int:
-    source.open()
-    counter = _Counter(channel, source.size, progress)
-    producing: Deferred[None] = source.startProducing(counter)
-    ends: list[BaseException | None] = []
-
-    def ended(result: Failure | None) -> None:
-        # Not every transport stops its producer when the connection ends.
-        if isinstance(result, Failure):
-            if isinstance(result.value, CancelledError):
-                return
-            ends.append(result.value)
-        else:
-            ends.append(None)
-        producing.cancel()
-
-    closed = channel.whenClosed().addBoth(ended)
     try:
-        await producing
-    except CancelledError:
-        if not ends:
-            raise
-        raise (
-            ends[0]
-            or Truncated(
-                "the partner ended the connection before everything was sent; "
-                "transfer again"
-            )
-        ) from None
-    finally:
-        closed.cancel()
-    return counter.count
-
-
-@implementer(IHalfCloseableProtocol)
-class _Receiving(Protocol):
-    """
-    Passes everything that comes to a destination, no faster than it takes it.
-
-    :ivar count: how many bytes have come.
-    :ivar done: fires when the input has ended, in whichever way, and the
-        destination has taken all of it; fails if it does not take it.
-    :ivar lost: whether the connection is gone.
-    """
-
-    def __init__(self, destination: IDestination, progress: Progress | None) -> None:
-        self.count = 0
-        self.done: Deferred[None] = Deferred()
-        self.lost = False
-        self._destination = destination
-        self._progress = progress
-        self._queue: deque[bytes] = deque()
-        self._waiting: Deferred[None] | None = None
-        self._ended = False
-        self._stopped = False
-
-    def dataReceived(self, data: bytes) -> None:
-        # A transport may still have some to deliver after it was paused.
-        if not self._stopped:
-            self._queue.append(data)
-            self._store()
-
-    def _store(self) -> None:
-        while self._queue and self._waiting is None and not self._stopped:
-            data = self._queue.popleft()
-            try:
-                waiting = self._destination.write(data)
-            except DestinationError as error:
-                self._fail(error)
-                return
-            self.count += len(data)
-            if self._progress is not None:
-                self._progress(self.count, None)
-            if waiting is not None:
-                self._waiting = waiting
-                self._pause(True)
-                waiting.addCallbacks(self._room, self._fail)
-        if self._ended and not self._queue and self._waiting is None:
-            self._finish()
-
-    def _pause(self, pause: bool) -> None:
-        transport = self.transport
-        if IPushProducer.providedBy(transport) and not self.lost:
-            if pause:
-                transport.pauseProducing()
-            else:
-                transport.resumeProducing()
-
-    def _room(self, ignored: object) -> None:
-        self._waiting = None
-        self._store()
-        if self._waiting is None and not self._stopped:
-            self._pause(False)
-
-    def _fail(self, error: Exception | Failure) -> None:
-        if not self._stopped:
-            self.stop()
-            self.done.errback(error)
-
-    def _finish(self) -> None:
-        if not self._stopped:
-            self.stop()
-            self.done.callback(None)
-
-    def stop(self) -> None:
-        """Take nothing more."""
-        self._stopped = True
-        self._queue.clear()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.cancel()
-
-    def readConnectionLost(self) -> None:
-        """The partner has sent everything."""
-        self._ended = True
-        self._store()
-
-    def writeConnectionLost(self) -> None:
-        """Not asked for."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; the channel knows how it went."""
-        self.lost = self._ended = True
-        self._store()
-
-
-def receive(
-    channel: TransferChannel,
-    destination: IDestination,
-    progress: Progress | None = None,
-) -> Deferred[int]:
-    """
-    Store everything that the partner sends up to its orderly end, then close.
-
-    :param channel: read to its end and closed, without an encoding; aborted
-        when anything fails, so that the partner knows.
-    :param destination: finished after an orderly end, aborted otherwise.
-    :param progress: called after each block.
-    :returns: a Deferred with the number of bytes, when they are stored.  It
-        fails with ``Truncated`` if the connection ends in any other way, and
-        with ``DestinationError`` if the bytes cannot be stored.  It may be
-        cancelled.
-    """
-    return Deferred.fromCoroutine(_receive(channel, destination, progress))
-
-
-async def _receive(
-    channel: TransferChannel, destination: IDestination, progress: Progress | None
-) -> int:
-    receiving = _Receiving(destination, progress)
-    try:
-        destination.open()
-        channel.start(receiving)
-        await receiving.done
-        if receiving.lost:
-            await channel.whenClosed()
-        await destination.finish()
-    except Exception:
-        receiving.stop()
-        destination.abort()
-        channel.abortConnection()
-        await gone(channel)
-        raise
-    channel.loseConnection()
-    # The partner has sent its last byte and it is stored, so the way in which
-    # the connection goes now says nothing about the data.
-    await gone(channel)
-    return receiving.count
-
-
-def gone(channel: TransferChannel) -> Deferred[None]:
-    """
-    Wait for the end of a connection in whichever way.
-
-    Until then an aborted socket is still open, and a process that ended would
-    close it in an orderly way.
-
-    :param channel: is being closed or aborted.
-    :returns: a Deferred with None.
-    """
-    return channel.whenClosed().addErrback(_ignoreTruncated)
-
-
-def _ignoreTruncated(failure: Failure) -> None:
-    if not isinstance(failure.value, Truncated):
-        failure.raiseException()
+        copying = Copying(
+            source,
+            channel,
+            size,
+            blockSize,
+            progress,
+            translation=translation,
+            encoding=encoding,
+            eofChar=eofChar,
+        )
+    except BadOption:
+        return fail()
+    return copying.begin()

@@ -1,8 +1,10 @@
 """
 Where received bytes go.
 
-A :class:`FileDestination` is for a file that is to be whole or not there; a
-:class:`StreamDestination` is for what is open already.
+A :class:`FileDestination` is for a file that is to be whole or not there, a
+:class:`StreamDestination` for what is open already, a :class:`BytesDestination`
+for what is to be in memory, and a :class:`CallableDestination` for a program that
+wants the pieces as they come.
 """
 
 from __future__ import annotations
@@ -19,11 +21,20 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_transfer.bytesdestination import BytesDestination
+from twisted_transfer.callabledestination import CallableDestination
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.nonblocking import AnyStream, Borrowed
 from twisted_transfer.partfile import PartFile, targetMode
 from twisted_transfer.paths import AnyPath, pathText, reasonText
+
+__all__ = [
+    "BytesDestination",
+    "CallableDestination",
+    "FileDestination",
+    "StreamDestination",
+]
 
 
 @implementer(IDestination)
@@ -38,6 +49,7 @@ class FileDestination:
 
     :ivar path: the file that is to appear; symbolic links are followed when it
         is opened.
+    :ivar force: whether it may be there already.
     """
 
     def __init__(
@@ -54,7 +66,7 @@ class FileDestination:
             that the rest of the program goes on.
         """
         self.path = pathText(path)
-        self._force = force
+        self.force = force
         self._reactor = reactor
         self._part: PartFile | None = None
         self._mode = 0o600
@@ -78,8 +90,8 @@ class FileDestination:
             target = os.path.realpath(self.path)
         except ValueError as error:
             raise DestinationError(f"{self.path!r} is no path: {error}") from error
-        self._mode = targetMode(target, self._force)
-        part = PartFile(target, self._force)
+        self._mode = targetMode(target, self.force)
+        part = PartFile(target, self.force)
         part.create()
         self._part = part
 
@@ -240,7 +252,8 @@ class StreamDestination:
         if waiting is not None:
             waiting.errback(
                 DestinationError(
-                    f"cannot write {self._borrowed.name}: {reason.getErrorMessage()}"
+                    f"cannot write {self._borrowed.name}: {reason.getErrorMessage()}",
+                    reason="the receiver's output was closed",
                 )
             )
 
@@ -274,4 +287,5 @@ def _writeAll(fd: int, data: bytes, name: str) -> None:
 
 
 def _cannotWrite(name: str, error: OSError) -> DestinationError:
-    return DestinationError(f"cannot write {name}: {reasonText(error)}")
+    reason = reasonText(error)
+    return DestinationError(f"cannot write {name}: {reason}", reason=reason)

@@ -75,18 +75,28 @@ class NotEnoughData(TransferError, Generic[AnyStr]):
     The input ended before all that was asked for had come.
 
     :ivar expected: how many bytes (characters, for text) were asked for.
-    :ivar partial: what there was instead; it is given only here.
+    :ivar partial: what a reader got instead; it is given only here.  Empty if
+        it was not a reader who asked: then it went where it was to go.
+    :ivar available: how many there were instead.
     """
 
-    def __init__(self, expected: int, partial: AnyStr) -> None:
-        super().__init__(expected, partial)
+    def __init__(
+        self, expected: int, partial: AnyStr, available: int | None = None
+    ) -> None:
+        super().__init__(expected, partial, *([] if available is None else [available]))
         self.expected = expected
         self.partial: AnyStr = partial
+        self.available = len(partial) if available is None else available
 
     def __str__(self) -> str:
+        if len(self.args) == 2:
+            return (
+                f"the input ended after {len(self.partial)} of {self.expected} units; "
+                "the rest was never sent"
+            )
         return (
-            f"the input ended after {len(self.partial)} of {self.expected} units; "
-            "the rest was never sent"
+            f"there are {self.available} of the {self.expected} units that size= asks "
+            "for, and no more; ask for less, or for everything with size=None"
         )
 
 
@@ -117,8 +127,106 @@ class Undecodable(TransferError, ValueError):
 
 
 class DestinationError(TransferError):
-    """What was received cannot be stored; the target is untouched."""
+    """
+    What was received cannot be stored; the target is untouched.
+
+    :ivar kind: which sort of problem it is: ``"exists"`` (the target is there
+        and may not be replaced), ``"busy"`` (another transfer is writing it),
+        ``"place"`` (nothing can be stored there), ``"too-large"`` (more than is
+        allowed), or ``"storing"`` (it went wrong on the way).
+    :ivar reason: what the partner may be told: short, without any path of this
+        machine.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        kind: str = "storing",
+        reason: str = "the data cannot be stored",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
 
 
 class SourceError(TransferError):
     """What is to be sent cannot be read."""
+
+
+class QueueAborted(TransferError):
+    """
+    A request was not carried out, because one before it in the queue has failed.
+
+    Nothing of it was sent.
+
+    :ivar cause: what the one before it has failed with; it is ``__cause__``, too.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(cause)
+        self.cause = self.__cause__ = cause
+
+    def __str__(self) -> str:
+        return (
+            "an earlier request of this queue has failed "
+            f"({str(self.cause) or type(self.cause).__name__}), so nothing more is "
+            "sent; make a new CopyQueue, and put the request again"
+        )
+
+
+# Transfers with receipts.
+
+
+class NotAReceiptPartner(TransferError):
+    """
+    The partner does not use receipts: what it sends first is something else.
+
+    It may send the bytes of a file and nothing else (``--raw``), or be another
+    program than it should.
+    """
+
+
+class PartnerProtocolError(TransferError):
+    """
+    The partner uses receipts, but not in a way that this side can go on with.
+
+    It has sent what the protocol does not allow at that place, or knows other
+    versions of it only, or wants to do the same as this side.
+    """
+
+
+class ReceiptMismatch(TransferError):
+    """The receipt is for something else than what was sent."""
+
+
+class PartnerFailed(TransferError):
+    """
+    The partner has ended the transfer, and says why.
+
+    :ivar kind: what kind of failure it is: a value of
+        :class:`~twisted_transfer.receiptmessages.FailureKind`.
+    :ivar reason: why, in the partner's words; they may be printed.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(kind, reason)
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        said = f": {self.reason}" if self.reason else ""
+        todo = _TODO.get(self.kind, "try again")
+        return f"the partner has failed ({self.kind}){said}; {todo}"
+
+
+# By the kinds of PartnerFailed: what is to be done.
+_TODO = {
+    "refused": "ask there what it takes, and send that",
+    "too-large": "the partner has to raise its --max-size",
+    "exists": "the partner has to choose another name, or give --force",
+    "storing": "the partner has to make room, or choose another place",
+    "source": "the partner has to make its file readable, and send it again",
+    "cancelled": "agree with the partner, and try again",
+    "mismatch": "what came there is not what was sent; send it again",
+    "protocol": "use the same version of twisted_transfer at both ends",
+}

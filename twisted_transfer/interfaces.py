@@ -55,6 +55,26 @@ class ISource(Interface):
         """
 
 
+class ILimitedSource(ISource):
+    """
+    A source that reads no more than is wanted of it.
+
+    Of another one a copy with a ``size`` takes what it wants and drops the
+    rest of the last piece, and one with a ``blockSize`` cuts the pieces.
+    """
+
+    def limit(size: int | None, blockSize: int | None) -> None:
+        """
+        Give less than everything, or smaller pieces; called before
+        ``startProducing``.
+
+        :param size: end in order after so many bytes, and leave what comes
+            behind them unread where it is; None for no such limit.
+        :param blockSize: write at most so many bytes at once; None for as many
+            as the source likes.
+        """
+
+
 class IDestination(Interface):
     """
     Where received bytes go.

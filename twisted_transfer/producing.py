@@ -1,13 +1,14 @@
 """
-Reading a descriptor at the pace of a consumer.
+Reading something at the pace of a consumer: a descriptor, or what is in memory.
 
-Both kinds are push producers that hand over one block at a time and stop when
+All kinds are push producers that hand over one block at a time and stop when
 the consumer says so; no more than one block is in memory here.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -32,6 +33,32 @@ STREAM_BLOCK_SIZE = 128 * 1024
 half as many."""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """
+    How much is to be read.
+
+    :ivar size: so many bytes in all, or None for everything.
+    :ivar blockSize: so many at once, or None for as many as is usual.
+    """
+
+    size: int | None = None
+    blockSize: int | None = None
+
+    def wanted(self, usual: int, before: int, size: int | None = None) -> int:
+        """
+        :param usual: how many bytes are usually read at once.
+        :param before: how many have been read already.
+        :param size: how many there are, if that is known.
+        :returns: how many to read next.
+        """
+        wanted = usual if self.blockSize is None else self.blockSize
+        for bound in (size, self.size):
+            if bound is not None:
+                wanted = min(wanted, bound - before)
+        return wanted
+
+
 @implementer(IPushProducer)
 class Production:
     """
@@ -42,9 +69,8 @@ class Production:
 
     _over = False
 
-    def __init__(self, fd: int, name: str, consumer: IConsumer) -> None:
+    def __init__(self, name: str, consumer: IConsumer) -> None:
         self.done: Deferred[None] = Deferred(self._cancelled)
-        self._fd = fd
         self._name = name
         self._consumer = consumer
 
@@ -98,23 +124,18 @@ class Production:
         if self._stop():
             self.done.errback(error)
 
-    def _cannotRead(self, error: OSError) -> None:
-        problem = SourceError(f"cannot read {self._name}: {reasonText(error)}")
+    def _cannotRead(self, error: BaseException) -> None:
+        reason = reasonText(error) if isinstance(error, OSError) else repr(error)
+        problem = SourceError(f"cannot read {self._name}: {reason}")
         problem.__cause__ = error
         self._fail(problem)
 
 
-class FileProduction(Production):
-    """A descriptor that always answers at once: block after block."""
+class PromptProduction(Production):
+    """What always answers at once: block after block."""
 
-    def __init__(
-        self, fd: int, name: str, consumer: IConsumer, size: int | None
-    ) -> None:
-        super().__init__(fd, name, consumer)
-        self._size = size
-        self._sent = 0
-        self._flowing = False
-        self._inLoop = False
+    _flowing = False
+    _inLoop = False
 
     def pauseProducing(self) -> None:
         self._flowing = False
@@ -133,9 +154,29 @@ class FileProduction(Production):
             self._inLoop = False
 
     def _oneBlock(self) -> None:
-        wanted = BLOCK_SIZE
-        if self._size is not None:
-            wanted = min(wanted, self._size - self._sent)
+        """Write one block, or come to the end."""
+        raise NotImplementedError
+
+
+class FileProduction(PromptProduction):
+    """A descriptor that always answers at once."""
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        consumer: IConsumer,
+        size: int | None,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__(name, consumer)
+        self._fd = fd
+        self._size = size
+        self._limit = limit or Limit()
+        self._sent = 0
+
+    def _oneBlock(self) -> None:
+        wanted = self._limit.wanted(BLOCK_SIZE, self._sent, self._size)
         try:
             block = os.read(self._fd, wanted)
         except OSError as error:
@@ -144,7 +185,7 @@ class FileProduction(Production):
         self._sent += len(block)
         if block:
             self._consumer.write(block)
-        elif self._size is not None and self._sent < self._size:
+        elif wanted and self._size is not None and self._sent < self._size:
             self._fail(
                 SourceError(
                     f"{self._name} has shrunk while it was sent: it had "
@@ -152,7 +193,7 @@ class FileProduction(Production):
                     "again when nobody changes it"
                 )
             )
-        if not block or self._sent == self._size:
+        if not block or self._sent in (self._size, self._limit.size):
             self._succeed()
 
 
@@ -161,10 +202,18 @@ class StreamProduction(Production):
     """A descriptor that the reactor watches."""
 
     def __init__(
-        self, reactor: IReactorFDSet, fd: int, name: str, consumer: IConsumer
+        self,
+        reactor: IReactorFDSet,
+        fd: int,
+        name: str,
+        consumer: IConsumer,
+        limit: Limit | None = None,
     ) -> None:
-        super().__init__(fd, name, consumer)
+        super().__init__(name, consumer)
+        self._fd = fd
         self._reactor = reactor
+        self._limit = limit or Limit()
+        self._sent = 0
 
     def fileno(self) -> int:
         """What the reactor is to watch."""
@@ -187,15 +236,16 @@ class StreamProduction(Production):
     def doRead(self) -> None:
         """Something is there, or the end is."""
         try:
-            block = os.read(self._fd, STREAM_BLOCK_SIZE)
+            block = os.read(self._fd, self._limit.wanted(STREAM_BLOCK_SIZE, self._sent))
         except BlockingIOError:
             return
         except OSError as error:
             self._cannotRead(error)
             return
+        self._sent += len(block)
         if block:
             self._consumer.write(block)
-        else:
+        if not block or self._sent == self._limit.size:
             self._succeed()
 
     def connectionLost(self, reason: Failure) -> None:

@@ -52,16 +52,17 @@ class ProgressBar:
         self._stream = stream
         self._bar: Any = None
 
-    def __call__(self, count: int, total: int | None) -> None:
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
         """
         :param count: how many bytes have moved.
         :param total: how many there are, or None if unknown.
+        :param rate: how many a second; the bar measures that by itself.
         """
         if self._bar is None:
-            self._bar = self._make(total)
+            self._bar = self._make(count, total)
         self._bar.update(count - self._bar.n)
 
-    def _make(self, total: int | None) -> Any:
+    def _make(self, count: int, total: int | None) -> Any:
         # tqdm costs more than the rest of the program together to import, and
         # is needed only on a terminal.
         from tqdm import tqdm
@@ -74,6 +75,8 @@ class ProgressBar:
         Bar.set_lock(threading.RLock())
         return Bar(
             total=total,
+            # What an earlier try has moved says nothing of the rate.
+            initial=count,
             desc=self._label,
             file=self._stream,
             unit="iB",

@@ -1,6 +1,10 @@
 """
 Where the bytes that are to be sent come from.
 
+A :class:`FileSource` is a file, a :class:`StreamSource` what is open already, a
+:class:`BytesSource` what is in memory, an :class:`IterableSource` whatever can be
+iterated over, and a :class:`TextSource` is for channels that carry text.
+
 Reading a regular file can wait for the disk, which is how Twisted itself reads
 files; everything else is read when the reactor says that there is something.
 """
@@ -15,14 +19,23 @@ from twisted.internet.interfaces import IConsumer, IReactorFDSet
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_transfer.bytessource import BytesSource, TextSource
 from twisted_transfer.errors import SourceError
-from twisted_transfer.interfaces import ISource
+from twisted_transfer.interfaces import ILimitedSource
+from twisted_transfer.iterablesource import IterableSource
 from twisted_transfer.nonblocking import AnyStream, Borrowed
 from twisted_transfer.paths import AnyPath, pathText, reasonText
-from twisted_transfer.producing import FileProduction, Production, StreamProduction
+from twisted_transfer.producing import (
+    FileProduction,
+    Limit,
+    Production,
+    StreamProduction,
+)
+
+__all__ = ["BytesSource", "FileSource", "IterableSource", "StreamSource", "TextSource"]
 
 
-@implementer(ISource)
+@implementer(ILimitedSource)
 class FileSource:
     """
     A regular file, sent as long as it was when it was opened.
@@ -42,6 +55,7 @@ class FileSource:
         """
         self.path = pathText(path)
         self._fd: int | None = None
+        self._limit = Limit()
 
     def open(self) -> None:
         """
@@ -84,6 +98,11 @@ class FileSource:
                 f"cannot read {self.path}: {reasonText(error)}"
             ) from error
 
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """Read less, or in other blocks; see
+        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
+        self._limit = Limit(size, blockSize)
+
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
         Write the file to the consumer.
@@ -96,7 +115,9 @@ class FileSource:
         except SourceError as error:
             return fail(error)
         assert self._fd is not None
-        production = FileProduction(self._fd, self.path, consumer, self.size)
+        production = FileProduction(
+            self._fd, self.path, consumer, self.size, self._limit
+        )
         return production.begin().addBoth(self._closeAfter)
 
     def _closeAfter(self, result: Failure | None) -> Failure | None:
@@ -110,7 +131,7 @@ class FileSource:
             os.close(fd)
 
 
-@implementer(ISource)
+@implementer(ILimitedSource)
 class StreamSource:
     """
     Something that is open already: a pipe, a terminal, a socket, a device, or
@@ -141,6 +162,7 @@ class StreamSource:
         """
         self._reactor = reactor
         self._borrowed = Borrowed(stream, name, close)
+        self._limit = Limit()
 
     def open(self) -> None:
         """
@@ -160,6 +182,11 @@ class StreamSource:
         if stat.S_ISDIR(status.st_mode):
             raise SourceError(f"cannot read {self._borrowed.name}: it is a folder")
 
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """Read less, or in other blocks; see
+        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
+        self._limit = Limit(size, blockSize)
+
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
         Write everything up to the end of the stream to the consumer.
@@ -174,10 +201,12 @@ class StreamSource:
         fd, name = self._borrowed.fd, self._borrowed.name
         production: Production
         if self._borrowed.isPlain():
-            production = FileProduction(fd, name, consumer, self.size)
+            production = FileProduction(fd, name, consumer, self.size, self._limit)
         else:
             self._borrowed.unblock()
-            production = StreamProduction(self._reactor, fd, name, consumer)
+            production = StreamProduction(
+                self._reactor, fd, name, consumer, self._limit
+            )
         return production.begin().addBoth(self._closeAfter)
 
     def _closeAfter(self, result: Failure | None) -> Failure | None:

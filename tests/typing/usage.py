@@ -26,6 +26,7 @@ from twisted.internet.task import Clock
 from twisted_transfer import (
     BadDescription,
     BadOption,
+    CopyQueue,
     Mode,
     NotEnoughData,
     TransferChannel,
@@ -36,12 +37,22 @@ from twisted_transfer import (
 from twisted_transfer.admission import Admission
 from twisted_transfer.copying import copy, receive
 from twisted_transfer.descriptions import Description, TransferDescription, quote
-from twisted_transfer.destinations import FileDestination, StreamDestination
+from twisted_transfer.destinations import (
+    BytesDestination,
+    CallableDestination,
+    FileDestination,
+    StreamDestination,
+)
 from twisted_transfer.endpoints import TransferClientEndpoint, TransferServerEndpoint
 from twisted_transfer.identity import PeerIdentity
 from twisted_transfer.interfaces import IDestination, ISource
 from twisted_transfer.raw import sendRaw
-from twisted_transfer.sources import FileSource, StreamSource
+from twisted_transfer.sources import (
+    BytesSource,
+    FileSource,
+    IterableSource,
+    StreamSource,
+)
 from twisted_transfer.testing import memoryPair, settle
 from twisted_transfer.text import TextSettings
 
@@ -126,15 +137,26 @@ async def moving(reactor: Any, channel: TransferChannel) -> None:
     """Sources and destinations, and what moves between them."""
     source: ISource = FileSource("from")
     source = StreamSource(reactor, 0)
+    source = BytesSource(b"bytes")
+    source = IterableSource([b"bytes"], size=5)
+    source = IterableSource(channel)
     destination: IDestination = FileDestination("to", force=True, reactor=reactor)
     destination = StreamDestination(reactor, 1)
+    destination = CallableDestination(print, onFinish=print, onAbort=print)
+    memory = BytesDestination(maxSize=100)
+    destination = memory
+    assert_type(memory.data, bytes)
 
-    def progress(count: int, total: int | None) -> None:
+    def progress(count: int, total: int | None, rate: float) -> None:
         """Is told how far it is."""
 
-    assert_type(await copy(source, channel, progress), int)
+    assert_type(await copy(source, channel, 5, 1024, progress), int)
+    assert_type(await copy("text", channel, encoding="utf-8"), int)
+    queue = CopyQueue(channel, lambda pending, busy: print(pending, busy))
+    assert_type(queue.put(b"bytes", size=3, progress=progress), Deferred[int])
+    assert_type((queue.pending, queue.busy), tuple[int, bool])
     assert_type(await sendRaw(reactor, source, channel, progress), int)
-    assert_type(await receive(channel, destination, progress), int)
+    assert_type(await receive(channel, destination, progress, size=5), int)
 
 
 def descriptions() -> None:
