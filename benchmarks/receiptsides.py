@@ -1,0 +1,262 @@
+"""
+Two sides of a transfer with receipts, as they are without any connection.
+
+They answer each other as real ones do, and look closely at what they get.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from twisted_transfer.errors import (
+    NotAReceiptPartner,
+    PartnerFailed,
+    PartnerProtocolError,
+    ReceiptMismatch,
+    TransferError,
+    Truncated,
+)
+from twisted_transfer.receiptmessages import (
+    Accept,
+    Begin,
+    End,
+    Failed,
+    FailureKind,
+    Finished,
+    Hello,
+    Message,
+    Offer,
+    Role,
+    Stored,
+)
+from twisted_transfer.receipts import Conversation, Event
+from twisted_transfer.receiptwire import Data
+
+_EXPECTED = (
+    NotAReceiptPartner,
+    PartnerFailed,
+    PartnerProtocolError,
+    ReceiptMismatch,
+    Truncated,
+)
+_LONGEST_TEXT = 2000  # characters of an error
+_MOST_HELD = 8192  # bytes, as documented
+
+
+class Defect(Exception):
+    """The protocol has done what it must not do."""
+
+
+def demand(condition: bool, what: str) -> None:
+    if not condition:
+        raise Defect(what)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+@dataclass(frozen=True)
+class File:
+    """
+    A file of the sender's, and what the receiver has of it.
+
+    :ivar content: what the sender has.
+    :ivar name: what the sender suggests to call it.
+    :ivar hasSize: whether the sender knows its size before.
+    :ivar there: what the receiver has.
+    """
+
+    content: bytes
+    name: str | None
+    hasSize: bool
+    there: bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What the two do.
+
+    :ivar files: the files, one after the other.
+    :ivar ends: how it ends, if not well: a failure, and whose.
+    """
+
+    files: tuple[File, ...]
+    ends: tuple[Role, Failed] | None = None
+
+
+class Side:
+    """
+    One of the two: reads, and answers.
+
+    :ivar said: everything that it has said, frame by frame.
+    :ivar heard: everything that came of what it read; data is joined.
+    """
+
+    def __init__(self, role: Role, plan: Plan) -> None:
+        self.conversation = Conversation(role)
+        self.said: list[bytes] = [self.conversation.begin()]
+        self.heard: list[Event] = []
+        self._ours = plan.ends[1] if plan.ends and plan.ends[0] is role else None
+        self._files = list(plan.files)
+        self._file = File(b"", None, True, b"")
+        self._next: tuple[type[Event], ...] = (Offer, Finished)
+        self._greeted = False
+        self._offered: int | None = None
+        self._there = self._content = b""
+        self.fed = 0
+        self.given = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes, and answer."""
+        self.fed += len(data)
+        before = self.conversation.error
+        events = self.conversation.receive(data)
+        demand(len(events) <= len(data) + 1, "more events than bytes")
+        demand(self.conversation.held <= _MOST_HELD, "too much is held")
+        if before is not None:
+            demand(not events, "something comes behind an error")
+        for event in events:
+            last = self.heard[-1] if self.heard else None
+            if isinstance(event, Data) and isinstance(last, Data):
+                self.heard[-1] = Data(last.payload + event.payload)
+            else:
+                self.heard.append(event)
+            if isinstance(event, TransferError):
+                demand(event is events[-1], "an error is not the last event")
+                demand(event is self.conversation.error, "it is another error")
+            else:
+                self._answer(event)
+        demand(self.given <= self.fed, "more data than bytes")
+
+    def _say(self, *messages: Message | bytes) -> None:
+        try:
+            for message in messages:
+                if isinstance(message, bytes):
+                    frame = self.conversation.data(message)
+                else:
+                    frame = self.conversation.send(message)
+                if frame:
+                    self.said.append(frame)
+        except TransferError as error:
+            demand(error is self.conversation.error, "it is another error")
+
+    def _answer(self, event: Event) -> None:
+        if isinstance(event, Hello):
+            demand(not self._greeted, "Hello comes twice")
+            self._greeted = True
+            if self.conversation.role is Role.SENDS:
+                self._offer()
+        elif self.conversation.role is Role.SENDS:
+            self._sender(event)
+        else:
+            self._receiver(event)
+
+    def _expect(self, event: Event) -> None:
+        demand(self._greeted, f"{event!r} comes before Hello")
+        demand(
+            isinstance(event, self._next), f"{event!r} comes instead of {self._next}"
+        )
+
+    def _offer(self) -> None:
+        if self._files:
+            self._file = file = self._files.pop(0)
+            size = len(file.content) if file.hasSize else None
+            self._say(Offer(file.name, size))
+            self._next = (Accept,)
+        elif self._ours is not None:
+            self._say(self._ours)
+        else:
+            self._say(Finished())
+            self._next = (Finished,)
+
+    def _sender(self, event: Event) -> None:
+        self._expect(event)
+        content = self._file.content
+        if isinstance(event, Accept):
+            demand((event.digest is not None) == (event.offset > 0), "digest")
+            demand(
+                event.offset <= len(content) or not self._file.hasSize,
+                "offset too high",
+            )
+            have = content[: event.offset]
+            same = len(have) == event.offset and event.digest == _sha256(have)
+            start = event.offset if same else 0
+            middle = (start + len(content)) // 2
+            self._say(Begin(start), content[start:middle], content[middle:])
+            self._say(End(len(content), _sha256(content)))
+            self._next = (Stored,)
+        elif isinstance(event, Stored):
+            demand(event.size == len(content), "a receipt for another size")
+            demand(event.digest == _sha256(content), "a receipt for another digest")
+            self._offer()
+        else:
+            self._next = ()
+
+    def _receiver(self, event: Event) -> None:
+        self._expect(event)
+        if isinstance(event, Offer):
+            self._offered = event.size
+            self._file = self._files.pop(0) if self._files else self._file
+            there = self._file.there
+            if event.size is not None:
+                there = there[: event.size]
+            self._there = there
+            if self._ours is not None and not self._files:
+                self._say(self._ours)
+                return
+            self._say(Accept(len(there), _sha256(there) if there else None))
+            self._next = (Begin,)
+        elif isinstance(event, Begin):
+            demand(event.offset in (0, len(self._there)), "a place nobody wanted")
+            self._content = self._there[: event.offset]
+            self._next = (Data, End)
+        elif isinstance(event, Data):
+            demand(len(event.payload) > 0, "empty data")
+            self._content += event.payload
+            self.given += len(event.payload)
+            if self._offered is not None:
+                demand(len(self._content) <= self._offered, "more than was offered")
+        elif isinstance(event, End):
+            demand(event.size == len(self._content), "another size than came")
+            demand(self._offered in (None, event.size), "another size than offered")
+            if event.digest == _sha256(self._content):
+                self._say(Stored(event.size, event.digest))
+            else:
+                self._say(Failed.because(FailureKind.MISMATCH, "it is not the same"))
+            self._next = (Offer, Finished)
+        else:
+            self._say(Finished())
+            self._next = ()
+
+    def end(self) -> str:
+        """
+        There are no more bytes.
+
+        :returns: what came of them, in one word.
+        """
+        conversation = self.conversation
+        outcome = "gave up"
+        try:
+            conversation.ended()
+            if conversation.finished:
+                outcome = "finished"
+        except _EXPECTED as error:
+            demand(error is conversation.error, "it is another error")
+            demand(
+                str(error).isprintable() and len(str(error)) <= _LONGEST_TEXT,
+                f"this would be shown: {str(error)!r}",
+            )
+            outcome = type(error).__name__
+        demand(
+            outcome in ("finished", "gave up") or conversation.error is not None,
+            "an error that is not kept",
+        )
+        if conversation.mayFail:
+            conversation.send(Failed.because(FailureKind.PROTOCOL, "\udc80\x1b"))
+            demand(not conversation.mayFail, "Failed may be said twice")
+        if outcome != "finished":
+            demand(not conversation.receive(b"M\0\0\1"), "events behind the end")
+        return outcome
