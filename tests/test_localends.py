@@ -9,8 +9,16 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer.destinations import FileDestination, StreamDestination
+from twisted_transfer.digested import DigestedDestination
 from twisted_transfer.errors import DestinationError, SourceError
-from twisted_transfer.localends import destinationAt, sourceAt
+from twisted_transfer.localends import (
+    destinationAt,
+    digestedDestinationAt,
+    digestedSourceAt,
+    sourceAt,
+)
+from twisted_transfer.prefixes import DigestedSource, ResumableFileSource
+from twisted_transfer.resuming import ResumableFileDestination
 from twisted_transfer.sources import FileSource, StreamSource
 
 from .folders import newFolder
@@ -106,3 +114,46 @@ class LocalEndTests(SynchronousTestCase):
             DestinationError, destinationAt, self.reactor, "-", False
         )
         self.assertIn("standard output is closed", str(other))
+
+    def test_digestedFiles(self) -> None:
+        """With a receipt, what is a file can be gone on with."""
+        for path in (self.file, self.folder, self.folder / "new", "nul\0"):
+            source = digestedSourceAt(self.reactor, str(path))
+            self.assertIsInstance(source, ResumableFileSource)
+            destination = digestedDestinationAt(self.reactor, str(path), False)
+            self.assertIsInstance(destination, ResumableFileDestination)
+
+    def test_digestedOptions(self) -> None:
+        """Whether a file may be replaced, and how large it may be, is passed on."""
+        refused = digestedDestinationAt(self.reactor, str(self.file), False)
+        self.assertRaises(DestinationError, refused.open)
+        for path in (self.file, self.pipe):
+            reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            allowed = digestedDestinationAt(self.reactor, str(path), True, 3)
+            allowed.write(b"123")
+            error = self.assertRaises(DestinationError, allowed.write, b"4")
+            self.assertEqual(error.kind, "too-large")
+            allowed.abort()
+            os.close(reading)
+
+    def test_digestedStreams(self) -> None:
+        """With a receipt, what is no file is counted and hashed as it passes."""
+        for path in ("-", "/dev/null"):
+            source = digestedSourceAt(self.reactor, path)
+            self.assertIs(type(source), DigestedSource)
+            source.close()
+            destination = digestedDestinationAt(self.reactor, path, False)
+            self.assertIs(type(destination), DigestedDestination)
+            destination.abort()
+
+    def test_digestedStandardOutput(self) -> None:
+        """``-`` is what stands for standard output."""
+        reading, writing = os.pipe()
+        destination = digestedDestinationAt(
+            self.reactor, "-", False, standardOutput=writing
+        )
+        destination.write(b"data")
+        self.assertEqual(os.read(reading, 10), b"data")
+        destination.abort()
+        os.close(reading)
+        os.close(writing)

@@ -177,6 +177,31 @@ class PartFileTests(SynchronousTestCase):
         self.assertRefused(self.part(), "another transfer")
         self.assertTrue(self.path.exists())
 
+    def test_clearedAway(self) -> None:
+        """One that is cleared away before it could be locked is made again."""
+        real = fcntl.flock
+
+        def flock(fd: int, operation: int) -> None:
+            if not other.exists():
+                os.rename(self.path, other)
+            real(fd, operation)
+
+        other = self.folder / "other"
+        self.patch(fcntl, "flock", flock)
+        part = self.made()
+        self.assertEqual(other.read_bytes(), b"")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"content")
+
+    def test_unlockable(self) -> None:
+        """A lock that the system fails to give is an error in words."""
+
+        def flock(fd: int, operation: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(fcntl, "flock", flock)
+        self.assertRefused(self.part(), "Input/output error")
+
     def test_withoutLocks(self) -> None:
         """Where there are no locks, one can still receive."""
 

@@ -13,19 +13,18 @@ import os
 import stat
 from contextlib import suppress
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorThreads
-from twisted.python.failure import Failure
 
 from twisted_transfer.errors import DestinationError
+from twisted_transfer.flushing import flushFile, flushFolder
 from twisted_transfer.paths import reasonText
 
 SUFFIX = ".part"
 """What is put behind the name of a file that is not whole yet."""
 
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
-_NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 
 
 class PartFile:
@@ -47,6 +46,7 @@ class PartFile:
         self.path = target + SUFFIX
         self._target = target
         self._replace = replace
+        self._locks = True
 
     def create(self) -> None:
         """
@@ -58,29 +58,49 @@ class PartFile:
         :raises DestinationError: if there is one that may not be replaced, or
             that another transfer is writing, or none can be made.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        while True:
+        while self.fd == -1:
             try:
-                fd = os.open(self.path, flags, 0o600)
+                fd = os.open(self.path, _NEW, 0o600)
             except FileExistsError:
-                self._clearAway()
+                self._meet()
             except (OSError, ValueError) as error:
-                reason = reasonText(error) if isinstance(error, OSError) else str(error)
-                raise DestinationError(
-                    f"cannot write in {os.path.dirname(self._target)}: {reason}; "
-                    "choose a folder that exists and that you may write to"
-                ) from error
+                raise self._noPlace(error) from error
             else:
-                break
-        if not self._lock(fd):
-            os.close(fd)
-            raise self._taken()
-        self.fd = fd
+                self._hold(fd)
+
+    def _noPlace(self, error: Exception) -> DestinationError:
+        reason = reasonText(error) if isinstance(error, OSError) else str(error)
+        return DestinationError(
+            f"cannot write in {os.path.dirname(self._target)}: {reason}; "
+            "choose a folder that exists and that you may write to",
+            "place",
+            f"the receiver cannot write in its folder: {reason}",
+        )
+
+    def _hold(self, fd: int) -> None:
+        """
+        Keep others away from what was opened, and make it this part.
+
+        It is closed instead if the path no longer leads to it: another
+        transfer has published it, or cleared it away, before there was a lock.
+        """
+        try:
+            if not self._lock(fd):
+                raise self._taken()
+            if self._isAt(fd, self.path):
+                self.fd = fd
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        finally:
+            if self.fd != fd:
+                os.close(fd)
 
     def _taken(self) -> DestinationError:
         return DestinationError(
             f"another transfer is receiving {self._target} at this moment; "
-            "wait for its end, or choose another name"
+            "wait for its end, or choose another name",
+            "busy",
+            "another transfer is writing the same file",
         )
 
     def _lock(self, fd: int) -> bool:
@@ -92,41 +112,44 @@ class PartFile:
             # Where a file system has no locks, O_EXCL alone has to do.
             if error.errno not in _NO_LOCKS:
                 raise
+            self._locks = False
         return True
 
-    def _clearAway(self) -> None:
-        """Remove an abandoned part, if that is allowed."""
+    def _meet(self) -> None:
+        """Remove the abandoned part that is there, if that is allowed."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             old = os.open(self.path, flags)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise DestinationError(
-                f"{self.path} is in the way and cannot be opened "
-                f"({reasonText(error)}); move it away"
-            ) from error
+            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
         try:
             if not stat.S_ISREG(os.fstat(old).st_mode):
-                raise DestinationError(
-                    f"{self.path} is in the way and no regular file; move it away"
-                )
+                raise self._inTheWay("is no regular file")
             if not self._lock(old):
                 raise self._taken()
             if not self._replace:
                 raise DestinationError(
                     f"{self.path} is there already, left by an interrupted transfer "
                     "or by another program; move it away, or give --force "
-                    "(force=True) to start over"
+                    "(force=True) to start over",
+                    "place",
+                    "the receiver has a part of such a file already",
                 )
             if self._isAt(old, self.path):
                 os.unlink(self.path)
         except OSError as error:
-            raise DestinationError(
-                f"{self.path} is in the way and cannot be removed: {reasonText(error)}"
-            ) from error
+            raise self._inTheWay(f"cannot be removed ({reasonText(error)})") from error
         finally:
             os.close(old)
+
+    def _inTheWay(self, how: str) -> DestinationError:
+        return DestinationError(
+            f"{self.path} is in the way and {how}; move it away",
+            "place",
+            "something is in the way where the receiver stores the file",
+        )
 
     @staticmethod
     def _isAt(fd: int, path: str) -> bool:
@@ -140,44 +163,30 @@ class PartFile:
         """
         Wait until everything that was written is on the disk.
 
-        A thread cannot be stopped: when this is cancelled, it ends as it
-        should, but not before the thread no longer uses the descriptor.
-
         :param mode: the permission bits that the target is to have.
         :param reactor: has the threads that wait; without it, this waits.
         :raises DestinationError: if the disk says that it cannot.
         """
         try:
             os.fchmod(self.fd, mode)
-            if reactor is None:
-                os.fsync(self.fd)
-            else:
-                await self._flushInThread(reactor)
+            await flushFile(self.fd, reactor)
         except OSError as error:
             raise self._cannotStore(error) from error
 
-    async def _flushInThread(self, reactor: IReactorThreads) -> None:
-        outcome: Deferred[None] = Deferred()
-        over: Deferred[None] = Deferred()
-
-        def flushed(success: bool, result: Failure | None) -> None:
-            over.callback(None)
-            if not outcome.called:
-                outcome.callback(result)
-
-        reactor.getThreadPool().callInThreadWithCallback(
-            lambda *result: reactor.callFromThread(flushed, *result),
-            os.fsync,
-            self.fd,
-        )
-        try:
-            await outcome
-        except CancelledError:
-            await over
-            raise
-
     def _cannotStore(self, error: OSError) -> DestinationError:
-        return DestinationError(f"cannot store {self._target}: {reasonText(error)}")
+        return DestinationError(
+            f"cannot store {self._target}: {reasonText(error)}",
+            "storing",
+            reasonText(error),
+        )
+
+    def _changed(self) -> DestinationError:
+        return DestinationError(
+            f"somebody has removed, replaced or changed {self.path} meanwhile; "
+            "receive it again",
+            "storing",
+            "the receiver's file was removed or changed meanwhile",
+        )
 
     def publish(self) -> None:
         """
@@ -187,16 +196,13 @@ class PartFile:
             is as it was.
         """
         if not self._isAt(self.fd, self.path):
-            raise DestinationError(
-                f"somebody has removed or replaced {self.path} meanwhile; "
-                "receive it again"
-            )
+            raise self._changed()
         try:
             if self._replace:
                 os.replace(self.path, self._target)
             else:
                 self._publishNew()
-            self._flushFolder()
+            flushFolder(os.path.dirname(self._target))
         except FileExistsError as error:
             raise exists(self._target, " by now") from error
         except OSError as error:
@@ -218,18 +224,6 @@ class PartFile:
         else:
             with suppress(OSError):
                 os.unlink(self.path)
-
-    def _flushFolder(self) -> None:
-        """Make the new name as lasting as the bytes."""
-        try:
-            folder = os.open(os.path.dirname(self._target), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            if error.errno not in _NO_FOLDER_FLUSH:
-                raise
 
     def discard(self) -> None:
         """Remove the part, if there is one and it is ours."""
@@ -262,9 +256,9 @@ def targetMode(target: str, replace: bool) -> int:
         os.umask(mask)
         return 0o666 & ~mask
     if stat.S_ISDIR(status.st_mode):
-        raise DestinationError(f"{target} is a folder; give the path of a file in it")
+        raise _unfit(f"{target} is a folder; give the path of a file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise DestinationError(
+        raise _unfit(
             f"{target} is no regular file and cannot be replaced; "
             "open it and use a StreamDestination"
         )
@@ -281,5 +275,13 @@ def exists(target: str, when: str = "") -> DestinationError:
     """
     return DestinationError(
         f"{target} exists{when} and is not replaced; choose another name, or give "
-        "--force (force=True)"
+        "--force (force=True)",
+        "exists",
+        "the receiver has such a file already and does not replace it",
+    )
+
+
+def _unfit(message: str) -> DestinationError:
+    return DestinationError(
+        message, "place", "the receiver cannot store a file at that place"
     )

@@ -1,0 +1,164 @@
+"""
+SHA-256 (FIPS 180-4) of what passes and of what lies in a file, computed in a
+thread where that is faster.
+
+Python's hashlib lets other threads run while it works on more than 2047 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from threading import Lock
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+
+LAG = 2 * 1024 * 1024
+"""How many bytes may wait for a thread, in all; what is more, the caller of
+``update`` works off himself, so that memory stays bounded."""
+
+WAKE = 512 * 1024
+"""From how many bytes on it is worth waking a thread."""
+
+MOST_PIECES = 1024
+"""How many pieces may wait, for each of them takes memory, however small."""
+
+READ_SIZE = 512 * 1024
+"""How many bytes of a file are read at once to be hashed."""
+
+
+class RunningDigest:
+    """
+    The digest of a stream, in the order in which its pieces are given.
+
+    All methods belong to the reactor's thread.
+
+    :ivar count: how many bytes have been given.
+    """
+
+    def __init__(self, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param reactor: has the threads; without it, the caller does the work.
+        """
+        self.count = 0
+        self._reactor = reactor
+        self._hash = hashlib.sha256()
+        self._pieces: deque[bytes] = deque()
+        # Held by whoever takes a piece, until it is in: that keeps the order.
+        self._taking = Lock()
+        self._done = 0
+        self._working = False
+
+    def update(self, data: bytes) -> None:
+        """
+        Add some bytes.
+
+        :param data: the next ones.
+        """
+        if not data:
+            return
+        self.count += len(data)
+        self._pieces.append(data)
+        if self._reactor is None or len(self._pieces) > MOST_PIECES:
+            self._help(0)
+        elif self.count - self._done > LAG:
+            # The thread falls behind, or the pool is busy with something else.
+            self._help(LAG // 2)
+        elif not self._working and self.count - self._done >= WAKE:
+            self._working = True
+            self._reactor.getThreadPool().callInThread(self._work)
+
+    def _work(self) -> None:
+        """Take pieces until there are none; in a thread."""
+        while self._takeOne():
+            pass
+        # A piece that comes just now waits for more, or for digest().
+        self._working = False
+
+    def _help(self, left: int) -> None:
+        while self.count - self._done > left and self._takeOne():
+            pass
+
+    def _takeOne(self) -> bool:
+        """:returns: whether there was a piece."""
+        with self._taking:
+            if not self._pieces:
+                return False
+            piece = self._pieces.popleft()
+            self._hash.update(piece)
+            self._done += len(piece)
+            return True
+
+    def digest(self) -> bytes:
+        """:returns: the SHA-256 of everything that was given, 32 bytes."""
+        # This also waits for the thread, if that is busy with the last piece.
+        self._help(0)
+        return self._hash.digest()
+
+    def startOver(self) -> None:
+        """Forget everything that was given."""
+        with self._taking:
+            self._pieces.clear()
+            self._hash = hashlib.sha256()
+            self.count = self._done = 0
+
+    def hashFile(self, fd: int, length: int) -> Deferred[int]:
+        """
+        Begin with what stands in a file, from its beginning on.
+
+        :param fd: the file; it may be closed when the Deferred has fired.
+        :param length: how many bytes of it.
+        :returns: a Deferred with the number of bytes that were there.  It fails
+            with ``OSError`` if they cannot be read.  It may be cancelled; then
+            the file is not used any more at once, and nothing was added.
+        """
+        return Deferred.fromCoroutine(self._hashFile(fd, length))
+
+    async def _hashFile(self, fd: int, length: int) -> int:
+        reading = _Reading(fd, length)
+        if self._reactor is None:
+            reading.run()
+        else:
+            pool = self._reactor.getThreadPool()
+            try:
+                await deferToThreadPool(self._reactor, pool, reading.run)
+            finally:
+                # A thread cannot be stopped from outside.
+                reading.stop()
+        self._hash = reading.hash
+        self.count = self._done = reading.count
+        return reading.count
+
+
+class _Reading:
+    """One file on its way into a digest."""
+
+    def __init__(self, fd: int, length: int) -> None:
+        self.hash = hashlib.sha256()
+        self.count = 0
+        self._fd = fd
+        self._length = length
+        self._stopped = False
+        # Held for as long as the descriptor is in use.
+        self._using = Lock()
+
+    def run(self) -> None:
+        """Read to the end, or until stopped; in a thread."""
+        while block := self._read():
+            self.hash.update(block)
+            self.count += len(block)
+
+    def _read(self) -> bytes:
+        wanted = min(self._length - self.count, READ_SIZE)
+        with self._using:
+            return b"" if self._stopped else os.pread(self._fd, wanted, self.count)
+
+    def stop(self) -> None:
+        """Let nothing be read any more; waits for the block that is read now."""
+        # First of all, or the thread might take the lock again and again.
+        self._stopped = True
+        with self._using:
+            pass

@@ -1,0 +1,213 @@
+"""
+Sending what the partner may have the beginning of, and what can be vouched for.
+
+These sources know the SHA-256 of all that they have sent, which is what the
+receiver's receipt has to say.
+"""
+
+from __future__ import annotations
+
+import os
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
+from zope.interface import implementer
+
+from twisted_transfer.digesting import RunningDigest
+from twisted_transfer.errors import SourceError
+from twisted_transfer.interfaces import ISource
+from twisted_transfer.paths import AnyPath, reasonText
+from twisted_transfer.producing import FileProduction
+from twisted_transfer.sources import FileSource
+
+
+@implementer(IConsumer)
+class _Hashing:
+    """Hashes on the way to a consumer."""
+
+    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+        self._consumer = consumer
+        self._digest = digest
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        self._consumer.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._consumer.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._consumer.write(data)
+
+
+@implementer(ISource)
+class DigestedSource:
+    """
+    Any source, with the digest of what it gives.
+
+    What is no file cannot go back to prove how it begins, so all of it is sent.
+
+    :ivar offset: how many bytes are not sent, since the partner has them: 0
+        unless :meth:`checkPrefix` said that it has.
+    """
+
+    offset = 0
+
+    def __init__(self, source: ISource, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param source: gives the bytes.
+        :param reactor: with one, its threads hash.
+        """
+        self._source = source
+        self._digest = RunningDigest(reactor)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are, with those that are not sent; or None."""
+        return self._source.size
+
+    @property
+    def count(self) -> int:
+        """How many bytes the digest is of: those not sent, and those sent."""
+        return self._digest.count
+
+    def digest(self) -> bytes:
+        """:returns: the SHA-256 of the first :attr:`count` bytes, 32 bytes."""
+        return self._digest.digest()
+
+    def open(self) -> None:
+        """
+        Make sure that there is something to read.
+
+        :raises SourceError: if it cannot be read.
+        """
+        self._source.open()
+
+    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+        """
+        Compare what the partner has with what there is.
+
+        :param length: how many bytes the partner has.
+        :param digest: their SHA-256.
+        :returns: a Deferred that says whether these are the first bytes of the
+            source.  If so, only the rest is sent; if not, everything.
+        """
+        return succeed(False)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Write everything from :attr:`offset` on to the consumer.
+
+        :param consumer: who gets it.
+        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
+        """
+        return self._source.startProducing(_Hashing(consumer, self._digest))
+
+    def close(self) -> None:
+        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        self._source.close()
+
+
+@implementer(ISource)
+class ResumableFileSource(DigestedSource):
+    """
+    A file of which only the rest is sent, if the partner has its beginning.
+
+    As many bytes are sent as it had when it was opened: what was added
+    meanwhile is not sent, and if some were cut off that is a ``SourceError``.
+    It is opened once, so another file that takes its name changes nothing.
+    """
+
+    def __init__(self, path: AnyPath, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param path: the file to read.
+        :param reactor: with one, its threads hash.
+        """
+        self._file = _File(path)
+        super().__init__(self._file, reactor)
+        self.path = self._file.path
+        self._reading: Deferred[int] | None = None
+
+    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+        """
+        Compare what the partner has with how the file begins.
+
+        The beginning is read and hashed once, in a thread; the digest of the
+        whole goes on from there.
+
+        :param length: how many bytes the partner has.
+        :param digest: their SHA-256.
+        :returns: a Deferred that says whether these are the first bytes of the
+            file.  If so, only the rest is sent; if not, everything.  It fails
+            with ``SourceError`` if they cannot be read.  It may be cancelled.
+        """
+        return Deferred.fromCoroutine(self._check(length, digest))
+
+    async def _check(self, length: int, digest: bytes) -> bool:
+        self.open()
+        if self.size is None or not 0 < length <= self.size:
+            return False
+        try:
+            self._reading = self._digest.hashFile(self._file.fd, length)
+            count = await self._reading
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {self.path}: {reasonText(error)}"
+            ) from error
+        if count < length:
+            raise SourceError(
+                f"{self.path} has shrunk while it was looked at: it had {self.size} "
+                f"bytes, but ends after {count}; send it again when nobody changes it"
+            )
+        if self._digest.digest() == digest:
+            self.offset = self._file.offset = length
+            return True
+        self._digest.startOver()
+        return False
+
+    def close(self) -> None:
+        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        if self._reading is not None:
+            # No thread reads the file when this has returned.
+            self._reading.cancel()
+        super().close()
+
+
+class _File(FileSource):
+    """
+    A file that is read from somewhere on.
+
+    :ivar offset: where from, in bytes.
+    """
+
+    offset = 0
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, once it is open."""
+        assert self._fd is not None
+        return self._fd
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        try:
+            self.open()
+        except SourceError as error:
+            return fail(error)
+        os.lseek(self.fd, self.offset, os.SEEK_SET)
+        production = _Rest(self.fd, self.path, consumer, self.size, self.offset)
+        return production.begin().addBoth(self._closeAfter)
+
+
+class _Rest(FileProduction):
+    """Reads on where the descriptor stands, as if it had read what is before."""
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        consumer: IConsumer,
+        size: int | None,
+        offset: int,
+    ) -> None:
+        super().__init__(fd, name, consumer, size)
+        self._sent = offset
