@@ -159,5 +159,5 @@ class InvitationTests(ProcessTestCase):
                 text=True,
                 check=True,
             ).stdout
-            self.assertIn("--raw PATH|- [DESCRIPTION]", said)
+            self.assertRegex(said, r"\[options\] PATH\S*\|- \[DESCRIPTION\]")
             self.assertIn("Without DESCRIPTION it waits", said)

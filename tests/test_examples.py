@@ -87,6 +87,10 @@ class PageTests(SynchronousTestCase):
         """A file is sent and received in code."""
         self.follow("howto/files.rst")
 
+    def test_copy(self) -> None:
+        """Data are copied from and to everything, and one after the other."""
+        self.follow("howto/copy.rst")
+
     def test_limits(self) -> None:
         """Each limit ends what it limits, with the words that are shown."""
         self.follow("howto/limits.rst")

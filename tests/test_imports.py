@@ -22,7 +22,17 @@ _MOST_LINES = 300
 RANKS = (
     # What stands alone.
     ("errors", "interfaces"),
-    ("keys", "optionvalues", "paths", "progress", "quoting", "statuses", "waiting"),
+    (
+        "counts",
+        "hosts",
+        "keys",
+        "optionvalues",
+        "paths",
+        "progress",
+        "quoting",
+        "statuses",
+        "waiting",
+    ),
     # Text settings.
     ("encodings", "textdecoder"),
     ("textencoder",),
@@ -47,21 +57,40 @@ RANKS = (
     ("reading",),
     ("channel",),
     # What helps to test, with partners that mean no good among it.
-    ("clienthello", "hostile"),
-    ("hostileplain", "hostiletls", "sieges"),
+    ("clienthello", "hostile", "memory"),
+    ("hostilehandshakes", "hostileplain", "memoryports", "sieges"),
+    ("ambushes", "hostiletls", "memorylisteners"),
     ("testing",),
     # The two ends of the data.
-    ("nonblocking", "partfile", "producing"),
-    ("copying", "destinations", "sources"),
+    ("digesting", "flushing"),
+    ("inside", "measuring", "nonblocking", "partfile", "producing"),
+    ("bytesdestination", "bytessource", "callabledestination", "iterating"),
+    ("iterablesource",),
+    ("destinations", "feeding", "receiving", "sources"),
+    ("copying",),
+    ("copyqueue",),
+    # Transfers with receipts, without input and output.
+    ("announced",),
+    ("receiptmessages", "receiptwire"),
+    ("receiptarguments", "receiptorder"),
+    ("receiptboxes",),
+    ("receipts",),
+    ("digested", "leftovers", "prefixes"),
+    ("resuming",),
     # The connector, and the endpoints around it.
     ("connector",),
     ("ports",),
     ("endpoints",),
     ("parsers",),
+    # Whole transfers.
+    ("folders", "outcomes", "raw", "talking"),
+    ("accepting", "offering", "transferring"),
+    ("transfers",),
     ("__init__",),
     # The programs.
-    ("democertificates", "demoprocess", "localends", "raw", "reports"),
-    ("jobs", "running"),
+    ("democertificates", "demoprocess", "localends", "reports"),
+    ("partnercommands", "running"),
+    ("jobs",),
     ("options",),
     ("demo", "tap"),
     ("command",),
@@ -69,8 +98,16 @@ RANKS = (
 )
 
 # These know of the channel and of each other, and of nothing else there is.
-_DATA = {"copying", "destinations", "nonblocking", "partfile", "producing", "sources"}
-_FOR_DATA = _DATA | {"channel", "errors", "interfaces", "paths"}
+_DATA = {
+    *("bytesdestination", "bytessource", "callabledestination", "copying", "copyqueue"),
+    *("counts", "destinations", "feeding", "inside", "iterablesource"),
+    *("iterating", "measuring", "nonblocking", "partfile", "producing", "receiving"),
+    "sources",
+}
+_RESUMED = {
+    *("digested", "digesting", "flushing", "leftovers", "prefixes", "resuming"),
+}
+_FOR_DATA = _DATA | _RESUMED | {"channel", "errors", "interfaces", "paths"}
 
 # What may use the global reactor, inside functions.
 _PROGRAMS = {"tap", "command"}

@@ -62,7 +62,7 @@ class PartnerCommandsTests(SynchronousTestCase):
         invited = self.successResultOf(connector.invitation("192.0.2.7"))
         proof = TransferDescription.parse(invited).socketCommand
         assert proof is not None
-        lines = self.successResultOf(partnerCommands(connector, "send --raw", "a b"))
+        lines = self.successResultOf(partnerCommands(connector, "send --raw", ["a b"]))
         hosts = []
         for line in lines:
             *words, description = shlex.split(line)
@@ -79,15 +79,22 @@ class PartnerCommandsTests(SynchronousTestCase):
         """A UNIX socket has one path."""
         connector = self.listening("unix:/run/a b")
         self.assertEqual(
-            self.successResultOf(partnerCommands(connector, "receive", "-")),
+            self.successResultOf(partnerCommands(connector, "receive", ["-"])),
             ["twisted-transfer receive - 'transfer:active:unix:path=/run/a b'"],
         )
+
+    def test_several(self) -> None:
+        """For several files the partner needs a folder, or has several, too."""
+        connector = self.listening("unix:/run/a")
+        for paths, proposed in ((["a", "b"], "."), (["/"], "PATH")):
+            [line] = self.successResultOf(partnerCommands(connector, "receive", paths))
+            self.assertEqual(shlex.split(line)[2], proposed)
 
     def test_unknown(self) -> None:
         """What nobody knows how to dial has none."""
         connector = self.listening("haproxy:tcp:4000")
         self.assertEqual(
-            self.successResultOf(partnerCommands(connector, "send", "x")), []
+            self.successResultOf(partnerCommands(connector, "send", ["x"])), []
         )
 
     def test_noPort(self) -> None:
@@ -101,7 +108,7 @@ class PartnerCommandsTests(SynchronousTestCase):
 
         self.patch(MemoryReactorClock, "listenTCP", refuse)
         self.failureResultOf(connector.connect(), CannotListenError)
-        waiting = partnerCommands(connector, "send", "x")
+        waiting = partnerCommands(connector, "send", ["x"])
         self.assertNoResult(waiting)
         self.failureResultOf(connector.connect(), CannotListenError)
         self.failureResultOf(waiting, CannotListenError)

@@ -30,7 +30,11 @@ class OptionsTests(SynchronousTestCase):
         for words, said, way in (
             ([], "send or receive", "twist transfer --help"),
             (["demo"], "demo", "twist transfer --help"),
-            (["send", "x", "y"], "give --raw", "twist transfer send --help"),
+            (
+                ["send", "x", "y"],
+                "'y', is no desc",
+                "twist transfer send --help",
+            ),
         ):
             self.err.truncate(0)
             error = self.assertRaises(SystemExit, Options().parseOptions, words)

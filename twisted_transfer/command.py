@@ -24,7 +24,7 @@ from twisted.python.usage import UsageError
 from zope.interface import implementer
 
 from twisted_transfer.demo import Demo, DemoOptions
-from twisted_transfer.jobs import RawJob
+from twisted_transfer.jobs import Job
 from twisted_transfer.options import ReceiveOptions, SendOptions, Versioned
 from twisted_transfer.reports import ConsoleReport, Report
 from twisted_transfer.running import Run
@@ -37,7 +37,6 @@ _TALK: list[list[str | None]] = [
 
 
 _INVITING = "transfer:passive:mtls:port=0"
-_SYNOPSIS = "[options] --raw PATH|- [DESCRIPTION]"
 _WITHOUT = """
 Without DESCRIPTION it waits on any free port, and shows the command that lets
 the partner in, and nobody else: both sides prove who they are (mtls).
@@ -49,7 +48,7 @@ class _Send(SendOptions):
 
     optFlags = _TALK
     byDefault = _INVITING
-    synopsis = _SYNOPSIS
+    synopsis = "[options] PATH...|- [DESCRIPTION]"
     epilogue = SendOptions.epilogue + _WITHOUT
 
 
@@ -58,7 +57,7 @@ class _Receive(ReceiveOptions):
 
     optFlags = _TALK
     byDefault = _INVITING
-    synopsis = _SYNOPSIS
+    synopsis = "[options] PATH|FOLDER|- [DESCRIPTION]"
     epilogue = ReceiveOptions.epilogue + _WITHOUT
 
 
@@ -67,8 +66,8 @@ class CommandOptions(Versioned):
 
     synopsis = "Usage: twisted-transfer COMMAND [options]"
     subCommands: ClassVar[list[list[Any]]] = [
-        ["send", None, _Send, "Send a file, or standard input, to the partner."],
-        ["receive", None, _Receive, "Receive a file, or to standard output."],
+        ["send", None, _Send, "Send files, or standard input, to the partner."],
+        ["receive", None, _Receive, "Receive files, or to standard output."],
         ["demo", None, DemoOptions, "Show both directions on this machine."],
     ]
 
@@ -85,7 +84,7 @@ One connection between two partners; either can dial, whoever sends.
   twisted-transfer demo              see it work
 
 Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
-5 truncated, 6 local input or output, 130 Ctrl-C, 143 terminated.
+5 truncated or no receipt, 6 local input or output, 130 Ctrl-C, 143 terminated.
 """
 
     def getSynopsis(self) -> str:
@@ -184,4 +183,4 @@ def _main(arguments: Sequence[str]) -> int:
 
     if isinstance(chosen, DemoOptions):
         return Run(reactor, Demo(reactor, chosen.mebibytes).run, report).untilDone()
-    return Run(reactor, RawJob(reactor, chosen.request, report).run, report).untilDone()
+    return Run(reactor, Job(reactor, chosen.request, report).run, report).untilDone()

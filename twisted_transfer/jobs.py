@@ -5,7 +5,6 @@ One transfer from beginning to end, as the command and the service run it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +13,26 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from twisted_transfer.announced import MAX_NAME, printable
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.connector import TransferConnector
-from twisted_transfer.copying import Progress, receive
 from twisted_transfer.descriptions import TransferDescription
 from twisted_transfer.errors import BadOption
-from twisted_transfer.localends import destinationAt, sourceAt
+from twisted_transfer.folders import FolderDestination
+from twisted_transfer.localends import (
+    destinationAt,
+    digestedDestinationAt,
+    digestedSourceAt,
+    sourceAt,
+)
+from twisted_transfer.measuring import Progress
 from twisted_transfer.mtlsstrings import makesInvitation
+from twisted_transfer.outcomes import Receipt
 from twisted_transfer.partnercommands import partnerCommands
 from twisted_transfer.progress import summary
-from twisted_transfer.raw import sendRaw
-from twisted_transfer.reports import Report
+from twisted_transfer.reports import Report, ShowsProgress
 from twisted_transfer.statuses import Status, statusOf, wordsFor
+from twisted_transfer.transfers import Receiver, Transmitter
 
 _KEEP_IT = """\
 (It holds a secret, good for one connection.  Where others can see command lines,
@@ -38,31 +45,26 @@ class Request:
     What is to be done.
 
     :ivar sends: whether this side sends; otherwise it receives.
-    :ivar path: where from or where to; ``-`` for standard input or output.
+    :ivar paths: where from, or the one where to; ``-`` for standard input or
+        output.
     :ivar description: how to get the partner.
+    :ivar raw: whether it goes without receipts.
     :ivar force: whether a file that is there may be replaced.
+    :ivar maxSize: how many bytes a file may have that is received; None: any.
     :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
     """
 
     sends: bool
-    path: str
+    paths: tuple[str, ...]
     description: TransferDescription
+    raw: bool = False
     force: bool = False
+    maxSize: int | None = None
     standardOutput: int = 1
 
 
-@dataclass
-class _Ends:
-    """What the two directions have different: the local end, and the moving."""
-
-    move: Callable[[TransferChannel, Progress | None], Deferred[int]]
-    release: Callable[[], None]
-    doing: str
-    done: str
-
-
-class RawJob:
-    """One raw transfer."""
+class Job:
+    """One transfer."""
 
     def __init__(self, reactor: Any, request: Request, report: Report) -> None:
         """
@@ -73,6 +75,8 @@ class RawJob:
         self._reactor = reactor
         self._request = request
         self._report = report
+        self._bar: ShowsProgress | None = None
+        self._began = 0.0
         command = request.description.socketCommand
         self._invites = (
             request.description.mode == "passive"
@@ -93,73 +97,88 @@ class RawJob:
 
     async def _run(self) -> int:
         try:
-            await self._transfer()
+            self._check()
+            await self._transfer().start()
         except CancelledError:
             raise
         except Exception as error:
+            self._closeBar()
             status = statusOf(error)
             if status is Status.BUG:
                 self._report.bug(Failure())
             else:
                 self._report.complain(wordsFor(error))
             return status
+        finally:
+            self._closeBar()
         return Status.DONE
 
-    def _open(self) -> _Ends:
-        """Get the local end ready, before anybody is listened for or dialled."""
-        request = self._request
-        if request.sends:
-            source = sourceAt(self._reactor, request.path)
-            source.open()
-            return _Ends(
-                lambda channel, progress: sendRaw(
-                    self._reactor, source, channel, progress
-                ),
-                source.close,
-                "sending",
-                "sent",
-            )
-        destination = destinationAt(
-            self._reactor, request.path, request.force, request.standardOutput
-        )
-        destination.open()
-        return _Ends(
-            lambda channel, progress: receive(channel, destination, progress),
-            destination.abort,
-            "receiving",
-            "received",
-        )
-
-    async def _transfer(self) -> None:
+    def _check(self) -> None:
+        """Refuse what would be ignored, changed, or told to everybody."""
         description = self._request.description
-        _checkRaw(description)
+        if description.encoding not in (None, "binary"):
+            raise BadOption(
+                f"encoding={description.encoding} does not go with this command, which "
+                "carries bytes as they are; leave it out"
+            )
+        if description.again:
+            raise BadOption(
+                "again=yes is for servers; this command makes one transfer, leave it "
+                "out"
+            )
         if self._invites and not self._report.confidential:
             raise BadOption(
                 "transfer:passive:mtls without certificate= makes an invitation, "
                 "which holds a secret, and a log is no place for it: use the "
                 "twisted-transfer command, or give both sides certificates"
             )
-        connector = TransferConnector.fromDescription(self._reactor, description)
-        ends = self._open()
-        try:
-            try:
-                channel = await self._connect(connector)
-            finally:
-                await connector.close()
-            await self._move(channel, ends)
-        finally:
-            ends.release()
 
-    def _connect(self, connector: TransferConnector) -> Deferred[TransferChannel]:
-        connecting = connector.connect()
-        if self._request.description.mode == "passive":
-            # If there is never a port, connecting fails and says why.
-            connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
-            verb = "receive" if self._request.sends else "send"
-            partnerCommands(
-                connector, f"{verb} --raw", self._request.path
-            ).addCallbacks(self._sayHow, lambda _: None)
-        return connecting
+    def _transfer(self) -> Transmitter | Receiver:
+        request = self._request
+        connector = TransferConnector.fromDescription(
+            self._reactor, request.description
+        )
+        if request.sends:
+            find = sourceAt if request.raw else digestedSourceAt
+            sources = [find(self._reactor, path) for path in request.paths]
+            return Transmitter(connector, sources, raw=request.raw, watch=self)
+        return Receiver(
+            connector,
+            self._destination(),
+            raw=request.raw,
+            maxSize=request.maxSize,
+            watch=self,
+        )
+
+    def _destination(self) -> Any:
+        request = self._request
+        [path] = request.paths
+        if request.raw:
+            return destinationAt(
+                self._reactor, path, request.force, request.standardOutput
+            )
+        if os.path.isdir(path):
+            return FolderDestination(path, request.force)
+        return digestedDestinationAt(
+            self._reactor,
+            path,
+            request.force,
+            request.maxSize,
+            request.standardOutput,
+        )
+
+    # What a transfer tells while it goes on.
+
+    def connecting(self, connector: TransferConnector) -> None:
+        """Say where it listens, and how the partner gets there."""
+        if self._request.description.mode != "passive":
+            return
+        # If there is never a port, connecting fails and says why.
+        connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
+        verb = "receive" if self._request.sends else "send"
+        raw = " --raw" if self._request.raw else ""
+        commands = partnerCommands(connector, f"{verb}{raw}", self._request.paths)
+        commands.addCallbacks(self._sayHow, lambda _: None)
 
     def _sayWhere(self, address: IAddress) -> None:
         self._report.say(f"listening on {addressText(address)}")
@@ -176,32 +195,45 @@ class RawJob:
         if self._invites:
             self._report.say(_KEEP_IT)
 
-    async def _move(self, channel: TransferChannel, ends: _Ends) -> None:
+    def connected(self, channel: TransferChannel) -> None:
+        """Say who it is."""
         peer = addressText(channel.getPeer())
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")
-        progress = self._report.progress(ends.doing)
-        began = self._reactor.seconds()
-        try:
-            count = await ends.move(channel, progress)
-        finally:
-            if progress is not None:
-                progress.close()
-        seconds = self._reactor.seconds() - began
-        self._report.say(summary(ends.done, count, seconds))
+
+    def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
+        """Show a bar for the next file."""
+        doing = "sending" if self._request.sends else "receiving"
+        self._bar = self._report.progress(f"{doing}{_shown(name)}")
+        self._began = self._reactor.seconds()
+        return self._bar or _nothing
+
+    def ends(self, receipt: Receipt) -> None:
+        """Say that the file has arrived."""
+        self._closeBar()
+        done = "sent" if self._request.sends else "received"
+        seconds = self._reactor.seconds() - self._began
+        said = summary(f"{done}{_shown(receipt.name)}", receipt.moved, seconds)
+        if receipt.digest is not None:
+            before = receipt.size - receipt.moved
+            if before:
+                said += f", after the {before} of an earlier try"
+            said += "; stored" if done == "received" else "; stored by the partner"
+        self._report.say(said)
+
+    def _closeBar(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
 
 
-def _checkRaw(description: TransferDescription) -> None:
-    """Refuse what would be ignored, or would change the bytes into characters."""
-    if description.encoding not in (None, "binary"):
-        raise BadOption(
-            f"encoding={description.encoding} does not go with --raw, which carries "
-            "bytes as they are; leave it out"
-        )
-    if description.again:
-        raise BadOption(
-            "again=yes is for servers; this command makes one transfer, leave it out"
-        )
+def _nothing(count: int, total: int | None, rate: float) -> None:
+    """Nobody wants to know."""
+
+
+def _shown(name: str | None) -> str:
+    """A name from the partner, as it may stand in a line."""
+    return "" if name is None else f" {printable(name, MAX_NAME)}:"
 
 
 def addressText(address: IAddress) -> str:

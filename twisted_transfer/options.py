@@ -4,9 +4,12 @@ The options of ``send`` and ``receive``, for the command and for ``twist``.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import ClassVar, NoReturn, TextIO
 
 from twisted.python.usage import Options, UsageError
@@ -99,7 +102,25 @@ class Versioned(Options):
         sys.exit(Status.DONE)
 
 
-class RawOptions(Versioned):
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def readSize(text: str) -> int:
+    """
+    :param text: what stands behind ``--max-size``.
+    :returns: the number of bytes that it means.
+    :raises UsageError: if it means none.
+    """
+    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if found is None:
+        raise UsageError(
+            f"--max-size={text}: give a number of bytes, or one with K, M, G or T "
+            "(powers of 1024), such as 10M"
+        )
+    return int(found[1]) << _UNITS[found[2].upper()]
+
+
+class TransferOptions(Versioned):
     """
     What sending and receiving have in common.
 
@@ -114,7 +135,7 @@ class RawOptions(Versioned):
 
     # Twisted collects these along the classes.
     optFlags: ClassVar[list[list[str | None]]] = [
-        ["raw", None, "Carry the bytes and nothing else (required in this version)."],
+        ["raw", None, "Carry the bytes and nothing else: no receipt, any partner."],
     ]
 
     def __init__(self) -> None:
@@ -126,14 +147,28 @@ class RawOptions(Versioned):
         return f"{super().getUsage(width)}\n{self.epilogue}\n{_DESCRIPTIONS}"
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Take options also behind PATH and DESCRIPTION; none has a value."""
+        """Take options also behind PATH and DESCRIPTION."""
         given = list(sys.argv[1:] if options is None else options)
         if "--_shell-completion" not in given:
             end = given.index("--") if "--" in given else len(given)
-            flags = [w for w in given[:end] if w.startswith("-") and w != STANDARD]
-            words = [w for w in given[:end] if not w.startswith("-") or w == STANDARD]
+            flags: list[str] = []
+            words: list[str] = []
+            before = iter(given[:end])
+            for word in before:
+                known = flags if word.startswith("-") and word != STANDARD else words
+                known.append(word)
+                if self._takesValue(word):
+                    flags.extend(islice(before, 1))
             given = [*flags, "--", *words, *given[end + 1 :]]
         super().parseOptions(given)  # type: ignore[no-untyped-call]
+
+    def _takesValue(self, word: str) -> bool:
+        """Whether the next word belongs to this one."""
+        # getopt(3) lets names of options be cut short.
+        return any(
+            len(word) > 2 and f"--{name}".startswith(word)
+            for name, *_ in getattr(self, "optParameters", ())
+        )
 
     def parseArgs(self, *words: str) -> None:
         """Keep PATH and DESCRIPTION for later."""
@@ -141,22 +176,8 @@ class RawOptions(Versioned):
 
     def postOptions(self) -> None:
         """Check that everything is there, and read the description."""
-        if not self["raw"]:
-            raise UsageError(
-                "without --raw a transfer ends with a receipt from the receiver, and "
-                "receipts are not part of this version: give --raw, which carries "
-                "the bytes and nothing else"
-            )
-        words = self._words
-        if len(words) == 1 and self.byDefault is not None:
-            words = (*words, self.byDefault)
-        if len(words) != 2:
-            raise UsageError(
-                f"PATH and DESCRIPTION are needed, two words, not {len(words)}; "
-                "put a word with spaces or other special characters in 'quotes'"
-            )
-        path, argument = words
-        if self.sends and path == argument == STANDARD:
+        paths, argument = self._divide(self._words)
+        if self.sends and argument == STANDARD and STANDARD in paths:
             raise UsageError(
                 "standard input can give the data or the description, not both: "
                 "use @FILE for the description"
@@ -167,35 +188,75 @@ class RawOptions(Versioned):
             )
         except BadDescription as error:
             raise UsageError(str(error)) from error
+        maxSize = self.get("max-size")
         self.request = Request(
-            self.sends, path, description, bool(self.get("force", False))
+            self.sends,
+            paths,
+            description,
+            raw=bool(self["raw"]),
+            force=bool(self.get("force", False)),
+            maxSize=None if maxSize is None else readSize(maxSize),
         )
 
+    def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """Tell the paths from the description."""
+        several = self.sends and not self["raw"]
+        last = words[-1] if words else ""
+        # A lonely word is a path; so is, among several, what looks like one.
+        described = len(words) > 1 and (
+            not several
+            or last == STANDARD
+            or last.startswith(("transfer:", "@"))
+            or (":" in last and not os.path.exists(last))
+        )
+        paths = words[:-1] if described else words
+        if not described and self.byDefault is None and paths:
+            raise UsageError(
+                "PATH and DESCRIPTION are needed, and the last of the words, "
+                f"{last!r}, is no description: it begins with transfer:active: or "
+                "transfer:passive:, or is @FILE or -"
+                if several and len(words) > 1
+                else "PATH and DESCRIPTION are needed, two words, not 1"
+            )
+        if not paths or (len(paths) > 1 and not several):
+            what = "PATH..." if several else "PATH"
+            raise UsageError(
+                f"{what} and, if need be, DESCRIPTION are wanted, and "
+                f"{len(words) or 'no'} words are given; put a word with spaces or "
+                "other special characters in 'quotes'"
+            )
+        return paths, last if described else self.byDefault or ""
 
-class SendOptions(RawOptions):
+
+class SendOptions(TransferOptions):
     """The options of ``send``."""
 
     sends = True
-    synopsis = "[options] --raw PATH|- DESCRIPTION"
+    synopsis = "[options] PATH...|- DESCRIPTION"
     epilogue = """\
-Send a file to the partner, or what comes on standard input (-).
+Send files to the partner, or what comes on standard input (-).  It is done when
+the partner has stored them.
 
 Example, to a partner who is waiting on port 4000:
-  twisted-transfer send --raw plan.pdf transfer:active:host=192.0.2.7:port=4000
+  twisted-transfer send plan.pdf transfer:active:host=192.0.2.7:port=4000
 """
 
 
-class ReceiveOptions(RawOptions):
+class ReceiveOptions(TransferOptions):
     """The options of ``receive``."""
 
-    synopsis = "[options] --raw PATH|- DESCRIPTION"
+    synopsis = "[options] PATH|FOLDER|- DESCRIPTION"
     optFlags: ClassVar[list[list[str | None]]] = [
-        ["force", "f", "Replace PATH if it exists, and what is left of an older try."],
+        ["force", "f", "Replace what exists at PATH."],
+    ]
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["max-size", None, None, "Take no file of more bytes: 5000, 10M, 2G."],
     ]
     epilogue = """\
-Receive from the partner into a file, or to standard output (-).  The file
-appears when everything has come; until then it is PATH.part.
+Receive from the partner into a file, into a folder by the names that the
+partner suggests, or to standard output (-).  A file appears when everything has
+come; until then it is PATH.part, and the next try goes on from there.
 
 Example, waiting for the partner on port 4000:
-  twisted-transfer receive --raw plan.pdf transfer:passive:port=4000
+  twisted-transfer receive plan.pdf transfer:passive:port=4000
 """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -23,7 +24,7 @@ def partnerPath(path: str) -> str:
         where it is, as a word of a command line.
     """
     name = path if path == "-" else os.path.basename(path)
-    if not name or not name.isprintable():
+    if not name or not name.isprintable() or os.path.isdir(path):
         return "PATH"
     return shlex.quote(name if name[0] != "-" or name == "-" else f"./{name}")
 
@@ -39,17 +40,19 @@ async def _invitations(connector: TransferConnector, address: IAddress) -> list[
 
 
 def partnerCommands(
-    connector: TransferConnector, options: str, path: str
+    connector: TransferConnector, options: str, paths: Sequence[str]
 ) -> Deferred[list[str]]:
     """
     :param connector: listens for the partner.
     :param options: the partner's command and its options.
-    :param path: the path that this side was given.
+    :param paths: those that this side was given; for several files the partner
+        needs a folder.
     :returns: a Deferred with the command lines of which one reaches this side,
         the most probable first; empty if nobody knows one.  It fails if there
         is no port.
     """
-    words = f"twisted-transfer {options} {partnerPath(path)}"
+    path = partnerPath(paths[0]) if len(paths) == 1 else "."
+    words = f"twisted-transfer {options} {path}"
 
     async def tell() -> list[str]:
         address = await connector.whenListening()

@@ -1,8 +1,7 @@
 """
-Sending raw: the connection carries the bytes and nothing else.
+Raw transfers: the connection carries the bytes and nothing else.
 
-Its orderly end is the end of the data, so any program can be the partner; the
-other direction is :func:`twisted_transfer.copying.receive`.
+Its orderly end is the end of the data, so any program can be the partner.
 """
 
 from __future__ import annotations
@@ -14,9 +13,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel import TransferChannel
-from twisted_transfer.copying import Progress, copy, gone
-from twisted_transfer.errors import HalfCloseUnsupported
-from twisted_transfer.interfaces import ISource
+from twisted_transfer.copying import copy
+from twisted_transfer.errors import (
+    DestinationError,
+    HalfCloseUnsupported,
+    PartnerProtocolError,
+    Truncated,
+)
+from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.measuring import Progress
+from twisted_transfer.receiptwire import SIGNATURE, looksLikeReceipts
+from twisted_transfer.receiving import gone, receive
+from twisted_transfer.waiting import atMost
 
 LINGER = 5.0
 """Seconds for which a raw sender that is done lets its partner close first."""
@@ -28,10 +36,19 @@ class _Discarding(Protocol):
     Reads what nobody wants, and so sees the end of the connection.
 
     :ivar ended: fires when the partner sends no more.
+    :ivar mistaken: whether the partner expects that this side uses receipts.
     """
 
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
+        self.mistaken = False
+        self._first = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Look at the beginning, and drop it all."""
+        if len(self._first) < len(SIGNATURE):
+            self._first += data[: len(SIGNATURE)]
+            self.mistaken = looksLikeReceipts(self._first) is True
 
     def readConnectionLost(self) -> None:
         """The partner sends no more."""
@@ -70,7 +87,8 @@ def sendRaw(
     :param linger: how many seconds the partner has for closing first.
     :returns: a Deferred with the number of bytes, when the connection has
         ended in an orderly way.  It fails with ``SourceError`` or
-        ``Truncated``.  It may be cancelled.
+        ``Truncated``, and with ``PartnerProtocolError`` if the partner expects
+        a transfer with receipts.  It may be cancelled.
     """
     return Deferred.fromCoroutine(_sendRaw(reactor, source, channel, progress, linger))
 
@@ -82,37 +100,97 @@ async def _sendRaw(
     progress: Progress | None,
     linger: float,
 ) -> int:
+    partner = _Discarding()
     try:
-        partner = channel.start(_Discarding())
-        count = await copy(source, channel, progress)
+        channel.start(partner)
+        count = await copy(source, channel, progress=progress)
         try:
             channel.writeEOF()
         except HalfCloseUnsupported:
             pass
         else:
-            await _atMost(reactor, linger, partner.ended)
+            await atMost(reactor, linger, partner.ended)
         channel.loseConnection()
         await channel.whenClosed()
-    except Exception:
+        if partner.mistaken:
+            raise _usesReceipts()
+    except Exception as error:
         source.close()
         channel.abortConnection()
         await gone(channel)
+        if partner.mistaken and isinstance(error, Truncated):
+            raise _usesReceipts() from error
         raise
     return count
 
 
-async def _atMost(reactor: IReactorTime, seconds: float, event: Deferred[None]) -> None:
-    """Wait for an event, but not longer than that."""
-    over: Deferred[None] = Deferred()
+def _usesReceipts() -> PartnerProtocolError:
+    return PartnerProtocolError(
+        "the partner uses receipts, and this side does not; leave out --raw, or let "
+        "the partner give it"
+    )
 
-    def end(ignored: object = None) -> None:
-        if not over.called:
-            over.callback(None)
 
-    timeout = reactor.callLater(seconds, end)
-    event.addCallback(end)
-    try:
-        await over
-    finally:
-        if timeout.active():
-            timeout.cancel()
+@implementer(IDestination)
+class _Suspicious:
+    """Looks at the beginning of what another destination is to store."""
+
+    def __init__(self, destination: IDestination) -> None:
+        self._destination = destination
+        self._held: bytes | None = b""  # the beginning, while it may be either
+        self.mistaken = False
+
+    def open(self) -> None:
+        self._destination.open()
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        if self._held is None:
+            return self._destination.write(data)
+        self._held += data
+        judgement = looksLikeReceipts(self._held)
+        if judgement is None:
+            return None
+        if judgement:
+            self.mistaken = True
+            raise DestinationError("this is no file")
+        return self._release()
+
+    def _release(self) -> Deferred[None] | None:
+        held, self._held = self._held, None
+        return self._destination.write(held) if held else None
+
+    def finish(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        waiting = self._release()
+        if waiting is not None:
+            await waiting
+        await self._destination.finish()
+
+    def abort(self) -> None:
+        self._destination.abort()
+
+
+def receiveRaw(
+    channel: TransferChannel,
+    destination: IDestination,
+    progress: Progress | None = None,
+) -> Deferred[int]:
+    """
+    Store everything that the partner sends up to its orderly end, then close.
+
+    :param channel: see :func:`~twisted_transfer.receiving.receive`.
+    :param destination: the same.
+    :param progress: the same.
+    :returns: the same; and it fails with ``PartnerProtocolError`` if the
+        partner expects a transfer with receipts.
+    """
+    suspicious = _Suspicious(destination)
+
+    def explain(failure: Failure) -> Failure:
+        if suspicious.mistaken:
+            raise _usesReceipts()
+        return failure
+
+    return receive(channel, suspicious, progress).addErrback(explain)

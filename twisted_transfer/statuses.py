@@ -17,8 +17,13 @@ from twisted_transfer.errors import (
     BadOption,
     DestinationError,
     NotAdmitted,
+    NotAReceiptPartner,
+    NotEnoughData,
+    PartnerFailed,
+    PartnerProtocolError,
     PartnerTimeout,
     PeerRefused,
+    ReceiptMismatch,
     SourceError,
     Truncated,
 )
@@ -46,7 +51,12 @@ _STATUSES: tuple[tuple[type[BaseException], Status], ...] = (
     (DNSLookupError, Status.NO_PARTNER),
     (PeerRefused, Status.REFUSED),
     (NotAdmitted, Status.REFUSED),
+    (PartnerFailed, Status.TRUNCATED),
     (Truncated, Status.TRUNCATED),
+    (ReceiptMismatch, Status.TRUNCATED),
+    (NotAReceiptPartner, Status.TRUNCATED),
+    (PartnerProtocolError, Status.TRUNCATED),
+    (NotEnoughData, Status.LOCAL),
     (CannotListenError, Status.LOCAL),
     (SourceError, Status.LOCAL),
     (DestinationError, Status.LOCAL),
@@ -54,11 +64,17 @@ _STATUSES: tuple[tuple[type[BaseException], Status], ...] = (
 )
 
 
+# By the kinds of PartnerFailed: the partner did not want to begin.
+_REFUSALS = frozenset({"refused", "too-large", "exists"})
+
+
 def statusOf(error: BaseException) -> Status:
     """
     :param error: why a transfer has failed.
     :returns: the exit status that says so; ``BUG`` for what should not happen.
     """
+    if isinstance(error, PartnerFailed) and error.kind in _REFUSALS:
+        return Status.REFUSED
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return status

@@ -23,9 +23,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
-from twisted_transfer.jobs import RawJob, Request
+from twisted_transfer.jobs import Job, Request
 from twisted_transfer.localends import STANDARD
-from twisted_transfer.options import RawOptions, ReceiveOptions, SendOptions, Versioned
+from twisted_transfer.options import (
+    ReceiveOptions,
+    SendOptions,
+    TransferOptions,
+    Versioned,
+)
 from twisted_transfer.reports import BUG
 from twisted_transfer.statuses import Status
 
@@ -39,8 +44,8 @@ class Options(Versioned):
         "What happens is told in the log."
     )
     subCommands: ClassVar[list[list[Any]]] = [
-        ["send", None, SendOptions, "Send a file, or standard input, to the partner."],
-        ["receive", None, ReceiveOptions, "Receive a file, or to standard output."],
+        ["send", None, SendOptions, "Send files, or standard input, to the partner."],
+        ["receive", None, ReceiveOptions, "Receive files, or to standard output."],
     ]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -117,7 +122,7 @@ class TransferService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         from twisted.internet import reactor
 
-        job = RawJob(reactor, self.request, _LogReport())
+        job = Job(reactor, self.request, _LogReport())
         self._doing = job.run().addCallbacks(self._ended, self._failed, (reactor,))
 
     def stopService(self) -> Deferred[None] | None:
@@ -174,7 +179,7 @@ def _withOutputApart(request: Request) -> Request:
 
     ``twist`` writes its log there; from here on the log goes to standard error.
     """
-    if request.sends or request.path != STANDARD or sys.__stdout__ is None:
+    if request.sends or STANDARD not in request.paths or sys.__stdout__ is None:
         return request
     sys.__stdout__.flush()
     data = os.dup(request.standardOutput)
@@ -190,5 +195,5 @@ def makeService(options: Options) -> TransferService:
     :returns: a service that makes the one transfer.
     """
     chosen = options.subOptions
-    assert isinstance(chosen, RawOptions)
+    assert isinstance(chosen, TransferOptions)
     return TransferService(_withOutputApart(chosen.request))

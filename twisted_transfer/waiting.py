@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 _T = TypeVar("_T")
 
@@ -44,3 +45,28 @@ class Waiters(Generic[_T]):
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             waiter.errback(error)
+
+
+def atMost(
+    clock: IReactorTime, seconds: float, event: Deferred[None]
+) -> Deferred[None]:
+    """
+    Wait for an event, but not longer than that.
+
+    :param clock: measures the time.
+    :param seconds: for how long.
+    :param event: what is waited for; it goes on, however this ends.
+    :returns: a Deferred that fires when it has happened, or the time is over.
+        It may be cancelled.
+    """
+    over: Deferred[None] = Deferred(lambda ignored: timeout.cancel())
+
+    def end(ignored: object = None) -> None:
+        if timeout.active():
+            timeout.cancel()
+        if not over.called:
+            over.callback(None)
+
+    timeout = clock.callLater(seconds, end)
+    event.addCallback(end)
+    return over

@@ -1,4 +1,4 @@
-"""Send a file and nothing else: python send_file.py PATH DESCRIPTION"""
+"""Send files: python send_file.py DESCRIPTION PATH..."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 
 from twisted.internet.task import react
 
-from twisted_transfer import TransferConnector
-from twisted_transfer.raw import sendRaw
-from twisted_transfer.sources import FileSource
+from twisted_transfer import FileSource, TransferConnector, Transmitter
 
 
-async def main(reactor: Any, path: str, description: str) -> None:
-    source = FileSource(path)
-    source.open()  # what cannot be read is known before anybody is dialled
-    channel = await TransferConnector.fromString(reactor, description).connect()
-    print("sent", await sendRaw(reactor, source, channel), "bytes")
+async def main(reactor: Any, description: str, *paths: str) -> None:
+    connector = TransferConnector.fromString(reactor, description)
+    transmitter = Transmitter(connector, [FileSource(path) for path in paths])
+    await transmitter.start()
+    for receipt in transmitter.receipts:
+        print(receipt.name, "is stored,", receipt.size, "bytes")
 
 
 react(main, sys.argv[1:])
