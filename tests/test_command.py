@@ -62,8 +62,16 @@ class MainTests(SynchronousTestCase):
             ([], "which command", "twisted-transfer --help"),
             (["fetch"], "fetch", "twisted-transfer --help"),
             (["--fast"], "--fast", "twisted-transfer --help"),
-            (["send", "x", "y"], "give --raw", "twisted-transfer send --help"),
-            (["receive", "--raw"], "PATH", "twisted-transfer receive --help"),
+            (["send"], "PATH...", "twisted-transfer send --help"),
+            (["send", "x", "y:z"], "y", "twisted-transfer send --help"),
+            (["send", "--raw", "x", "y"], "y", "twisted-transfer send --help"),
+            (["receive"], "PATH", "twisted-transfer receive --help"),
+            (["receive", "x", "y"], "y", "twisted-transfer receive --help"),
+            (
+                ["receive", "--max-size=x", "x"],
+                "--max-size=x",
+                "twisted-transfer receive --help",
+            ),
             (["demo", "--size=x"], "--size x", "twisted-transfer demo --help"),
             (["demo", "--size=0"], "--size 0", "twisted-transfer demo --help"),
             (["demo", "--size=-1"], "--size -1", "twisted-transfer demo --help"),
@@ -84,7 +92,7 @@ class MainTests(SynchronousTestCase):
         stream = StringIO()
         self.patch(sys, "stdin", stream)
         self.patch(stream, "readline", readline)
-        self.assertEqual(main(["receive", "--raw", "x", "-"]), 130)
+        self.assertEqual(main(["receive", "x", "-"]), 130)
         self.assertEqual(self.err.getvalue(), "")
 
 
@@ -114,13 +122,13 @@ class LogTests(SynchronousTestCase):
                     from twisted.internet.defer import succeed
                     return succeed(0)
 
-            command.RawJob = Work
+            command.Job = Work
             sys.exit(command.main(sys.argv[1:]))
         """
         process = subprocess.run(
             [
                 *(sys.executable, "-c", program, "send", *words),
-                *("--raw", "x", "transfer:passive:port=0"),
+                *("x", "transfer:passive:port=0"),
             ],
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},

@@ -20,15 +20,33 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer import jobs, partnercommands
 from twisted_transfer.descriptions import TransferDescription
-from twisted_transfer.jobs import RawJob, Request, addressText
+from twisted_transfer.jobs import Job, Request, addressText
+from twisted_transfer.outcomes import Receipt
 
 from .folders import newFolder
+
+
+class KeepingBar:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int | None]] = []
+        self.closed = 0
+
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        self.told.append((count, total))
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class KeepingReport:
     """Keeps what it is told."""
 
+    bar: KeepingBar | None = None
+
     def __init__(self, confidential: bool = True) -> None:
+        self.labels: list[str] = []
         self.confidential = confidential
         self.said: list[str] = []
         self.secrets: list[str] = []
@@ -47,8 +65,9 @@ class KeepingReport:
     def bug(self, failure: Failure) -> None:
         self.bugs.append(failure)
 
-    def progress(self, label: str) -> None:
-        return None
+    def progress(self, label: str) -> KeepingBar | None:
+        self.labels.append(label)
+        return self.bar
 
 
 class AddressTextTests(SynchronousTestCase):
@@ -76,7 +95,7 @@ class AddressTextTests(SynchronousTestCase):
         self.assertEqual(addressText(address), str(address))
 
 
-class RawJobTests(SynchronousTestCase):
+class JobTests(SynchronousTestCase):
     """A job without a partner."""
 
     def setUp(self) -> None:
@@ -86,10 +105,12 @@ class RawJobTests(SynchronousTestCase):
         self.file = self.folder / "file"
         self.file.write_bytes(b"content")
 
-    def job(self, sends: bool, path: Any, description: str) -> RawJob:
+    def job(self, sends: bool, path: Any, description: str, raw: bool = False) -> Job:
         """:returns: a job that is not begun."""
-        request = Request(sends, str(path), TransferDescription.parse(description))
-        return RawJob(self.reactor, request, self.report)
+        request = Request(
+            sends, (str(path),), TransferDescription.parse(description), raw=raw
+        )
+        return Job(self.reactor, request, self.report)
 
     def assertNothingOpen(self) -> None:
         """No port is open, no timer runs, no file is left."""
@@ -99,7 +120,7 @@ class RawJobTests(SynchronousTestCase):
         self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
 
     def test_textSettings(self) -> None:
-        """What raw bytes cannot have is refused, before anything is opened."""
+        """What bytes cannot have is refused, before anything is opened."""
         for keyword in ("encoding=utf-8", "again=yes"):
             job = self.job(
                 True, self.folder, f"transfer:active:host=h:port=1:{keyword}"
@@ -115,14 +136,15 @@ class RawJobTests(SynchronousTestCase):
                 "transfer:active:host=127.0.0.1:port=1",
                 "transfer:passive:tcp:port=1",
             ):
-                job = self.job(sends, path, description)
-                self.assertEqual(self.successResultOf(job.run()), 6)
-                self.assertIn(str(path), self.report.complaints.pop())
-                self.assertNothingOpen()
+                for raw in (False, True):
+                    job = self.job(sends, path, description, raw)
+                    self.assertEqual(self.successResultOf(job.run()), 6)
+                    self.assertIn(str(path), self.report.complaints.pop())
+                    self.assertNothingOpen()
 
-    def waited(self, description: str) -> KeepingReport:
+    def waited(self, description: str, raw: bool = False) -> KeepingReport:
         """:returns: what is told of a job that waits for its partner."""
-        job = self.job(True, self.file, description)
+        job = self.job(True, self.file, description, raw)
         running = job.run()
         running.cancel()
         self.failureResultOf(running, CancelledError)
@@ -131,14 +153,16 @@ class RawJobTests(SynchronousTestCase):
     def test_partner(self) -> None:
         """One that waits says where, and what the partner may type."""
         self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
-        self.assertEqual(
-            self.waited("transfer:passive:tcp:port=4000").said,
-            [
-                "listening on 0.0.0.0:4000",
-                "partner: twisted-transfer receive --raw file "
-                "transfer:active:tcp:host=192.0.2.7:port=4000",
-            ],
-        )
+        for raw, option in ((False, ""), (True, "--raw ")):
+            self.report.said.clear()
+            self.assertEqual(
+                self.waited("transfer:passive:tcp:port=4000", raw).said,
+                [
+                    "listening on 0.0.0.0:4000",
+                    f"partner: twisted-transfer receive {option}file "
+                    "transfer:active:tcp:host=192.0.2.7:port=4000",
+                ],
+            )
         self.assertEqual(self.report.secrets, [])
 
     def test_moreAddresses(self) -> None:
@@ -197,14 +221,122 @@ class RawJobTests(SynchronousTestCase):
         self.assertEqual(len(self.report.complaints), 1)
         self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
 
+    def test_severalFiles(self) -> None:
+        """For several files the partner needs a folder."""
+        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        description = TransferDescription.parse("transfer:passive:tcp:port=4000")
+        request = Request(True, (str(self.file),) * 2, description)
+        running = Job(self.reactor, request, self.report).run()
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(
+            self.report.said[1],
+            "partner: twisted-transfer receive . "
+            "transfer:active:tcp:host=192.0.2.7:port=4000",
+        )
+
+    def test_leftover(self) -> None:
+        """What an earlier try has left is left also by one that finds nobody."""
+        part = self.folder / "new.part"
+        part.write_bytes(b"half")
+        job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
+        running = job.run()
+        running.cancel()
+        self.reactor.advance(0)
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(part.read_bytes(), b"half")
+
     def test_bug(self) -> None:
         """What should not happen is status 1, and reported as what it is."""
 
-        def sourceAt(reactor: object, path: str) -> None:
+        def digestedSourceAt(reactor: object, path: str) -> None:
             raise ZeroDivisionError
 
-        self.patch(jobs, "sourceAt", sourceAt)
+        self.patch(jobs, "digestedSourceAt", digestedSourceAt)
         job = self.job(True, self.file, "transfer:active:tcp:127.0.0.1:1")
         self.assertEqual(self.successResultOf(job.run()), 1)
         self.assertEqual([bug.type for bug in self.report.bugs], [ZeroDivisionError])
         self.assertEqual(self.report.complaints, [])
+
+
+class WatchTests(SynchronousTestCase):
+    """What a job says while its transfer goes on."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.report = KeepingReport()
+
+    def job(self, sends: bool) -> Job:
+        """:returns: a job that is not begun."""
+        description = TransferDescription.parse("transfer:active:host=h:port=1")
+        request = Request(sends, ("path",), description)
+        return Job(self.reactor, request, self.report)
+
+    def test_stored(self) -> None:
+        """A receipt is more than that something was sent."""
+        for sends, said in (
+            (True, "sent plan: 3 bytes in 2.00 s, 2 B/s; stored by the partner"),
+            (False, "received plan: 3 bytes in 2.00 s, 2 B/s; stored"),
+        ):
+            job = self.job(sends)
+            job.begins("plan", 3, 0)
+            self.reactor.advance(2)
+            job.ends(Receipt("plan", 3, bytes(32), 3))
+            self.assertEqual(self.report.said.pop(), said)
+
+    def test_raw(self) -> None:
+        """Without one nobody knows that."""
+        for sends, said in (
+            (True, "sent 3 bytes in 1.00 s, 3 B/s"),
+            (False, "received 3 bytes in 1.00 s, 3 B/s"),
+        ):
+            job = self.job(sends)
+            job.begins(None, 3, 0)
+            self.reactor.advance(1)
+            job.ends(Receipt(None, 3, None, 3))
+            self.assertEqual(self.report.said.pop(), said)
+
+    def test_wentOn(self) -> None:
+        """What was there already is told apart from what has moved."""
+        job = self.job(False)
+        job.begins("plan", 10, 7)
+        self.reactor.advance(1)
+        job.ends(Receipt("plan", 10, bytes(32), 3))
+        self.assertEqual(
+            self.report.said,
+            [
+                "received plan: 3 bytes in 1.00 s, 3 B/s, after the 7 of an earlier "
+                "try; stored"
+            ],
+        )
+
+    def test_bars(self) -> None:
+        """Each file has a bar of its own, which goes before anything is said."""
+        job = self.job(True)
+        for name in ("one", "two"):
+            bar = self.report.bar = KeepingBar()
+            progress = job.begins(name, 5, 2)
+            # A bar has a colon of its own.
+            label = self.report.labels.pop().rstrip(":")
+            self.assertEqual(label, f"sending {name}")
+            progress(2, 5, 0.0)
+            progress(5, 5, 1.0)
+            self.assertEqual(bar.told, [(2, 5), (5, 5)])
+            self.assertEqual(bar.closed, 0)
+            job.ends(Receipt(name, 5, bytes(32), 3))
+            self.assertEqual(bar.closed, 1)
+
+    def test_noBar(self) -> None:
+        """Where nobody sees one, there is none."""
+        progress = self.job(False).begins(None, None, 0)
+        self.assertEqual(self.report.labels, ["receiving"])
+        progress(1, None, 0.0)
+
+    def test_names(self) -> None:
+        """What the partner calls a file does nothing to a terminal."""
+        job = self.job(False)
+        job.begins("\x1b[31m\nred\u202e", 1, 0)
+        job.ends(Receipt("\x1b[31m\nred\u202e", 1, bytes(32), 1))
+        for told in (*self.report.labels, *self.report.said):
+            self.assertTrue(told.isprintable(), told)
+            self.assertIn("red", told)

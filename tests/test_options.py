@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
 
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_transfer.options import ReceiveOptions, SendOptions, readDescription
+from twisted_transfer.options import (
+    ReceiveOptions,
+    SendOptions,
+    TransferOptions,
+    readDescription,
+    readSize,
+)
 
 from .folders import newFolder
 
@@ -69,25 +76,84 @@ class ReadDescriptionTests(SynchronousTestCase):
             self.assertIn("standard input", str(error))
 
 
-class RawOptionsTests(SynchronousTestCase):
+class ReadSizeTests(SynchronousTestCase):
+    """What stands behind ``--max-size``."""
+
+    def test_sizes(self) -> None:
+        """A number of bytes, or one with a unit, a power of 1024."""
+        for text, size in (
+            ("0", 0),
+            ("5000", 5000),
+            ("10K", 10240),
+            ("10k", 10240),
+            ("10M", 10485760),
+            ("10MB", 10485760),
+            ("10MiB", 10485760),
+            ("3g", 3221225472),
+            ("2T", 2199023255552),
+        ):
+            self.assertEqual(readSize(text), size)
+
+    def test_wrong(self) -> None:
+        """Everything else is refused, with the option's name and an example."""
+        for text in ("", "-1", "1.5M", "10X", "M", "1 M", "0x10", "9" * 30):
+            error = self.assertRaises(UsageError, readSize, text)
+            self.assertIn(f"--max-size={text}", str(error))
+            self.assertIn("10M", str(error))
+
+
+class WithoutDefault(SendOptions):
+    """``send`` as the command has it, which waits if nobody says how."""
+
+    byDefault = "transfer:passive:port=0"
+
+
+class TransferOptionsTests(SynchronousTestCase):
     """The command lines of ``send`` and ``receive``."""
 
     def test_send(self) -> None:
         """What is to be sent, and how the partner is found."""
-        options = SendOptions()
-        options.parseOptions(["--raw", "path", _DIAL])
-        request = options.request
-        self.assertEqual((request.sends, request.path), (True, "path"))
-        self.assertEqual(request.description.host, "h")
-        self.assertFalse(request.force)
+        for raw in ([], ["--raw"]):
+            options = SendOptions()
+            options.parseOptions([*raw, "path", _DIAL])
+            request = options.request
+            self.assertEqual((request.sends, request.paths), (True, ("path",)))
+            self.assertEqual(request.description.host, "h")
+            self.assertEqual(request.raw, bool(raw))
+            self.assertFalse(request.force)
+            self.assertIsNone(request.maxSize)
 
     def test_receive(self) -> None:
         """Where to, and whether it may be there already."""
         for force in ([], ["--force"], ["-f"]):
+            for raw in ([], ["--raw"]):
+                options = ReceiveOptions()
+                options.parseOptions([*force, *raw, "path", _DIAL])
+                request = options.request
+                self.assertEqual((request.sends, request.paths), (False, ("path",)))
+                self.assertEqual(request.raw, bool(raw))
+                self.assertEqual(request.force, bool(force))
+                self.assertIsNone(request.maxSize)
+
+    def test_maxSize(self) -> None:
+        """How much is taken, wherever that stands and however it is written."""
+        for words in (
+            ["--max-size", "2K", "path", _DIAL],
+            ["--max-size=2K", "path", _DIAL],
+            ["path", "--max-size", "2K", _DIAL],
+            ["path", _DIAL, "--max", "2K"],
+            ["path", _DIAL, "--max-size=2K", "--raw"],
+        ):
             options = ReceiveOptions()
-            options.parseOptions([*force, "--raw", "path", _DIAL])
-            self.assertFalse(options.request.sends)
-            self.assertEqual(options.request.force, bool(force))
+            options.parseOptions(words)
+            self.assertEqual(options.request.maxSize, 2048, words)
+            self.assertEqual(options.request.paths, ("path",))
+        error = self.assertRaises(
+            UsageError,
+            ReceiveOptions().parseOptions,
+            ["--max-size", "much", "path", _DIAL],
+        )
+        self.assertIn("--max-size=much", str(error))
 
     def test_order(self) -> None:
         """Options may stand anywhere, as far as they are not paths."""
@@ -101,51 +167,110 @@ class RawOptionsTests(SynchronousTestCase):
         ):
             options = SendOptions()
             options.parseOptions(words)
-            self.assertEqual(options.request.path, path)
+            self.assertEqual(options.request.paths, (path,))
+            self.assertTrue(options.request.raw)
+
+    def test_severalPaths(self) -> None:
+        """There may be more to send; a description is the last word."""
+        folder = newFolder(self)
+        odd = folder / "a:b"
+        odd.write_bytes(b"")
+        description = folder / "description"
+        description.write_text(_DIAL)
+        for words, paths in (
+            (["a", "b", "c", _DIAL], ("a", "b", "c")),
+            (["a", "b", f"@{description}"], ("a", "b")),
+            # What is there is a file, whatever it looks like.
+            ([str(odd), str(odd), _DIAL], (str(odd), str(odd))),
+            (["--", "-a", "-b", _DIAL], ("-a", "-b")),
+        ):
+            options = SendOptions()
+            options.parseOptions(words)
+            self.assertEqual(options.request.paths, paths)
+            self.assertEqual(options.request.description.host, "h")
+
+    def test_withoutDescription(self) -> None:
+        """Where there is a default, all words may be paths."""
+        folder = newFolder(self)
+        odd = folder / "a:b"
+        odd.write_bytes(b"")
+        for words in (["a"], ["a", "b"], ["a", str(odd)], ["-"]):
+            options = WithoutDefault()
+            options.parseOptions(words)
+            self.assertEqual(options.request.paths, tuple(words))
+            self.assertEqual(options.request.description.mode, "passive")
+
+    def test_mistyped(self) -> None:
+        """What is no file and has a colon is a description with a mistake."""
+        for last in ("tcp:host=h:port=1", "transfer:activ:host=h:port=1"):
+            for kind in (SendOptions, WithoutDefault):
+                self.assertFalse(os.path.exists(last))
+                error = self.assertRaises(
+                    UsageError, kind().parseOptions, ["a", "b", last]
+                )
+                self.assertIn("transfer:active:", str(error))
 
     def test_descriptionFromInput(self) -> None:
         """A receiver may have both: the one is input, the other output."""
-        self.patch(sys, "stdin", StringIO(f"{_DIAL}\n"))
-        options = ReceiveOptions()
-        options.parseOptions(["--raw", "-", "-"])
-        self.assertEqual(options.request.path, "-")
-        self.assertEqual(options.request.description.port, 1)
+        for raw in ([], ["--raw"]):
+            self.patch(sys, "stdin", StringIO(f"{_DIAL}\n"))
+            options = ReceiveOptions()
+            options.parseOptions([*raw, "-", "-"])
+            self.assertEqual(options.request.paths, ("-",))
+            self.assertEqual(options.request.description.port, 1)
 
     def test_usage(self) -> None:
         """What is wrong is said, and what would be right."""
         for words, said in (
-            (["path", _DIAL], "give --raw"),
-            (["path", _DIAL], "receipt"),
-            ([], "--raw"),
-            (["--raw"], "PATH and DESCRIPTION"),
+            ([], "PATH..."),
+            (["path"], "PATH and DESCRIPTION"),
+            (["path", "other"], "transfer:active:"),
+            (["--raw"], "PATH"),
             (["--raw", "path"], "PATH and DESCRIPTION"),
-            (["--raw", "path", _DIAL, "more"], "not 3"),
-            (["--raw", "--fast", "path", _DIAL], "--fast"),
+            (["--raw", "path", "more", _DIAL], "3 words"),
+            (["--fast", "path", _DIAL], "--fast"),
+            (["path", "tcp:host=h:port=1"], "transfer:active:"),
             (["--raw", "path", "tcp:host=h:port=1"], "transfer:active:"),
-            (["--raw", "path", "transfer:active:host=h:port=x"], "port"),
+            (["path", "transfer:active:host=h:port=x"], "port"),
+            (["-", "-"], "@FILE"),
+            (["a", "-", "-"], "@FILE"),
             (["--raw", "-", "-"], "@FILE"),
         ):
             error = self.assertRaises(UsageError, SendOptions().parseOptions, words)
             self.assertIn(said, str(error))
 
-    def test_noForceForSending(self) -> None:
-        """There is nothing to force when sending."""
-        self.assertRaises(
-            UsageError, SendOptions().parseOptions, ["--raw", "-f", "path", _DIAL]
-        )
+    def test_onePlace(self) -> None:
+        """What is received goes to one place."""
+        for raw in ([], ["--raw"]):
+            error = self.assertRaises(
+                UsageError, ReceiveOptions().parseOptions, [*raw, "a", "b", _DIAL]
+            )
+            self.assertIn("3 words", str(error))
+
+    def test_onlyForReceiving(self) -> None:
+        """There is nothing to force, and nothing to bound, when sending."""
+        for option in (["-f"], ["--max-size=1"]):
+            self.assertRaises(
+                UsageError, SendOptions().parseOptions, [*option, "path", _DIAL]
+            )
 
     def test_secret(self) -> None:
         """A secret in a description that is refused is not shown."""
-        error = self.assertRaises(
-            UsageError,
-            SendOptions().parseOptions,
-            ["--raw", "path", "transfer:activ:mtls:host=h:port=1:secret=swordfish"],
-        )
-        self.assertNotIn("swordfish", str(error))
+        for words in (["--raw", "path"], ["path"], ["path", "other"]):
+            error = self.assertRaises(
+                UsageError,
+                SendOptions().parseOptions,
+                [*words, "transfer:activ:mtls:host=h:port=1:secret=swordfish"],
+            )
+            self.assertNotIn("swordfish", str(error))
 
     def test_help(self) -> None:
         """The help has an example that works, and explains descriptions."""
-        for options, verb in ((SendOptions(), "send"), (ReceiveOptions(), "receive")):
+        every: tuple[tuple[TransferOptions, str], ...] = (
+            (SendOptions(), "send"),
+            (ReceiveOptions(), "receive"),
+        )
+        for options, verb in every:
             usage = str(options)
             (example,) = (
                 line.split()

@@ -21,11 +21,17 @@ from twisted_transfer.errors import (
     BadOption,
     DestinationError,
     NotAdmitted,
+    NotAReceiptPartner,
+    NotEnoughData,
+    PartnerFailed,
+    PartnerProtocolError,
     PartnerTimeout,
     PeerRefused,
+    ReceiptMismatch,
     SourceError,
     Truncated,
 )
+from twisted_transfer.receiptmessages import FailureKind
 from twisted_transfer.statuses import statusOf, wordsFor
 
 _ADDRESS_IN_USE = OSError(98, "Address already in use")
@@ -51,12 +57,35 @@ class StatusTests(SynchronousTestCase):
                 ],
             ),
             (4, [PeerRefused("x"), NotAdmitted("x")]),
+            # The partner did not want to begin.
+            (
+                4,
+                [
+                    PartnerFailed("refused", "x"),
+                    PartnerFailed("exists", "x"),
+                    PartnerFailed("too-large", "x"),
+                ],
+            ),
             (5, [Truncated("x")]),
+            (
+                5,
+                [
+                    NotAReceiptPartner("x"),
+                    PartnerProtocolError("x"),
+                    ReceiptMismatch("x"),
+                    PartnerFailed("storing", "x"),
+                    PartnerFailed("source", "x"),
+                    PartnerFailed("cancelled", "x"),
+                    PartnerFailed("mismatch", "x"),
+                    PartnerFailed("protocol", "x"),
+                ],
+            ),
             (
                 6,
                 [
                     SourceError("x"),
                     DestinationError("x"),
+                    NotEnoughData(2, b"x"),
                     CannotListenError("", 1, _ADDRESS_IN_USE),
                     # This side has not even got so far as to ask the partner.
                     ConnectBindError(),
@@ -75,6 +104,12 @@ class WordsTests(SynchronousTestCase):
     def test_own(self) -> None:
         """The library's own errors say what to do already."""
         self.assertEqual(wordsFor(Truncated("transfer again")), "transfer again")
+
+    def test_partner(self) -> None:
+        """What the partner says is told as the partner's, with what to do."""
+        for kind in FailureKind:
+            words = wordsFor(PartnerFailed(kind.value, "no room"))
+            self.assertRegex(words, rf"^the partner .*\({kind.value}\): no room; \w")
 
     def test_oneLine(self) -> None:
         """However an error is written, it is told in one line."""

@@ -5,9 +5,10 @@ Tests for :mod:`twisted_transfer.waiting`.
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_transfer.waiting import Waiters
+from twisted_transfer.waiting import Waiters, atMost
 
 
 class WaitersTests(SynchronousTestCase):
@@ -76,3 +77,54 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.fire(1)
         for each in (first, second, third):
             self.assertTrue(each.called)
+
+
+class AtMostTests(SynchronousTestCase):
+    """An event is waited for, but not for ever."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.event: Deferred[None] = Deferred()
+
+    def test_happens(self) -> None:
+        """It happens in time, and no timer is left."""
+        waiting = atMost(self.clock, 5, self.event)
+        self.clock.advance(4.9)
+        self.assertNoResult(waiting)
+        self.event.callback(None)
+        self.successResultOf(waiting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_hasHappened(self) -> None:
+        """So it is if it has happened before."""
+        self.event.callback(None)
+        self.successResultOf(atMost(self.clock, 5, self.event))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_tooLate(self) -> None:
+        """The time is over, and nothing is wrong; the event may still happen."""
+        waiting = atMost(self.clock, 5, self.event)
+        self.clock.advance(5)
+        self.successResultOf(waiting)
+        self.event.callback(None)
+        self.successResultOf(self.event)
+
+    def test_cancelled(self) -> None:
+        """Who waits may give up; the event is not touched by that."""
+        waiting = atMost(self.clock, 5, self.event)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertNoResult(self.event)
+        self.event.callback(None)
+
+    def test_again(self) -> None:
+        """One event may be waited for several times."""
+        first = atMost(self.clock, 5, self.event)
+        second = atMost(self.clock, 7, self.event)
+        self.clock.advance(6)
+        self.successResultOf(first)
+        self.assertNoResult(second)
+        self.event.callback(None)
+        self.successResultOf(second)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

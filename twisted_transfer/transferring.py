@@ -112,6 +112,8 @@ class Transfer:
                 self._watch.connecting(self._connector)
                 channel = await connecting
             finally:
+                # If it is whoever watches that has failed, nobody waits for it.
+                connecting.addErrback(lambda failure: None)
                 await self._connector.close()
             try:
                 self._watch.connected(channel)
