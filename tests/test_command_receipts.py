@@ -335,6 +335,40 @@ class RefusedTests(ProcessTestCase):
         self.assertEqual((inbox / "plan").read_bytes(), b"precious")
         self.assertEqual(os.listdir(inbox), ["plan"])
 
+    def test_goneOnBehind(self) -> None:
+        """
+        Files that an earlier try has stored are not sent again, if they are
+        the same: so a transfer of several goes on behind them.
+        """
+        folder = self.folder / "in"
+        folder.mkdir()
+        first, content = self.file(100_000, "first")
+        second, more = self.file(200_000, "second")
+        (folder / "first").write_bytes(content)
+        (folder / "second.part").write_bytes(more[:150_000])
+        receiver = Program(self, ["receive", str(folder), _WAIT])
+        sender = Program(
+            self, ["send", str(first), str(second), _dial(receiver.port())]
+        )
+        self.assertEqual((sender.end(), receiver.end()), (0, 0), sender.said)
+        self.assertEqual((folder / "second").read_bytes(), more)
+        self.assertIn("sent first: 0 bytes", sender.said)
+        self.assertIn("after the 100000 of an earlier try", sender.said)
+        self.assertIn("sent second: 50000 bytes", sender.said)
+
+    def test_otherInFolder(self) -> None:
+        """One that is other than what is there exists, and both sides say so."""
+        folder = self.folder / "in"
+        folder.mkdir()
+        first, _ = self.file(1000, "first")
+        (folder / "first").write_bytes(bytes(1000))
+        receiver = Program(self, ["receive", str(folder), _WAIT])
+        sender = Program(self, ["send", str(first), _dial(receiver.port())])
+        self.assertEqual((sender.end(), receiver.end()), (4, 6))
+        self.assertIn("(exists)", sender.said)
+        self.assertIn("exists", receiver.said)
+        self.assertEqual((folder / "first").read_bytes(), bytes(1000))
+
     def test_existsByNow(self) -> None:
         """Somebody else has made one meanwhile; it is as it was."""
         receiving = Program(self, ["receive", str(self.target), _WAIT])

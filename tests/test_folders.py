@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer.accepting import accept
 from twisted_transfer.errors import DestinationError
+from twisted_transfer.existing import ExistingFile
 from twisted_transfer.folders import FolderDestination
 from twisted_transfer.receiptmessages import Begin, End, Finished, Offer, Role
 from twisted_transfer.resuming import ResumableFileDestination
@@ -92,8 +93,16 @@ class ChooseTests(SynchronousTestCase):
         """A plain name is the name of a file in the folder."""
         for name in ("plan.pdf", "a b", "Überblick", "a.part.b", "日本"):
             destination = self.folder.choose(None, Offer(name), None)
-            self.assertIsInstance(destination, ResumableFileDestination)
+            assert isinstance(destination, ResumableFileDestination)
             self.assertEqual(destination.path, str(self.place.path / name))
+
+    def test_there(self) -> None:
+        """A file that is there is good if it is the same, or is replaced."""
+        chosen = self.folder.choose(None, Offer("there"), None)
+        self.assertIsInstance(chosen, ExistingFile)
+        forced = FolderDestination(self.place.path, True)
+        chosen = forced.choose(None, Offer("there"), None)
+        self.assertIsInstance(chosen, ResumableFileDestination)
 
     def test_noName(self) -> None:
         """A file without a name has no place here; there is a hint."""
@@ -131,10 +140,12 @@ class ChooseTests(SynchronousTestCase):
         """Any name is refused, or that of a file right in the folder."""
         folder = FolderDestination(self.place.path)
         try:
-            path = folder.choose(None, Offer(name), None).path
+            chosen = folder.choose(None, Offer(name), None)
         except DestinationError as error:
             self.assertTrue(str(error).isprintable())
             return
+        assert isinstance(chosen, ResumableFileDestination | ExistingFile)
+        path = chosen.path
         self.assertEqual(os.path.split(path), (str(self.place.path), name))
         self.assertFalse(os.path.islink(path))
 

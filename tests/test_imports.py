@@ -83,7 +83,8 @@ RANKS = (
     ("endpoints",),
     ("parsers",),
     # Whole transfers.
-    ("folders", "outcomes", "raw", "talking"),
+    ("existing", "outcomes", "raw", "talking"),
+    ("folders",),
     ("accepting", "offering", "transferring"),
     ("transfers",),
     ("__init__",),

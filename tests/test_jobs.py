@@ -121,12 +121,16 @@ class JobTests(SynchronousTestCase):
 
     def test_textSettings(self) -> None:
         """What bytes cannot have is refused, before anything is opened."""
-        for keyword in ("encoding=utf-8", "again=yes"):
+        for keyword in (
+            *("encoding=utf-8", "again=yes"),
+            *("translation=crlf", "eofChar=x"),
+        ):
             job = self.job(
                 True, self.folder, f"transfer:active:host=h:port=1:{keyword}"
             )
             self.assertEqual(self.successResultOf(job.run()), 2)
-            self.assertIn(keyword, self.report.complaints.pop())
+            name = keyword.partition("=")[0]
+            self.assertIn(f"{name}=", self.report.complaints.pop())
             self.assertNothingOpen()
 
     def test_localFirst(self) -> None:

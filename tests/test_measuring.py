@@ -51,6 +51,14 @@ class MeterTests(SynchronousTestCase):
             meter.tell(second * 500)
         self.assertEqual({rate for _, _, rate in self.told}, {500.0})
 
+    def test_goneOn(self) -> None:
+        """What was there before does not count as fast."""
+        meter = Meter(self.clock, lambda *args: self.told.append(args), 2000, 1000)
+        meter.tell(1000)
+        self.clock.advance(1)
+        meter.tell(1500)
+        self.assertEqual(self.told, [(1000, 2000, 0.0), (1500, 2000, 500.0)])
+
     def test_faster(self) -> None:
         """What was long ago does not count."""
         meter = self.meter()

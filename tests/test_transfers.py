@@ -18,6 +18,7 @@ from twisted_transfer import TransferConnector
 from twisted_transfer.bytesdestination import BytesDestination
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.destinations import FileDestination
+from twisted_transfer.digested import DigestedDestination
 from twisted_transfer.errors import (
     BadOption,
     DestinationError,
@@ -113,6 +114,11 @@ class OptionTests(TransferTestCase):
             self.assertRaises(
                 BadOption, Receiver, self.passive, BytesDestination(), maxSize=wrong
             )
+
+    def test_maxSizeTwice(self) -> None:
+        """A destination with a bound of its own has no other."""
+        own = DigestedDestination(BytesDestination(), None, 10)
+        self.assertRaises(BadOption, Receiver, self.passive, own, maxSize=5)
 
     def test_public(self) -> None:
         """They are the ones that the package offers."""

@@ -5,6 +5,7 @@ The receiver's side of a transfer with receipts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +17,7 @@ from twisted_transfer.errors import (
     PartnerFailed,
     PartnerProtocolError,
     ReceiptMismatch,
+    TransferError,
     Truncated,
 )
 from twisted_transfer.measuring import Meter
@@ -86,7 +88,7 @@ async def _accept(
             )
     except Exception as error:
         await talk.giveUp(*told(error))
-        if receipts and not many and isinstance(error, Truncated):
+        if receipts and not many and isinstance(error, Truncated | PartnerFailed):
             # All that there was to come is stored, whether or not the sender
             # knows.
             return receipts
@@ -129,7 +131,7 @@ async def _store(
     assert isinstance(begin, Begin)
     destination.start(begin.offset)
     progress = watch.begins(offer.name, offer.size, begin.offset)
-    meter = Meter(talk.clock, progress, offer.size)
+    meter = Meter(talk.clock, progress, offer.size, begin.offset)
     meter.tell(begin.offset)
     while isinstance(event := await talk.next(Data, End), Data):
         waiting = destination.write(event.payload)
@@ -144,7 +146,10 @@ async def _store(
             f"and {event.size} with {event.digest.hex()} were sent; send it again"
         )
     await destination.finish()
-    talk.say(stored)
+    # The file is stored, even if the partner has given up meanwhile; what it has
+    # said is heard next.
+    with suppress(TransferError):
+        talk.say(stored)
     receipt = Receipt(
         offer.name, stored.size, stored.digest, stored.size - begin.offset
     )

@@ -20,12 +20,13 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 try:
     import resource
@@ -177,6 +178,17 @@ class Admission(Factory):
         self.accepted = 0
         self.admitted = 0
         self.dropped: Counter[str] = Counter()
+
+    def negotiateFor(self, factory: IProtocolFactory | None) -> None:
+        """
+        Let TLS agree on a protocol of the application's (ALPN, RFC 7301).
+
+        :param factory: makes the protocol that the winner gets in the end; what
+            it names is what may be agreed on.
+        """
+        if IProtocolNegotiationFactory.providedBy(factory):
+            self.acceptableProtocols = factory.acceptableProtocols
+            alsoProvides(self, IProtocolNegotiationFactory)
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
         """

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.python.failure import Failure
 
 from twisted_transfer.admission import AddressFilter, Admission
@@ -96,6 +96,7 @@ class TransferConnector:
             reactor, self.mode, host, port, socketCommand
         )
         self._socketCommand = socketCommand
+        self._served: IProtocolFactory | None = None  # set by inside.serveBy()
         self._connecting: Deferred[TransferChannel] | None = None
         self._admission: Admission | None = None
         self._address: IAddress | None = None
@@ -162,6 +163,7 @@ class TransferConnector:
         else:
             attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
             self._admission = attempt.admission
+            self._admission.negotiateFor(self._served)
         running: Deferred[TransferChannel] | None = None
         over = _Ending()
 
@@ -169,8 +171,7 @@ class TransferConnector:
             if running is not None:
                 running.cancel()
 
-        connecting: Deferred[TransferChannel] = Deferred(cancel)
-        self._connecting = connecting
+        connecting = self._connecting = Deferred[TransferChannel](cancel)
 
         def cancelled(failure: Failure) -> Any:
             """Those who cancelled hear of it when everything is gone."""
@@ -293,7 +294,7 @@ class TransferConnector:
     @property
     def candidates(self) -> Admission | None:
         """
-        The counters of the latest ``connect()`` in passive mode: ``accepted``,
-        ``admitted`` and ``dropped`` by reason.
+        The counters of the latest passive ``connect()``: ``accepted``, ``admitted``
+        and ``dropped`` by reason.
         """
         return self._admission

@@ -8,7 +8,9 @@ import os
 from typing import Any
 
 from twisted_transfer.announced import MAX_NAME, printable, suggestedName
+from twisted_transfer.digested import DigestingDestination
 from twisted_transfer.errors import DestinationError
+from twisted_transfer.existing import ExistingFile
 from twisted_transfer.paths import AnyPath, pathText
 from twisted_transfer.receiptmessages import Offer
 from twisted_transfer.resuming import ResumableFileDestination
@@ -50,17 +52,18 @@ class FolderDestination:
 
     def choose(
         self, reactor: Any, offer: Offer, maxSize: int | None
-    ) -> ResumableFileDestination:
+    ) -> DigestingDestination:
         """
         :param reactor: has the threads that hash and wait for the disk.
         :param offer: what the partner has.
         :param maxSize: how many bytes it may have; None: any number.
-        :returns: where it goes.
+        :returns: where it goes.  A file that is there already is good if it is
+            the same, as after a transfer that was interrupted behind it.
         :raises DestinationError: if it cannot have that name here.
         """
         shown = "no name"
         if offer.name is not None:
-            shown = f"the name {printable(offer.name, MAX_NAME)!r}"
+            shown = f"the name '{printable(offer.name, MAX_NAME)}'"
         name = None if offer.name is None else suggestedName(offer.name)
         if name is None:
             raise self._refused(
@@ -82,6 +85,8 @@ class FolderDestination:
                 f"the receiver cannot store anything by {shown}",
             )
         self._names.add(name.casefold())
+        if not self._force and os.path.isfile(target):
+            return ExistingFile(target, reactor)
         return ResumableFileDestination(target, self._force, reactor, maxSize)
 
     @staticmethod

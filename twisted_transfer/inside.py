@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
 from twisted_transfer.channel import TransferChannel
 
@@ -32,6 +32,16 @@ def reactorOf(connector: TransferConnector) -> Any:
     :returns: the reactor that does its work.
     """
     return connector._reactor
+
+
+def serveBy(connector: TransferConnector, factory: IProtocolFactory) -> None:
+    """
+    Say who will have the connections.
+
+    :param connector: any connector, before it connects.
+    :param factory: makes the protocols.
+    """
+    connector._served = factory
 
 
 def settingsOf(channel: TransferChannel) -> TextSettings:

@@ -121,6 +121,11 @@ class Job:
                 f"encoding={description.encoding} does not go with this command, which "
                 "carries bytes as they are; leave it out"
             )
+        if not self._request.raw and (description.translation or description.eofChar):
+            raise BadOption(
+                "translation= and eofChar= change what is sent, and a receipt is for "
+                "what was sent; leave them out, or give --raw"
+            )
         if description.again:
             raise BadOption(
                 "again=yes is for servers; this command makes one transfer, leave it "
@@ -146,9 +151,17 @@ class Job:
             connector,
             self._destination(),
             raw=request.raw,
-            maxSize=request.maxSize,
+            maxSize=self._maxSize,
             watch=self,
         )
+
+    @property
+    def _maxSize(self) -> int | None:
+        """What is not the destination's own to know."""
+        request = self._request
+        if request.raw or os.path.isdir(request.paths[0]):
+            return request.maxSize
+        return None
 
     def _destination(self) -> Any:
         request = self._request
@@ -213,7 +226,8 @@ class Job:
         self._closeBar()
         done = "sent" if self._request.sends else "received"
         seconds = self._reactor.seconds() - self._began
-        said = summary(f"{done}{_shown(receipt.name)}", receipt.moved, seconds)
+        what = f"{done}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"
+        said = summary(what, receipt.moved, seconds)
         if receipt.digest is not None:
             before = receipt.size - receipt.moved
             if before:
@@ -233,7 +247,7 @@ def _nothing(count: int, total: int | None, rate: float) -> None:
 
 def _shown(name: str | None) -> str:
     """A name from the partner, as it may stand in a line."""
-    return "" if name is None else f" {printable(name, MAX_NAME)}:"
+    return "" if name is None else f" {printable(name, MAX_NAME)}"
 
 
 def addressText(address: IAddress) -> str:

@@ -30,18 +30,23 @@ class Meter:
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, progress: Progress | None, total: int | None
+        self,
+        clock: IReactorTime,
+        progress: Progress | None,
+        total: int | None,
+        count: int = 0,
     ) -> None:
         """
         :param clock: measures the time, from here on.
         :param progress: is told; an error of its own is logged and ends the
             telling, not the transfer.
         :param total: how many bytes there will be, or None if that is unknown.
+        :param count: how many there are already, which says nothing of the rate.
         """
         self.total = total
         self._clock = clock
         self._progress = progress
-        self._samples = deque([(clock.seconds(), 0)])
+        self._samples = deque([(clock.seconds(), count)])
 
     def tell(self, count: int) -> None:
         """

@@ -126,7 +126,8 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
         await talk.unless(checking)
     talk.say(Begin(source.offset))
     offset = source.offset
-    meter = Meter(talk.clock, watch.begins(file.name, source.size, offset), source.size)
+    progress = watch.begins(file.name, source.size, offset)
+    meter = Meter(talk.clock, progress, source.size, offset)
     meter.tell(offset)
     framing = _Framing(talk, meter, offset, source.size)
     await talk.unless(source.startProducing(framing))

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.connector import TransferConnector
 from twisted_transfer.errors import Truncated
+from twisted_transfer.inside import serveBy
 
 
 def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol:
@@ -73,6 +74,7 @@ class TransferPort:
         self._reactor = reactor
         self._connector = connector
         self._factory = factory
+        serveBy(connector, factory)
         self._address: IAddress = IPv4Address("TCP", "0.0.0.0", 0)
         self._running: Deferred[Any] | None = None
         self._users = 0  # the search, and each connection

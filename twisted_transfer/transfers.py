@@ -166,6 +166,11 @@ class Receiver(Transfer):
                 destination.path, destination.force, self._reactor, maxSize
             )
         elif isinstance(destination, DigestingDestination):
+            if maxSize is not None:
+                raise BadOption(
+                    "maxSize= is for destinations that know no bound themselves; give "
+                    "it to this one when it is made"
+                )
             self._digested = destination
         else:
             self._digested = DigestedDestination(destination, self._reactor, maxSize)

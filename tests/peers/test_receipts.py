@@ -151,7 +151,10 @@ class TLSTests(RawPartnerTestCase):
         self.roots = self.authority.trustRoots / "ca.pem"
 
     async def test_curl(self) -> None:
-        """A request over HTTPS, of a client that does not say so by ALPN."""
+        """
+        A request over HTTPS, of a client that does not say so by ALPN: with that
+        Twisted's own TLS refuses it.
+        """
         receiver = self.receiver(self.description)
         url = f"https://{_HOST}:{await self.port(receiver)}/"
         curl = self.run_(

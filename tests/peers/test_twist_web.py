@@ -4,6 +4,8 @@ Any Twisted program chooses its side by a string: ``twist web``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twisted.trial.unittest import TestCase
 
 from tests.certificates import Authority
@@ -67,12 +69,11 @@ class WebTests(TestCase):
         client.write(_REQUEST)
         await self.answered(client)
 
-    def curl(self, port: str) -> Program:
+    def curl(self, port: str, *options: str | Path, scheme: str = "http") -> Program:
         """Get the page."""
-        url = f"http://{_HOST}:{port}/page.txt"
-        return Program(
-            self, peer("curl"), "-sS", "--noproxy", "*", url, folder=self.folder
-        )
+        url = f"{scheme}://{_HOST}:{port}/page.txt"
+        words = (peer("curl"), "-sS", "--noproxy", "*", *options, url)
+        return Program(self, *words, folder=self.folder)
 
     async def test_passive(self) -> None:
         """
@@ -85,3 +86,21 @@ class WebTests(TestCase):
         await first.endsWith(0)
         self.assertEqual(first.output, _CONTENT)
         await self.curl(port).endsWith(7)
+
+    async def test_passiveTLS(self) -> None:
+        """
+        Over TLS curl names the protocols that it speaks (ALPN), and the web
+        server, which is asked although it does not listen itself, has one.
+        """
+        authority = Authority(newFolder(self))
+        certificate, key = authority.issue()
+        web = self.web(
+            f"transfer:passive:ssl:port=0:interface={_HOST}"
+            f":privateKey={key}:certKey={certificate}"
+        )
+        roots = authority.trustRoots / "ca.pem"
+        port = await web.says(r"starting on (\d+)$")
+        client = self.curl(port, "-v", "--cacert", roots, scheme="https")
+        await client.endsWith(0)
+        self.assertEqual(client.output, _CONTENT)
+        await client.says("(ALPN: server accepted http/1.1)")
