@@ -26,6 +26,17 @@ _REACTORS = {
     "select": "twisted.internet.selectreactor",
 }
 _TESTS = Path(__file__).resolve().parent
+# The test modules that start this library's own programs.
+_PROGRAMS = (
+    "test_command_",
+    "test_cuts",
+    "test_demo",
+    "test_examples",
+    "test_fuzz",
+    "test_install",
+    "test_kills",
+    "test_streams",
+)
 
 # No deadlines: how long an example takes says more about the machine than about
 # the code.  In CI every run tries the same examples, so that a failure there is
@@ -81,13 +92,19 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what has to be run under every reactor: all that uses the real one."""
+    """
+    Mark what has to be run under every reactor: all that uses the real one; what
+    talks to the programs of others; and what starts this library's own.
+    """
     for item in items:
         case = getattr(item, "cls", None)
-        if _TESTS / "peers" in item.path.parents or (
-            case and issubclass(case, TestCase)
-        ):
+        peers = _TESTS / "peers" in item.path.parents
+        if peers:
+            item.add_marker("peers")
+        if peers or (case and issubclass(case, TestCase)):
             item.add_marker("reactor")
+        if item.path.stem.startswith(_PROGRAMS):
+            item.add_marker("programs")
 
 
 def pytest_collection_finish() -> None:
