@@ -10,6 +10,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -36,6 +37,27 @@ def identityFiles(folder: Path, identity: Identity, name: str) -> tuple[Path, Pa
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
     )
+    return certificate, key
+
+
+def unreadableFiles(
+    folder: Path, identity: Identity, issuer: Ed25519PrivateKey
+) -> tuple[Path, Path]:
+    """
+    :param folder: where to.
+    :param identity: whose certificate to spoil.
+    :param issuer: what signed it, and signs what comes of it.
+    :returns: the paths of a certificate of version 6, which OpenSSL reads and
+        cryptography does not, and of its private key, both PEM.
+    """
+    certificate, key = identityFiles(folder, identity, "unreadable")
+    good = identity.certificate.tbs_certificate_bytes
+    # RFC 5280, section 4.1: version [0] EXPLICIT INTEGER, 2 for version 3.
+    assert good.count(b"\xa0\x03\x02\x01\x02") == 1
+    bad = good.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05")
+    whole = identity.certificate.public_bytes(Encoding.DER).replace(good, bad)
+    whole = whole.replace(identity.certificate.signature, issuer.sign(bad))
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(whole))
     return certificate, key
 
 

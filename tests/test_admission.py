@@ -23,12 +23,8 @@ from tests.simulation import (
     connected,
 )
 from tests.tlsends import Identities
-from twisted_transfer.admission import (
-    CANDIDATE_TIMEOUT,
-    MAX_CANDIDATES,
-    AddressFilter,
-    Admission,
-)
+from twisted_transfer.addressfilters import AddressFilter
+from twisted_transfer.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES, Admission
 from twisted_transfer.errors import BadOption
 from twisted_transfer.optionvalues import UnfitError, addressOrNetwork
 

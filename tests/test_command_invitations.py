@@ -8,10 +8,11 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
-from tests.programs import COMMAND, TWIST, Program, dial
+from tests.programs import COMMAND, TWIST, Program, dial, until
 from tests.test_command_processes import ProcessTestCase
 
 
@@ -109,10 +110,15 @@ class InvitationTests(ProcessTestCase):
         sender = Program(
             self, ["send", "--raw", "--verbose", str(source), f"@{invitation}"]
         )
-        sender.hears("connected to")
+        # It ends as soon as it has connected, so it is stopped before that.
+        sender.process.send_signal(signal.SIGSTOP)
         for program in (sender, receiver):
-            commandLine = Path(f"/proc/{program.process.pid}/cmdline").read_bytes()
+            file = Path(f"/proc/{program.process.pid}/cmdline")
+            until(file.read_bytes, "the new program")
+            commandLine = file.read_bytes()
+            self.assertIn(b"--verbose", commandLine)
             self.assertNotIn(secret.encode(), commandLine)
+        sender.process.send_signal(signal.SIGCONT)
         self.assertEqual((sender.end(), receiver.end()), (0, 0))
         self.assertIn("partner admitted", receiver.said)
         elsewhere = [

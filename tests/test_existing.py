@@ -37,37 +37,52 @@ class ExistingFileTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IDestination, self.file))
 
     def test_same(self) -> None:
-        """If the sender has just that, it is stored already."""
-        self.file.checkSize(7)
+        """If just that comes, it is stored already."""
         digest = hashlib.sha256(b"content").digest()
-        self.assertEqual(self.successResultOf(self.file.offer()), (7, digest))
-        self.file.start(7)
-        self.successResultOf(self.file.finish())
+        self.file.checkSize(7)
+        for piece in (b"con", b"tent"):
+            self.file.write(piece)
         self.assertEqual((self.file.size, self.file.digest()), (7, digest))
+        self.successResultOf(self.file.finish())
         self.assertEqual(self.path.read_bytes(), b"content")
 
-    def test_empty(self) -> None:
-        """An empty one has nothing to prove."""
-        self.path.write_bytes(b"")
+    def test_nothingIsTold(self) -> None:
+        """The sender hears nothing of what is there, not even its digest."""
         self.assertEqual(self.successResultOf(self.file.offer()), (0, None))
-        self.file.start(0)
-        self.successResultOf(self.file.finish())
 
-    def test_otherSize(self) -> None:
-        """One of another size is another one."""
-        for size in (0, 6, 8):
-            self.refused(self.file.checkSize, size)
+    def test_empty(self) -> None:
+        """An empty one is there when nothing comes."""
+        self.path.write_bytes(b"")
+        file = ExistingFile(str(self.path))
+        file.open()
+        self.successResultOf(file.finish())
+
+    def test_larger(self) -> None:
+        """One that is announced to be larger is another one."""
+        self.refused(self.file.checkSize, 8)
 
     def test_otherContent(self) -> None:
-        """If the sender wants to begin at the beginning, it has another one."""
-        self.successResultOf(self.file.offer())
-        self.refused(self.file.start, 0)
+        """One that differs is another one, from the first difference on."""
+        self.file.write(b"con")
+        self.refused(self.file.write, b"tact")
 
     def test_more(self) -> None:
-        """So it has if there is more behind."""
-        self.successResultOf(self.file.offer())
-        self.file.start(7)
+        """So it is if there is more behind."""
+        self.file.write(b"content")
         self.refused(self.file.write, b"x")
+
+    def test_less(self) -> None:
+        """And if there is less."""
+        self.file.write(b"conten")
+        failure = self.failureResultOf(self.file.finish(), DestinationError)
+        self.assertEqual(failure.value.kind, "exists")
+
+    def test_changed(self) -> None:
+        """And if somebody changes it meanwhile."""
+        self.file.write(b"content")
+        self.path.write_bytes(b"CONTENT and more")
+        failure = self.failureResultOf(self.file.finish(), DestinationError)
+        self.assertEqual(failure.value.kind, "exists")
 
     def test_link(self) -> None:
         """It is not looked for behind a symbolic link."""
@@ -78,9 +93,12 @@ class ExistingFileTests(SynchronousTestCase):
     def test_closed(self) -> None:
         """The descriptor is given back, however it ends."""
         before = len(os.listdir("/proc/self/fd"))
-        for end in ("finish", "abort", "interrupt"):
+        for end in ("abort", "interrupt"):
             file = ExistingFile(str(self.path))
             file.open()
             getattr(file, end)()
-            file.abort()
+        file = ExistingFile(str(self.path))
+        file.open()
+        file.write(b"content")
+        self.successResultOf(file.finish())
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)

@@ -7,22 +7,25 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError, NoProtocol
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.folders import newFolder
-from tests.mtlsends import Hand, serverContext
+from tests.mtlsends import Hand, serverContext, unreadableFiles
 from tests.simulatedendpoints import SimulatedClientEndpoint
 from tests.simulation import SimulatedReactor, SimulatedSocket
 from tests.tlsends import One
-from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused
-from twisted_transfer.gate import CONFIRM_TIMEOUT, MutualTLSClientEndpoint
-from twisted_transfer.keys import Identity
+from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused, mtlsstrings
+from twisted_transfer.gate import CONFIRM_TIMEOUT
+from twisted_transfer.keys import Identity, Secret
+from twisted_transfer.mtlsclient import MutualTLSClientEndpoint
 from twisted_transfer.mutualtls import Policy
 
 _TLS12 = ssl.TLSVersion.TLSv1_2
@@ -60,12 +63,23 @@ class GateTestCase(SynchronousTestCase):
         self.protocol = Recorder()
 
     def dial(
-        self, *, stubborn: bool = False, factory: Any = None
+        self, *, stubborn: bool = False, factory: Any = None, invited: bool = False
     ) -> tuple[SimulatedClientEndpoint, Deferred[Any]]:
         """Dial, with nobody there yet."""
         below = SimulatedClientEndpoint(self.reactor, stubborn=stubborn)
-        policy = Policy(self.here, frozenset({self.there.pin}))
-        endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)
+        endpoint: IStreamClientEndpoint
+        if invited:
+            secret = Secret.fresh()
+            self.here = secret.identity()
+            self.patch(
+                mtlsstrings, "clientEndpoint", lambda reactor, description: below
+            )
+            options = {"host": "h", "endpoint": "any", "timeout": f"{_TIMEOUT:g}"}
+            options |= {"pin": self.there.pin, "secret": secret.text}
+            endpoint = mtlsstrings.clientOf(self.reactor, options)
+        else:
+            policy = Policy(self.here, frozenset({self.there.pin}))
+            endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)
         return below, endpoint.connect(factory or One(self.protocol))
 
     def reach(
@@ -74,10 +88,11 @@ class GateTestCase(SynchronousTestCase):
         identity: Identity | None = None,
         accepts: Identity | None = None,
         factory: Any = None,
+        invited: bool = False,
         **how: Any,
     ) -> tuple[SimulatedSocket, Hand, Deferred[Any]]:
         """Dial, with somebody there, who has done nothing yet."""
-        below, opened = self.dial(factory=factory)
+        below, opened = self.dial(factory=factory, invited=invited)
         socket, raw = below.succeed()
         context = serverContext(
             self.folder, identity or self.there, accepts or self.here, **how
@@ -211,6 +226,46 @@ class NotAcceptedTests(GateTestCase):
             self.reactor.turn()
         self.refused(socket, opened, PeerRefused)
 
+    def invited(self, accepts: Identity | None) -> tuple[SimulatedSocket, Hand, Any]:
+        """
+        Dial with an invitation, and hold back what is answered to this side's
+        proof for as long as may be.
+        """
+        socket, hand, opened = self.reach(accepts=accepts, invited=True)
+        while not (hand.proved or hand.failed):
+            hand.send()
+            self.reactor.turn()
+            hand.read()
+        self.reactor.turn(_TIMEOUT - 0.1)
+        self.assertNoResult(opened)
+        self.assertEqual(self.protocol.events, [])
+        return socket, hand, opened
+
+    def test_lateTicket(self) -> None:
+        """
+        Who made an invitation sends a ticket to whom it accepts, and its
+        silence until then is no consent.
+        """
+        _, hand, opened = self.invited(None)
+        hand.send()
+        self.reactor.turn()
+        self.assertIs(self.successResultOf(opened), self.protocol)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_lateRefusal(self) -> None:
+        """It refuses as late: that is a refusal, not the end of a connection."""
+        socket, hand, opened = self.invited(self.stranger)
+        hand.send()
+        self.reactor.turn()
+        self.refused(socket, opened, PeerRefused)
+
+    def test_neverConfirmed(self) -> None:
+        """It says nothing: it is given up when the time for the handshake is over."""
+        socket, _, opened = self.invited(None)
+        self.reactor.turn(0.2)
+        self.reactor.turn()
+        self.refused(socket, opened, PartnerTimeout)
+
     def test_endWithoutTicket(self) -> None:
         """An end alone is no sign that this side was accepted."""
         for ending in ("end", "reset"):
@@ -228,6 +283,67 @@ class NotAcceptedTests(GateTestCase):
             self.reactor.turn()
         error = self.refused(socket, opened, NotAdmitted)
         self.assertIn(self.stranger.pin, str(error))
+
+    def test_unreadable(self) -> None:
+        """The server's certificate is one that cryptography does not read."""
+        key = Ed25519PrivateKey.generate()
+        self.there = Identity.selfSigned(key)
+        below, opened = self.dial()
+        socket, raw = below.succeed()
+        context = serverContext(self.folder, self.there, self.here)
+        context.load_cert_chain(*unreadableFiles(self.folder, self.there, key))
+        hand = Hand(raw, context, server=True)
+        for _ in range(4):
+            hand.step()
+            self.reactor.turn()
+        error = self.refused(socket, opened, NotAdmitted)
+        self.assertIn("cannot be read", str(error))
+        hand.read()
+        self.assertIn("ALERT", str(hand.failed))
+
+    def test_unreadableName(self) -> None:
+        """The names in its certificate, which its authority signed, are not."""
+        for names in (
+            b"\x87\x05\x01\x02\x03\x04\x05",  # an address of five bytes
+            b"\x82\x04a\xff.b",  # a name that is not ASCII
+        ):
+            server = self.named(bytes((0x30, len(names))) + names)
+            below = SimulatedClientEndpoint(self.reactor)
+            policy = Policy(
+                self.here, frozenset(), (server.certificate,), "host.example"
+            )
+            endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)
+            opened = endpoint.connect(One(self.protocol))
+            socket, raw = below.succeed()
+            context = serverContext(self.folder, server, self.here)
+            hand = Hand(raw, context, server=True)
+            for _ in range(4):
+                hand.step()
+                self.reactor.turn()
+            error = self.refused(socket, opened, NotAdmitted)
+            self.assertIn("cannot be read", str(error))
+
+    def named(self, names: bytes) -> Identity:
+        """
+        :param names: a subjectAltName (RFC 5280, section 4.2.1.6), as DER.
+        :returns: an identity that signed a certificate with it for itself.
+        """
+        key, name = Ed25519PrivateKey.generate(), self.there.certificate.subject
+        extension = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("2.5.29.17"), names
+        )
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(self.there.certificate.not_valid_before_utc)
+            .not_valid_after(self.there.certificate.not_valid_after_utc)
+            .add_extension(extension, critical=False)
+            .sign(key, None)
+        )
+        return Identity(key, certificate)
 
     def test_oldTLS(self) -> None:
         """Where only pins count, TLS 1.2 is not spoken."""

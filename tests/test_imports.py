@@ -30,7 +30,6 @@ RANKS = (
         "paths",
         "progress",
         "quoting",
-        "statuses",
         "waiting",
     ),
     # Text settings.
@@ -38,13 +37,14 @@ RANKS = (
     ("textencoder",),
     ("text",),
     # Descriptions, and what the socket command is made of.
-    ("arguments", "endpointstrings", "pemfiles", "plain"),
+    ("addressfilters", "arguments", "endpointstrings", "pemfiles", "plain"),
     ("descriptions", "invitations", "tlsoptions"),
     ("endpointtypes",),
     ("socketcommands",),
     # One connection, as the reactor sees it.
     ("identity", "layers", "mutualtls", "wires"),
     ("closing", "gate", "inviting", "mtlspolicies"),
+    ("mtlsclient",),
     ("mtlsstrings", "tlswire"),
     ("link",),
     ("admission",),
@@ -84,7 +84,7 @@ RANKS = (
     ("parsers",),
     # Whole transfers.
     ("existing", "outcomes", "raw", "talking"),
-    ("folders",),
+    ("folders", "keepalive", "statuses"),
     ("accepting", "offering", "transferring"),
     ("transfers",),
     ("__init__",),

@@ -38,10 +38,11 @@ from twisted_transfer import (
     TransferConnector,
 )
 from twisted_transfer.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES
-from twisted_transfer.gate import CONFIRM_TIMEOUT, MutualTLSClientEndpoint
+from twisted_transfer.gate import CONFIRM_TIMEOUT
 from twisted_transfer.inviting import InvitingServerEndpoint
 from twisted_transfer.keys import Identity, Secret
 from twisted_transfer.link import Link
+from twisted_transfer.mtlsclient import MutualTLSClientEndpoint
 from twisted_transfer.mutualtls import Policy
 
 OLD = ssl.TLSVersion.TLSv1_2

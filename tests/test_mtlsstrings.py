@@ -32,8 +32,8 @@ from tests.mtlsends import identityFiles
 from tests.pems import certificatePEM, keyPEM, makeKey
 from tests.programs import Program
 from twisted_transfer import BadDescription, TransferConnector
-from twisted_transfer.gate import MutualTLSClientEndpoint
 from twisted_transfer.keys import Identity, Secret
+from twisted_transfer.mtlsclient import MutualTLSClientEndpoint
 
 _PASSPHRASE = b"correct horse"
 _PIN = Identity.ephemeral().pin

@@ -5,18 +5,23 @@ Tests for :mod:`twisted_transfer.mutualtls`, against Python's own ``ssl``.
 from __future__ import annotations
 
 import contextlib
+import datetime
+import gc
 import ssl
+import weakref
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import Authority
 from tests.folders import newFolder
-from tests.mtlsends import clientContext
+from tests.mtlsends import clientContext, unreadableFiles
 from twisted_transfer.keys import Identity
 from twisted_transfer.mutualtls import Policy, handshakeOf, serverName
 
@@ -29,6 +34,7 @@ class Client:
 
     :ivar tls: its end of the connection.
     :ivar proved: whether the server has taken it for a partner.
+    :ivar failed: why there is no TLS any more, or None.
     """
 
     def __init__(
@@ -45,10 +51,15 @@ class Client:
         self._server = policy.serverConnectionForTLS(protocol)
         self._server.set_accept_state()
         self.proved = False
+        self.failed: ssl.SSLError | None = None
         for _ in range(4):
-            # Reading completes the handshake, and then takes the tickets.
-            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLError):
+            try:
+                # Reading completes the handshake, and then takes the tickets.
                 self.tls.read(1)
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError as error:
+                self.failed = self.failed or error
             self._serve(self._out.read())
 
     def _serve(self, data: bytes) -> None:
@@ -150,6 +161,71 @@ class PolicyTests(SynchronousTestCase):
             second = Client(policy, context, first.tls.session)
             self.assertTrue(second.proved)
             self.assertFalse(second.tls.session_reused)
+
+    def test_unreadable(self) -> None:
+        """
+        A stranger's certificate that OpenSSL reads and cryptography does not: it
+        is told by an alert, as each one is that is refused.
+        """
+        context, key = clientContext(self.folder, None), Ed25519PrivateKey.generate()
+        stranger = Identity.selfSigned(key)
+        context.load_cert_chain(*unreadableFiles(self.folder, stranger, key))
+        server = Identity.ephemeral()
+        client = Client(Policy(server, frozenset({server.pin})), context)
+        self.assertFalse(client.proved)
+        self.assertIn("cannot be read", str(client.refusal))
+        self.assertIn("ALERT", str(client.failed))
+
+    def test_unreadableButVouchedFor(self) -> None:
+        """The same from one whom an authority vouches for."""
+        key = Ed25519PrivateKey.generate()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+        begin = datetime.datetime(2000, 1, 1)
+        builder = (
+            x509.CertificateBuilder()
+            .issuer_name(name)
+            .serial_number(1)
+            .not_valid_before(begin)
+            .not_valid_after(begin.replace(year=9999))
+        )
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        root = builder.subject_name(name).public_key(key.public_key())
+        roots = (root.add_extension(constraints, True).sign(key, None),)
+        own = Ed25519PrivateKey.generate()
+        leaf = builder.subject_name(x509.Name([])).public_key(own.public_key())
+        client = Identity(own, leaf.sign(key, None))
+        policy = Policy(Identity.ephemeral(), frozenset(), roots)
+        self.assertTrue(self.meet(policy, client).proved)
+        context = clientContext(self.folder, None)
+        context.load_cert_chain(*unreadableFiles(self.folder, client, key))
+        spoilt = Client(policy, context)
+        self.assertFalse(spoilt.proved)
+        self.assertIn("cannot be read", str(spoilt.refusal))
+
+    def test_oneContext(self) -> None:
+        """
+        The trust roots are read once for each role, not once for each of those
+        who come.
+        """
+        protocol: Any = None
+        policy = Policy(Identity.ephemeral(), frozenset(), self.roots(self.ours))
+        clients, servers = (
+            {make(protocol).get_context() for _ in range(3)}
+            for make in (policy.clientConnectionForTLS, policy.serverConnectionForTLS)
+        )
+        self.assertEqual((len(clients), len(servers)), (1, 1))
+        self.assertNotEqual(clients, servers)
+
+    def test_notKept(self) -> None:
+        """A policy with its private key goes away when nobody has it any more."""
+        protocol: Any = None
+        policy = Policy(Identity.ephemeral(), frozenset(), self.roots(self.ours))
+        policy.serverConnectionForTLS(protocol)
+        policy.clientConnectionForTLS(protocol)
+        seen = weakref.ref(policy)
+        del policy
+        gc.collect()
+        self.assertIsNone(seen())
 
     def test_keysOnly(self) -> None:
         """Where only the key counts, a certificate may be of any authority."""

@@ -280,3 +280,37 @@ class TransferOptionsTests(SynchronousTestCase):
             type(options)().parseOptions(example[2:])
             for text in ("DESCRIPTION", "@FILE", "transfer:passive:port=0", "--raw"):
                 self.assertIn(text, usage)
+
+
+class MisplacedTests(SynchronousTestCase):
+    """Words in the wrong place."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+
+    def refused(self, options: TransferOptions, *words: str) -> str:
+        """:returns: what is said of words that are wrong."""
+        return str(self.assertRaises(UsageError, options.parseOptions, words))
+
+    def test_descriptionAsPath(self) -> None:
+        """A description is no path, and its secret is not shown."""
+        invitation = "transfer:active:mtls:host=h:port=1:secret=swordfish"
+        for words in ((invitation, _DIAL), (invitation, "path", _DIAL)):
+            said = self.refused(SendOptions(), *words)
+            self.assertIn("PATH comes first", said)
+            self.assertNotIn("swordfish", said)
+        self.assertIn("PATH", self.refused(ReceiveOptions(), invitation, _DIAL))
+
+    def test_fileAsDescription(self) -> None:
+        """A file whose name somebody else has chosen decides nothing."""
+        for name in ("transfer:active:host=h:port=1", "@file"):
+            (self.folder / name).write_text("")
+            said = self.refused(SendOptions(), "path", name)
+            self.assertIn(f"./{name}", said)
+
+    def test_kelvin(self) -> None:
+        """A unit is one of four letters."""
+        said = self.refused(ReceiveOptions(), "--max-size", "10\u212a", "path", _DIAL)
+        self.assertIn("K, M, G or T", said)

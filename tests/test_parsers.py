@@ -207,3 +207,19 @@ class BadTests(ParserTestCase):
                 "transfer:active:tcp:h:1:secret=swordfish:nosuch=1",
             )
             self.assertNotIn("swordfish", str(error))
+
+
+class InvitationTests(SynchronousTestCase):
+    """What would make an invitation that nobody sees."""
+
+    def test_refused(self) -> None:
+        """It is refused, on either side, and works with a certificate only."""
+        for parse in (serverFromString, clientFromString):
+            for string in (
+                "transfer:passive:mtls:port=0",
+                r"transfer:passive:mtls:endpoint=tcp\:0",
+            ):
+                error = self.assertRaises(
+                    BadDescription, parse, MemoryReactorClock(), string
+                )
+                self.assertIn("certificate=", str(error))

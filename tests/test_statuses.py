@@ -32,7 +32,7 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.receiptmessages import FailureKind
-from twisted_transfer.statuses import statusOf, wordsFor
+from twisted_transfer.statuses import sayable, statusOf, wordsFor
 
 _ADDRESS_IN_USE = OSError(98, "Address already in use")
 
@@ -134,3 +134,25 @@ class WordsTests(SynchronousTestCase):
         )
         for text in ("127.0.0.1:4000", "Address already in use", "port=0"):
             self.assertIn(text, words)
+
+
+class SayableTests(SynchronousTestCase):
+    """Words that came from outside."""
+
+    def test_secret(self) -> None:
+        """A secret is left out wherever it stands."""
+        text = "cannot read transfer:active:mtls:secret=swordfish: no such file"
+        self.assertEqual(
+            sayable(text), "cannot read transfer:active:mtls:secret=…: no such file"
+        )
+        self.assertNotIn("swordfish", wordsFor(SourceError(text)))
+
+    def test_terminal(self) -> None:
+        """Nothing in it does anything to a terminal; lines stay lines."""
+        said = sayable("a\x1b[2Jb\nc")
+        self.assertEqual([line.isprintable() for line in said.split("\n")], [True] * 2)
+        self.assertTrue(wordsFor(SourceError("\x1b[2J\u202e")).isprintable())
+
+    def test_plain(self) -> None:
+        """All else is as it was."""
+        self.assertEqual(sayable("it's “this”: ä 日本"), "it's “this”: ä 日本")

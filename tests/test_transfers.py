@@ -130,14 +130,18 @@ class NameTests(SynchronousTestCase):
     """What a source is called."""
 
     def test_names(self) -> None:
-        """The name of a file without its folder, if others can have it."""
+        """
+        The name of a file without its folder; whether others can have a file
+        of that name is theirs to say.
+        """
         for path, name in (
             ("/home/me/plan.pdf", "plan.pdf"),
             ("plan.pdf", "plan.pdf"),
-            ("/home/me/.secret", None),
-            ("/home/me/-f", None),
-            ("/home/me/a\nb", None),
-            ("/home/me/plan.pdf.part", None),
+            ("/home/me/.secret", ".secret"),
+            ("/home/me/plan.pdf.part", "plan.pdf.part"),
+            ("/home/me/", None),
+            ("/home/me/" + "a" * 1025, None),
+            ("/home/me/\udcff", None),
         ):
             self.assertEqual(nameOf(FileSource(path)), name)
 

@@ -123,7 +123,7 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
 async def _store(
     talk: Talk, offer: Offer, destination: DigestingDestination, watch: Watch
 ) -> Receipt:
-    offset, digest = await destination.offer()
+    offset, digest = await talk.unless(destination.offer())
     if offer.size is not None and offset > offer.size:
         offset, digest = 0, None  # of another file, or of an older one
     talk.say(Accept(offset, digest))

@@ -9,10 +9,9 @@ completed handshake, with whatever identity that handshake verifies.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import (
@@ -33,9 +32,9 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
-from twisted_transfer.errors import BadOption, PeerRefused
+from twisted_transfer.addressfilters import AddressFilter
+from twisted_transfer.errors import PeerRefused
 from twisted_transfer.link import Link
-from twisted_transfer.optionvalues import UnfitError, addressOrNetwork
 
 MAX_CANDIDATES = 384
 """How many candidates may be proving themselves at a time; one more, and the
@@ -46,8 +45,6 @@ drive the partner out between two of its messages."""
 CANDIDATE_TIMEOUT = 10.0
 """Seconds in which a candidate has to prove itself, counted from its first
 moment, whatever it sends meanwhile."""
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def candidateBound() -> int:
@@ -62,66 +59,6 @@ def candidateBound() -> int:
     if soft == resource.RLIM_INFINITY:
         return MAX_CANDIDATES
     return max(1, min(MAX_CANDIDATES, soft // 2))
-
-
-class AddressFilter:
-    """The addresses and networks from which a partner may come."""
-
-    def __init__(self, allowed: Iterable[str]) -> None:
-        """
-        :param allowed: addresses (``192.0.2.7``) and networks
-            (``2001:db8::/32``).  An IPv6 address with a zone id
-            (``fe80::1%eth0``) is meant in that zone only.
-        :raises BadOption: if there is none, or one of them is neither.
-        """
-        entries = [allowed] if isinstance(allowed, str) else list(allowed)
-        if entries == [allowed]:
-            raise BadOption(
-                f"admit={allowed!r}: give a list of addresses and networks, "
-                f"such as admit=[{allowed!r}]"
-            )
-        if not entries:
-            raise BadOption(
-                "admit=[]: nobody could be the partner; name an address, or leave "
-                "it out"
-            )
-        self._allowed = [self._read(entry) for entry in entries]
-
-    @staticmethod
-    def _read(entry: object) -> tuple[_Network, str]:
-        if not isinstance(entry, str):
-            raise BadOption(f"admit: {entry!r} is not a string, such as '192.0.2.7'")
-        try:
-            addressOrNetwork(entry)
-        except UnfitError as unfit:
-            raise BadOption(f"admit: {unfit.reason}") from None
-        address, _, zone = entry.partition("%")
-        network = ipaddress.ip_network(address)
-        mapped = getattr(network.network_address, "ipv4_mapped", None)
-        if mapped is not None and network.prefixlen >= 96:
-            network = ipaddress.ip_network((mapped, network.prefixlen - 96))
-        return network, zone
-
-    def allows(self, address: IAddress) -> bool:
-        """
-        :param address: where a candidate comes from.
-        :returns: whether it is in the list.  Addresses that are not of the
-            Internet never are.
-        """
-        host = getattr(address, "host", None)
-        if not isinstance(host, str):
-            return False
-        host, _, zone = host.partition("%")
-        try:
-            parsed = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        # A dual-stack port shows IPv4 partners as ::ffff:192.0.2.7.
-        mapped = getattr(parsed, "ipv4_mapped", None)
-        return any(
-            (mapped or parsed) in network and wanted in ("", zone)
-            for network, wanted in self._allowed
-        )
 
 
 class _TurnedAway(Protocol):
@@ -171,6 +108,7 @@ class Admission(Factory):
         self._filter = addressFilter
         self._bound = candidateBound()
         self._candidates: dict[Link, IDelayedCall] = {}
+        self._hosts: WeakKeyDictionary[Link, object] = WeakKeyDictionary()
         self._leaving: set[Deferred[None]] = set()
         self._over = False
         self.wrapped = False
@@ -206,8 +144,9 @@ class Admission(Factory):
         if self._filter is not None and (addr is None or not self._filter.allows(addr)):
             return self._turnAway("address", addr)
         if len(self._candidates) >= self._bound:
-            self._drop(next(iter(self._candidates)), "evicted")
+            self._drop(self._toEvict(), "evicted")
         link = Link(self._clock)
+        self._hosts[link] = getattr(addr, "host", None)
         link.factory = self
         self._candidates[link] = self._clock.callLater(
             CANDIDATE_TIMEOUT, self._drop, link, "timeout"
@@ -216,6 +155,15 @@ class Admission(Factory):
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
         return link
+
+    def _toEvict(self) -> Link:
+        """
+        The oldest of those from the address from which most have come, so that
+        a flood from one place drives out its own.
+        """
+        hosts = Counter(self._hosts[link] for link in self._candidates)
+        [(busiest, _)] = hosts.most_common(1)
+        return next(link for link in self._candidates if self._hosts[link] == busiest)
 
     def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
         self._countDrop(why, addr)

@@ -38,8 +38,8 @@ def suggestedName(text: str) -> str | None:
 
     - the empty name, ``.`` and ``..``, slashes and backslashes, and what begins
       with the letter of a drive (``C:``);
-    - what begins with a dot, a hyphen or a tilde: such files are hidden, or
-      mean something else on a command line;
+    - what begins with a dot, a hyphen, a tilde, an at sign or ``transfer:``:
+      such files are hidden, or mean something else on a command line;
     - dots at the end, and spaces at the beginning and at the end;
     - control and format characters, among them line ends and bidi overrides,
       but for the two joiners U+200C and U+200D;
@@ -53,7 +53,9 @@ def suggestedName(text: str) -> str | None:
     :returns: the same text if it is the name of a file, in whatever folder
         there is, or None.
     """
-    if not text or re.search(r"[/\\]|\A[.~-]|\A[A-Za-z]:|\.\Z", text, re.DOTALL):
+    if not text or re.search(r"[/\\]|\A[.~@-]|\A[A-Za-z]:|\.\Z", text, re.DOTALL):
+        return None
+    if text.casefold().startswith("transfer:"):
         return None
     if text != text.strip() or text.lower().endswith(".part"):
         return None

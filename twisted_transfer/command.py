@@ -25,10 +25,14 @@ from zope.interface import implementer
 
 from twisted_transfer.demo import Demo, DemoOptions
 from twisted_transfer.jobs import Job
-from twisted_transfer.options import ReceiveOptions, SendOptions, Versioned
+from twisted_transfer.options import (
+    ReceiveOptions,
+    SendOptions,
+    Versioned,
+)
 from twisted_transfer.reports import ConsoleReport, Report
 from twisted_transfer.running import Run
-from twisted_transfer.statuses import Status
+from twisted_transfer.statuses import Status, sayable
 
 _TALK: list[list[str | None]] = [
     ["quiet", "q", "Say nothing but errors, and what the partner needs."],
@@ -166,7 +170,9 @@ def _main(arguments: Sequence[str]) -> int:
         options.parseOptions(arguments)  # type: ignore[no-untyped-call]
     except UsageError as error:
         command = f" {options.subCommand}" if options.subCommand else ""
-        report.complain(f"{error}\n(see: twisted-transfer{command} --help)")
+        report.complain(
+            f"{sayable(str(error))}\n(see: twisted-transfer{command} --help)"
+        )
         return Status.USAGE
     except KeyboardInterrupt:
         # While waiting for a description on standard input.

@@ -11,7 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.python.failure import Failure
 
-from twisted_transfer.admission import AddressFilter, Admission
+from twisted_transfer.addressfilters import AddressFilter
+from twisted_transfer.admission import Admission
 from twisted_transfer.arguments import Mode, checkedMode, checkedSeconds
 from twisted_transfer.channel import Separator, TransferChannel
 from twisted_transfer.descriptions import TransferDescription
@@ -96,7 +97,7 @@ class TransferConnector:
             reactor, self.mode, host, port, socketCommand
         )
         self._socketCommand = socketCommand
-        self._served: IProtocolFactory | None = None  # set by inside.serveBy()
+        self._served: IProtocolFactory | None = None  # see inside.serveBy()
         self._connecting: Deferred[TransferChannel] | None = None
         self._admission: Admission | None = None
         self._address: IAddress | None = None
@@ -120,8 +121,8 @@ class TransferConnector:
         """
         :param reactor: does everything.
         :param description: a description that was read already.
-        :returns: a connector that does what the description says.
-        :raises BadDescription: if it says something that cannot be.
+        :returns: see :meth:`fromString`.
+        :raises BadDescription: the same.
         """
         command = description.socketCommand
         return cls(
@@ -293,8 +294,6 @@ class TransferConnector:
 
     @property
     def candidates(self) -> Admission | None:
-        """
-        The counters of the latest passive ``connect()``: ``accepted``, ``admitted``
-        and ``dropped`` by reason.
-        """
+        """The counters of the latest passive ``connect()``; see
+        :class:`~twisted_transfer.admission.Admission`."""
         return self._admission

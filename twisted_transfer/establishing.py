@@ -26,11 +26,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_transfer.admission import CANDIDATE_TIMEOUT, AddressFilter, Admission
+from twisted_transfer.addressfilters import AddressFilter
+from twisted_transfer.admission import CANDIDATE_TIMEOUT, Admission
 from twisted_transfer.errors import PartnerTimeout, PeerRefused
-from twisted_transfer.gate import MutualTLSClientEndpoint
 from twisted_transfer.identity import refusedForGood
 from twisted_transfer.link import Link
+from twisted_transfer.mtlsclient import MutualTLSClientEndpoint
 from twisted_transfer.waiting import Waiters
 
 _T = TypeVar("_T")

@@ -87,7 +87,9 @@ class FolderDestination:
         self._names.add(name.casefold())
         if not self._force and os.path.isfile(target):
             return ExistingFile(target, reactor)
-        return ResumableFileDestination(target, self._force, reactor, maxSize)
+        return ResumableFileDestination(
+            target, self._force, reactor, maxSize, follow=False
+        )
 
     @staticmethod
     def _refused(message: str, reason: str) -> DestinationError:

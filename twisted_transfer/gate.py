@@ -10,7 +10,8 @@ a :class:`Gate` keeps the user's protocol from the connection until
 - the first ticket comes,
 - or data comes, which a server sends to those whom it has accepted,
 - or, with a server that sends no tickets and waits for the client to speak,
-  :data:`CONFIRM_TIMEOUT` has passed without a refusal,
+  :data:`CONFIRM_TIMEOUT` has passed without a refusal (but not if the server is
+  known to send tickets, as the one that made an invitation is),
 - or at once with TLS 1.2, where the server judges first.
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -28,17 +29,15 @@ from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
     IReactorTime,
-    IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout
 from twisted_transfer.identity import handshakeError
 from twisted_transfer.mutualtls import Policy, handshakeOf
-from twisted_transfer.waiting import Waiters
 
 CONFIRM_TIMEOUT = 2.0
 """Seconds for which a server that sends no tickets may still refuse."""
@@ -63,6 +62,7 @@ class Gate(Protocol):
         address: IAddress | None,
         timeout: float,
         onConnected: Callable[[Gate], object],
+        confirms: bool = False,
     ) -> None:
         """
         :param clock: measures the time.
@@ -71,10 +71,13 @@ class Gate(Protocol):
         :param address: the partner's, for the factory.
         :param timeout: seconds for the whole handshake.
         :param onConnected: called when it has a connection.
+        :param confirms: whether the partner is known to send tickets, so that
+            its silence is no consent.
         """
         self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
         self.gone: Deferred[None] = Deferred()
         self._onConnected = onConnected
+        self._confirms = confirms
         self._clock = clock
         self._policy = policy
         self._factory = factory
@@ -130,14 +133,15 @@ class Gate(Protocol):
             self._refusal = NotAdmitted(f"the partner's certificate: {whyNot}")
             self._abort()
             return
-        self._stopClock()
         if connection.get_protocol_version() < SSL.TLS1_3_VERSION:
             self._open()
             return
         handshake = handshakeOf(connection)
         assert handshake is not None
         handshake.onTicket = self._confirmed
-        self._call = self._clock.callLater(CONFIRM_TIMEOUT, self._open)
+        if not self._confirms:
+            self._stopClock()
+            self._call = self._clock.callLater(CONFIRM_TIMEOUT, self._open)
 
     def _confirmed(self) -> None:
         # This is called from within OpenSSL, which is not the place from which
@@ -192,109 +196,3 @@ class Gate(Protocol):
         handshake = handshakeOf(self.transport.getHandle())
         refusal = None if handshake is None else handshake.refusal
         self.opened.errback(handshakeError(reason, refusal))
-
-
-class _GateFactory(Factory):
-    """Makes a gate for each connection of one dial."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        clock: IReactorTime,
-        policy: Policy,
-        factory: IProtocolFactory,
-        timeout: float,
-        onConnected: Callable[[Gate], object],
-    ) -> None:
-        self._arguments = (clock, policy, factory)
-        self._more = (timeout, onConnected)
-        self._abandoned = False
-        self.gate: Gate | None = None
-
-    def buildProtocol(self, addr: IAddress | None) -> Gate:
-        self.gate = Gate(*self._arguments, addr, *self._more)
-        if self._abandoned:
-            self.gate.abandon()
-        return self.gate
-
-    def abandon(self) -> None:
-        """Nobody waits for the connection any more, whether it is there or not."""
-        self._abandoned = True
-        if self.gate is not None:
-            self.gate.abandon()
-
-
-@implementer(IStreamClientEndpoint)
-class MutualTLSClientEndpoint:
-    """Dials through another endpoint, and has both sides prove who they are."""
-
-    def __init__(
-        self,
-        clock: IReactorTime,
-        policy: Policy,
-        endpoint: IStreamClientEndpoint,
-        timeout: float = 30.0,
-    ) -> None:
-        """
-        :param clock: measures the time.
-        :param policy: who this side is and whom it accepts.
-        :param endpoint: what is dialled.
-        :param timeout: seconds for the TLS handshake.
-        """
-        self._clock = clock
-        self._policy = policy
-        self._endpoint = endpoint
-        self._timeout = timeout
-        self._shut: set[Gate] = set()
-        self._idle: Waiters[None] = Waiters()
-
-    def whenIdle(self) -> Deferred[None]:
-        """
-        :returns: a Deferred that fires when there is no connection which a
-            protocol does not have.
-        """
-        return self._idle.wait() if self._shut else succeed(None)
-
-    def _connected(self, gate: Gate) -> None:
-        self._shut.add(gate)
-
-        def settled(ignored: object) -> None:
-            self._shut.discard(gate)
-            if not self._shut:
-                self._idle.fire(None)
-
-        gate.gone.addCallback(settled)
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """
-        :param protocolFactory: makes the protocol, when both sides are content.
-        :returns: a Deferred with the protocol.  It fails as the endpoint does
-            that is dialled, or with ``PeerRefused`` if the partner does not
-            accept this side, ``NotAdmitted`` if this side does not accept the
-            partner, ``PartnerTimeout`` if the handshake takes too long.
-        """
-        gates = _GateFactory(
-            self._clock, self._policy, protocolFactory, self._timeout, self._connected
-        )
-        connecting = maybeDeferred(
-            self._endpoint.connect,
-            TLSMemoryBIOFactory(self._policy, True, gates, clock=self._clock),
-        )
-
-        def reached(ignored: object) -> Deferred[IProtocol]:
-            assert gates.gate is not None
-            return gates.gate.opened
-
-        def cancel(ignored: object) -> None:
-            # The endpoint may have its connection all the same, and late.
-            gates.abandon()
-            connecting.cancel()
-
-        def fire(result: IProtocol | Failure) -> None:
-            if not opened.called:
-                opened.callback(result)
-
-        opened: Deferred[IProtocol] = Deferred(cancel)
-        connecting.addCallback(reached).addBoth(fire)
-        return opened

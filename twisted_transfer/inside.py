@@ -26,6 +26,14 @@ def clockOf(channel: TransferChannel) -> IReactorTime:
     return channel._link.clock
 
 
+def transportOf(channel: TransferChannel) -> Any:
+    """
+    :param channel: any channel.
+    :returns: what carries its bytes, with all its layers.
+    """
+    return channel._transport
+
+
 def reactorOf(connector: TransferConnector) -> Any:
     """
     :param connector: any connector.

@@ -36,7 +36,7 @@ class InvitingServerEndpoint:
         """
         self._reactor = reactor
         self._endpoint = endpoint
-        self._proof: dict[str, str] = {}
+        self._invitation: tuple[str, Secret] | None = None
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -44,7 +44,7 @@ class InvitingServerEndpoint:
         :returns: a Deferred with the port.
         """
         identity, secret = Identity.ephemeral(), Secret.fresh()
-        self._proof = {"pin": identity.pin, "secret": secret.text}
+        self._invitation = identity.pin, secret
         policy = Policy(identity, frozenset({secret.identity().pin}))
         endpoint = wrapServerTLS(policy, self._endpoint, clock=self._reactor)
         return maybeDeferred(endpoint.listen, protocolFactory)
@@ -54,4 +54,7 @@ class InvitingServerEndpoint:
         :returns: what the partner needs beside the address, as the keywords of
             an ``mtls`` client description.  It holds a secret.
         """
-        return dict(self._proof)
+        if self._invitation is None:
+            return {}
+        pin, secret = self._invitation
+        return {"pin": pin, "secret": secret.text}

@@ -18,8 +18,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted_transfer import optionvalues as values
 from twisted_transfer.endpointstrings import Description, refusal
 from twisted_transfer.endpointtypes import EndpointType
-from twisted_transfer.gate import MutualTLSClientEndpoint
 from twisted_transfer.inviting import InvitingServerEndpoint
+from twisted_transfer.mtlsclient import MutualTLSClientEndpoint
 from twisted_transfer.mtlspolicies import Options, clientPolicy, serverPolicy
 from twisted_transfer.optionvalues import UnfitError
 from twisted_transfer.plain import BACKLOG, DualStackServerEndpoint
@@ -164,7 +164,10 @@ def clientOf(reactor: Any, options: Options) -> IStreamClientEndpoint:
             timeout,
             None if bind is None else (bind, 0),
         )
-    return MutualTLSClientEndpoint(reactor, policy, below, timeout)
+    # Whoever makes an invitation listens with this library, and sends tickets.
+    return MutualTLSClientEndpoint(
+        reactor, policy, below, timeout, confirms="secret" in options
+    )
 
 
 def serverBelow(reactor: Any, options: Options) -> IStreamServerEndpoint:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
@@ -35,6 +36,7 @@ _UNKNOWN = (
     "its authority is not among the trust roots: give trustRoots= the "
     "certificate of the authority that issued it"
 )
+_UNREADABLE = "it cannot be read, for it breaks RFC 5280: have a new one issued"
 _WHY_NOT = {
     2: _UNKNOWN,
     7: _UNKNOWN,  # an authority of the same name, with another key
@@ -107,9 +109,7 @@ class Policy:
         self, tlsProtocol: TLSMemoryBIOProtocol
     ) -> SSL.Connection:
         """See ``IOpenSSLClientConnectionCreator``."""
-        context = self._context(SSL.TLS_CLIENT_METHOD)
-        context.set_info_callback(_watchForTicket)
-        connection = SSL.Connection(context, None)
+        connection = SSL.Connection(self._clientContext, None)
         _handshakes[connection] = Handshake()
         name = None if self.host is None else serverName(self.host)
         if name is not None:
@@ -120,14 +120,27 @@ class Policy:
         self, tlsProtocol: TLSMemoryBIOProtocol
     ) -> SSL.Connection:
         """See ``IOpenSSLServerConnectionCreator``."""
+        connection = SSL.Connection(self._serverContext, None)
+        _handshakes[connection] = Handshake()
+        return connection
+
+    # One context for all connections of a role: to read many trust roots again
+    # for each of those who come takes longer than all else in a handshake.
+
+    @cached_property
+    def _clientContext(self) -> SSL.Context:
+        context = self._context(SSL.TLS_CLIENT_METHOD)
+        context.set_info_callback(_watchForTicket)
+        return context
+
+    @cached_property
+    def _serverContext(self) -> SSL.Context:
         context = self._context(SSL.TLS_SERVER_METHOD)
         # Nothing can be resumed: each connection is to prove who it is.  The
         # tickets, which TLS 1.3 sends all the same, come after the proof.
         context.set_options(SSL.OP_NO_TICKET)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        connection = SSL.Connection(context, None)
-        _handshakes[connection] = Handshake()
-        return connection
+        return context
 
     def _context(self, method: int) -> SSL.Context:
         context = SSL.Context(method)
@@ -168,16 +181,26 @@ class Policy:
         refusal: str | None = None
         if self.byAuthority and not ok:
             refusal = _WHY_NOT.get(number, f"OpenSSL's verification error {number}")
-        elif depth == 0 and self.pins:
-            pin = pinOf(certificate.to_cryptography())
-            if pin not in self.pins:
-                refusal = f"its key, pin {pin}, is none of those that are expected"
+        elif depth == 0:
+            refusal = self._checkKey(certificate)
         if refusal is None:
             return True
         handshake = handshakeOf(connection)
         if handshake is not None and handshake.refusal is None:
             handshake.refusal = refusal
         return False
+
+    def _checkKey(self, certificate: crypto.X509) -> str | None:
+        """:returns: why the key is not accepted; None if it is."""
+        try:
+            pin = pinOf(certificate.to_cryptography())
+        except Exception:
+            # OpenSSL reads some that cryptography does not, which has an error
+            # for each fault.  A stranger can send them: they are no news.
+            return _UNREADABLE
+        if pin in self.pins or not self.pins:
+            return None
+        return f"its key, pin {pin}, is none of those that are expected"
 
     def checkHost(self, connection: SSL.Connection) -> str | None:
         """
@@ -195,6 +218,8 @@ class Policy:
                 verify_hostname(connection, self.host)
         except (VerificationError, CertificateError):
             return f"it is for another host than {self.host}: check host= or hostname="
+        except Exception:  # as for the pin
+            return _UNREADABLE
         return None
 
 

@@ -111,7 +111,7 @@ def readSize(text: str) -> int:
     :returns: the number of bytes that it means.
     :raises UsageError: if it means none.
     """
-    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
     if found is None:
         raise UsageError(
             f"--max-size={text}: give a number of bytes, or one with K, M, G or T "
@@ -210,6 +210,17 @@ class TransferOptions(Versioned):
             or (":" in last and not os.path.exists(last))
         )
         paths = words[:-1] if described else words
+        if described and last != STANDARD and os.path.lexists(last):
+            # Somebody else may have chosen that name, for a shell to find it.
+            raise UsageError(
+                f"there is a file with the name {last!r}, which is a description as "
+                f"well; write ./{last} for the file, and behind it a description"
+            )
+        for word in paths:
+            if word.startswith("transfer:") and not os.path.lexists(word):
+                raise UsageError(
+                    "a description stands where PATH is wanted; PATH comes first"
+                )
         if not described and self.byDefault is None and paths:
             raise UsageError(
                 "PATH and DESCRIPTION are needed, and the last of the words, "

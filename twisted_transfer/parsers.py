@@ -88,8 +88,20 @@ class TransferParser:
         """Read the description, and refuse what an endpoint cannot do."""
         from twisted_transfer.descriptions import TransferDescription
         from twisted_transfer.errors import BadDescription
+        from twisted_transfer.mtlsstrings import makesInvitation
 
         description = TransferDescription.fromArguments(args, kwargs)
+        command = description.socketCommand
+        if (
+            description.mode == "passive"
+            and command is not None
+            and makesInvitation(command)
+        ):
+            raise BadDescription(
+                "transfer:passive:mtls without certificate= makes an invitation, which "
+                "this program has nowhere to show; add certificate=PATH, or use "
+                "TransferConnector.fromString in code"
+            )
         if description.encoding is not None:
             raise BadDescription(
                 f"encoding={description.encoding}: a Twisted protocol takes bytes, "

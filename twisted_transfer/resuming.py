@@ -39,6 +39,7 @@ class ResumableFileDestination(DigestingDestination):
         force: bool = False,
         reactor: IReactorThreads | None = None,
         maxSize: int | None = None,
+        follow: bool = True,
     ) -> None:
         """
         :param path: the file that is to appear.
@@ -46,9 +47,12 @@ class ResumableFileDestination(DigestingDestination):
             part of it may be there in any case.
         :param reactor: with one, its threads hash, and wait for the disk.
         :param maxSize: how many bytes it may have; None: any number.
+        :param follow: whether the path may be a symbolic link to the place;
+            otherwise the file appears by that name, or not at all.
         """
         super().__init__(reactor, maxSize)
         self.path = pathText(path)
+        self._follow = follow
         self._force = force
         self._reactor = reactor
         self._part: ResumablePart | None = None
@@ -68,7 +72,7 @@ class ResumableFileDestination(DigestingDestination):
 
     def _opened(self) -> ResumablePart:
         if self._part is None:
-            target = _targetPath(self.path)
+            target = _targetPath(self.path, self._follow)
             self._mode = targetMode(target, self._force)
             part = ResumablePart(target, self._force)
             part.create()
@@ -171,9 +175,10 @@ class ResumableFileDestination(DigestingDestination):
             self._reading.cancel()
 
 
-def _targetPath(path: str) -> str:
+def _targetPath(path: str, follow: bool) -> str:
     """
     :param path: as it was given.
+    :param follow: whether its last part may be a symbolic link.
     :returns: the absolute path of the file that is to appear; symbolic links
         are followed.
     :raises DestinationError: if it can only be the path of a folder, or of
@@ -183,6 +188,9 @@ def _targetPath(path: str) -> str:
     if not os.path.basename(path):
         raise _noFile(f"{path!r} is to be a folder; give the path of a file in it")
     try:
+        if not follow:
+            folder, name = os.path.split(path)
+            return os.path.join(os.path.realpath(folder), name)
         return os.path.realpath(path)
     except ValueError as error:
         raise _noFile(f"{path!r} is no path: {error}") from error

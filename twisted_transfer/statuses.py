@@ -4,6 +4,7 @@ What went wrong, as an exit status and in words.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from twisted.internet.error import (
@@ -13,6 +14,7 @@ from twisted.internet.error import (
     DNSLookupError,
 )
 
+from twisted_transfer.announced import printable
 from twisted_transfer.errors import (
     BadOption,
     DestinationError,
@@ -81,12 +83,26 @@ def statusOf(error: BaseException) -> Status:
     return Status.BUG
 
 
+_LONGEST = 20_000  # characters of a line; a path has 4096 bytes at most
+_SECRET = re.compile(r"(secret=)[^:\s'\"]+", re.IGNORECASE)
+
+
+def sayable(text: str) -> str:
+    """
+    :param text: a message, with words of the command line in it.
+    :returns: the same without what would do something to a terminal, and
+        without a secret that was put in the wrong place.
+    """
+    lines = _SECRET.sub(r"\1…", text).split("\n")
+    return "\n".join(printable(line, _LONGEST) for line in lines)
+
+
 def wordsFor(error: BaseException) -> str:
     """
     :param error: why a transfer has failed; not a bug.
     :returns: one line for a person, with what to do about it.
     """
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = sayable(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ConnectError | DNSLookupError) and not isinstance(
         error, ConnectBindError
     ):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -31,9 +32,10 @@ from twisted_transfer.receipts import Conversation, Event
 from twisted_transfer.receiving import gone
 from twisted_transfer.waiting import atMost
 
+_T = TypeVar("_T")
+
 GREETING_TIMEOUT = 10.0
-"""Seconds in which the partner has to say Hello; it does so as soon as it is
-connected, without waiting for anything."""
+"""Seconds in which the partner has to say Hello, for which it waits for nothing."""
 
 LINGER = 5.0
 """Seconds for which the side that has said its last word lets the other one read
@@ -45,8 +47,7 @@ class Talk(Protocol):
     """
     One conversation.
 
-    Everything that has come and was not asked for waits, and the partner with
-    it.
+    What has come and was not asked for waits, and the partner with it.
 
     :ivar clock: measures the time.
     """
@@ -74,9 +75,8 @@ class Talk(Protocol):
         """
         Say Hello, and hear it.
 
-        :raises NotAReceiptPartner: if the partner says something else, or
-            nothing in time.
-        :raises TransferError: whatever else it does.
+        :raises TransferError: ``NotAReceiptPartner``, if the partner says something
+            else, or nothing in time; or for whatever else it does.
         """
         self._channel.write(self._conversation.begin())
         self._channel.start(self)
@@ -150,19 +150,20 @@ class Talk(Protocol):
         self._pause(bool(self._events))
         return event
 
-    async def unless(self, doing: Deferred[None]) -> None:
+    async def unless(self, doing: Deferred[_T]) -> _T:
         """
         Wait for something of this side's, unless the partner breaks off, or
         :meth:`breakOff` is called.
 
         :param doing: what is waited for; it is cancelled if the partner does.
+        :returns: what comes of it.
         :raises TransferError: what has gone wrong with the partner.
         """
         self._alarm = doing.cancel
         try:
             if self._error is not None:
                 doing.cancel()
-            await doing
+            return await doing
         except Exception as error:
             # Whatever a producer says of a connection that has gone, the
             # partner's own words about it are better.

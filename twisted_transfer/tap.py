@@ -32,7 +32,7 @@ from twisted_transfer.options import (
     Versioned,
 )
 from twisted_transfer.reports import BUG
-from twisted_transfer.statuses import Status
+from twisted_transfer.statuses import Status, sayable
 
 
 class Options(Versioned):
@@ -55,7 +55,7 @@ class Options(Versioned):
         except UsageError as error:
             command = f" {self.subCommand}" if self.subCommand else ""
             print(
-                f"twist transfer{command}: {error}\n"
+                f"twist transfer{command}: {sayable(str(error))}\n"
                 f"(see: twist transfer{command} --help)",
                 file=sys.stderr,
             )

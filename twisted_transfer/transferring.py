@@ -11,6 +11,7 @@ from twisted_transfer.channel import TransferChannel
 from twisted_transfer.connector import TransferConnector
 from twisted_transfer.errors import AlreadyConnecting, BadOption
 from twisted_transfer.inside import reactorOf, settingsOf
+from twisted_transfer.keepalive import keepAlive
 from twisted_transfer.measuring import Progress
 from twisted_transfer.outcomes import Receipt, Watch
 from twisted_transfer.receiving import gone
@@ -111,13 +112,15 @@ class Transfer:
             try:
                 self._watch.connecting(self._connector)
                 channel = await connecting
-            finally:
+            except Exception:
                 # If it is whoever watches that has failed, nobody waits for it.
                 connecting.addErrback(lambda failure: None)
                 await self._connector.close()
+                raise
             try:
                 self._watch.connected(channel)
                 self._check(channel)
+                keepAlive(channel)
                 self.receipts = await self._move(channel)
             except Exception:
                 # Nobody else would, if it is an error of whoever watches.

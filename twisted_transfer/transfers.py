@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 
 from twisted_transfer.accepting import accept
-from twisted_transfer.announced import suggestedName
 from twisted_transfer.channel import TransferChannel
 from twisted_transfer.connector import TransferConnector
 from twisted_transfer.counts import checkNumber
@@ -29,7 +28,7 @@ from twisted_transfer.outcomes import Receipt, Watch
 from twisted_transfer.paths import AnyPath
 from twisted_transfer.prefixes import DigestedSource, ResumableFileSource
 from twisted_transfer.raw import receiveRaw, sendRaw
-from twisted_transfer.receiptmessages import Offer
+from twisted_transfer.receiptmessages import MAX_NAME, Offer
 from twisted_transfer.resuming import ResumableFileDestination
 from twisted_transfer.sources import FileSource
 from twisted_transfer.transferring import Transfer
@@ -148,6 +147,13 @@ class Receiver(Transfer):
         super().__init__(connector, raw, progress, watch)
         if maxSize is not None:
             checkNumber("maxSize", maxSize)
+        if not isinstance(destination, FolderDestination) and not (
+            IDestination.providedBy(destination)
+        ):
+            raise BadOption(
+                f"{type(destination).__name__} is no destination; for the path of a "
+                "file give FileDestination(path), for a folder FolderDestination(path)"
+            )
         self._maxSize = maxSize
         self._folder: FolderDestination | None = None
         self._plain: IDestination | None = None
@@ -206,10 +212,15 @@ def nameOf(source: ISource) -> str | None:
     """
     :param source: what is sent.
     :returns: what the partner may call it: the name of a file without its
-        folder, if others can have it as a name; else None.
+        folder; None for what is no file.
     """
     path = getattr(source, "path", None)
-    return suggestedName(os.path.basename(path)) if isinstance(path, str) else None
+    name = os.path.basename(path) if isinstance(path, str) else ""
+    try:
+        fits = 0 < len(name.encode()) <= MAX_NAME
+    except UnicodeEncodeError:
+        return None  # it is not UTF-8, and the partner could not be told
+    return name if fits else None
 
 
 def sendFile(
