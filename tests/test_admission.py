@@ -313,8 +313,10 @@ class TLSTests(AdmissionTestCase):
             self.identities.server, False, self.admission, clock=self.reactor
         )
 
-    def candidate(self) -> tuple[SimulatedSocket, TLSPartner]:
-        socket, partner = self.arrive()
+    def candidate(
+        self, address: IAddress | None = None
+    ) -> tuple[SimulatedSocket, TLSPartner]:
+        socket, partner = self.arrive(address)
         return socket, TLSPartner(partner, self.identities.clientContext())
 
     def over(self) -> None:
@@ -423,6 +425,25 @@ class TLSTests(AdmissionTestCase):
         self.counted(MAX_CANDIDATES + 11, 1, evicted=11, late=MAX_CANDIDATES - 1)
         self.reactor.run(2)
         self.assertEqual(len(self.reactor.getDelayedCalls()), 0)
+
+    def test_flood(self) -> None:
+        """
+        A flood from one address drives out its own, however long it goes on
+        and however slow the partner is.
+        """
+        _, partner = self.candidate(v4("192.0.2.7"))
+        other, _ = self.candidate(v4("192.0.2.8"))
+        flood = [
+            self.candidate(v4("198.51.100.1"))[0] for _ in range(MAX_CANDIDATES + 50)
+        ]
+        self.reactor.run(2)
+        self.counted(MAX_CANDIDATES + 52, 0, evicted=52)
+        gone = [bool(socket.disconnected) for socket in flood]
+        self.assertEqual(gone, [True] * 52 + [False] * (MAX_CANDIDATES - 2))
+        self.assertFalse(other.disconnected)
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.reactor.run(2)
 
     def test_close(self) -> None:
         """Closing drops all of them, and is over when the last one is gone."""
