@@ -64,3 +64,12 @@ class KeepAliveTests(TestCase):
         for end in (left, right):
             await end.whenClosed()
         keepAlive(memoryPair(Clock())[0])
+
+    async def test_gone(self) -> None:
+        """One that has ended already is no error."""
+        left, right = await self.pair("tcp:port=0:interface=127.0.0.1")
+        for end in (left, right):
+            end.loseConnection()
+        for end in (left, right):
+            await end.whenClosed()
+            keepAlive(end)

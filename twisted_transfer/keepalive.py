@@ -5,6 +5,7 @@ Noticing that a silent partner is no longer there.
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 from twisted_transfer.channel import TransferChannel
@@ -23,11 +24,13 @@ def keepAlive(channel: TransferChannel) -> None:
     :param channel: a connected one.
     """
     bottom: Any = bottomOf(transportOf(channel))
-    handle: Any = getattr(bottom, "getHandle", lambda: None)()
-    # A UNIX socket says of itself that it is TCP, too.
-    if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return
-    bottom.setTcpKeepAlive(True)
-    for option, value in _QUESTIONS.items():
-        if hasattr(socket, option):
-            handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    # A UNIX socket says of itself that it is TCP, too; and one that has gone
+    # meanwhile has no socket any more.
+    with suppress(AttributeError, OSError):
+        handle = bottom.getHandle()
+        if handle.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        bottom.setTcpKeepAlive(True)
+        for option, value in _QUESTIONS.items():
+            if hasattr(socket, option):
+                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
