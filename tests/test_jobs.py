@@ -253,10 +253,10 @@ class JobTests(SynchronousTestCase):
     def test_bug(self) -> None:
         """What should not happen is status 1, and reported as what it is."""
 
-        def digestedSourceAt(reactor: object, path: str) -> None:
+        def sourceAt(reactor: object, path: str) -> None:
             raise ZeroDivisionError
 
-        self.patch(jobs, "digestedSourceAt", digestedSourceAt)
+        self.patch(jobs, "sourceAt", sourceAt)
         job = self.job(True, self.file, "transfer:active:tcp:127.0.0.1:1")
         self.assertEqual(self.successResultOf(job.run()), 1)
         self.assertEqual([bug.type for bug in self.report.bugs], [ZeroDivisionError])

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer.destinations import FileDestination, StreamDestination
-from twisted_transfer.digested import DigestedDestination
+from twisted_transfer.digested import DigestedDestination, DigestingDestination
 from twisted_transfer.errors import DestinationError, SourceError
-from twisted_transfer.localends import (
-    destinationAt,
-    digestedDestinationAt,
-    digestedSourceAt,
-    sourceAt,
+from twisted_transfer.localends import destinationAt, sourceAt
+from twisted_transfer.prefixes import (
+    DigestedSource,
+    ResumableFileSource,
+    digestedSource,
 )
-from twisted_transfer.prefixes import DigestedSource, ResumableFileSource
-from twisted_transfer.resuming import ResumableFileDestination
+from twisted_transfer.resuming import ResumableFileDestination, digestedDestination
 from twisted_transfer.sources import FileSource, StreamSource
 
 from .folders import newFolder
+
+
+def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:
+    """:returns: what a transfer with a receipt makes of a path to send."""
+    return digestedSource(sourceAt(reactor, path), reactor)
+
+
+def digestedDestinationAt(
+    reactor: Any,
+    path: str,
+    force: bool,
+    maxSize: int | None = None,
+    standardOutput: int = 1,
+) -> DigestingDestination:
+    """:returns: what a transfer with a receipt makes of a path to receive into."""
+    found = destinationAt(reactor, path, force, standardOutput)
+    return digestedDestination(found, reactor, maxSize)
 
 
 class LocalEndTests(SynchronousTestCase):

@@ -27,7 +27,7 @@ from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.nonblocking import AnyStream, Borrowed
 from twisted_transfer.partfile import PartFile, targetMode
-from twisted_transfer.paths import AnyPath, pathText, reasonText
+from twisted_transfer.paths import AnyPath, pathText, reasonText, targetPath
 
 __all__ = [
     "BytesDestination",
@@ -81,15 +81,10 @@ class FileDestination:
         """
         if self._part is not None:
             return
-        # realpath() drops the slash by which a folder is meant.
-        if not os.path.basename(self.path):
-            raise DestinationError(
-                f"{self.path!r} is to be a folder; give the path of a file in it"
-            )
         try:
-            target = os.path.realpath(self.path)
+            target = targetPath(self.path)
         except ValueError as error:
-            raise DestinationError(f"{self.path!r} is no path: {error}") from error
+            raise DestinationError(str(error)) from error
         self._mode = targetMode(target, self.force)
         part = PartFile(target, self.force)
         part.create()

@@ -19,12 +19,8 @@ from twisted_transfer.connector import TransferConnector
 from twisted_transfer.descriptions import TransferDescription
 from twisted_transfer.errors import BadOption
 from twisted_transfer.folders import FolderDestination
-from twisted_transfer.localends import (
-    destinationAt,
-    digestedDestinationAt,
-    digestedSourceAt,
-    sourceAt,
-)
+from twisted_transfer.interfaces import IDestination
+from twisted_transfer.localends import destinationAt, sourceAt
 from twisted_transfer.measuring import Progress
 from twisted_transfer.mtlsstrings import makesInvitation
 from twisted_transfer.outcomes import Receipt
@@ -144,41 +140,22 @@ class Job:
             self._reactor, request.description
         )
         if request.sends:
-            find = sourceAt if request.raw else digestedSourceAt
-            sources = [find(self._reactor, path) for path in request.paths]
+            sources = [sourceAt(self._reactor, path) for path in request.paths]
             return Transmitter(connector, sources, raw=request.raw, watch=self)
         return Receiver(
             connector,
             self._destination(),
             raw=request.raw,
-            maxSize=self._maxSize,
+            maxSize=request.maxSize,
             watch=self,
         )
 
-    @property
-    def _maxSize(self) -> int | None:
-        """What is not the destination's own to know."""
-        request = self._request
-        if request.raw or os.path.isdir(request.paths[0]):
-            return request.maxSize
-        return None
-
-    def _destination(self) -> Any:
+    def _destination(self) -> IDestination | FolderDestination:
         request = self._request
         [path] = request.paths
-        if request.raw:
-            return destinationAt(
-                self._reactor, path, request.force, request.standardOutput
-            )
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not request.raw:
             return FolderDestination(path, request.force)
-        return digestedDestinationAt(
-            self._reactor,
-            path,
-            request.force,
-            request.maxSize,
-            request.standardOutput,
-        )
+        return destinationAt(self._reactor, path, request.force, request.standardOutput)
 
     # What a transfer tells while it goes on.
 

@@ -10,12 +10,9 @@ import sys
 from typing import Any
 
 from twisted_transfer.destinations import FileDestination, StreamDestination
-from twisted_transfer.digested import DigestedDestination, DigestingDestination
 from twisted_transfer.errors import DestinationError, SourceError
 from twisted_transfer.interfaces import IDestination, ISource
 from twisted_transfer.paths import reasonText
-from twisted_transfer.prefixes import DigestedSource, ResumableFileSource
-from twisted_transfer.resuming import ResumableFileDestination
 from twisted_transfer.sources import FileSource, StreamSource
 
 STANDARD = "-"
@@ -78,39 +75,3 @@ def destinationAt(
     except OSError as error:
         raise DestinationError(f"cannot write {path}: {reasonText(error)}") from error
     return StreamDestination(reactor, fd, name=path, close=True)
-
-
-def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:
-    """
-    :param reactor: watches what is no file, and has the threads that hash.
-    :param path: see :func:`sourceAt`.
-    :returns: the same source for a transfer with a receipt; a file can be gone
-        on with in the middle.
-    :raises SourceError: see :func:`sourceAt`.
-    """
-    if path != STANDARD and not _isSpecial(path):
-        return ResumableFileSource(path, reactor)
-    return DigestedSource(sourceAt(reactor, path), reactor)
-
-
-def digestedDestinationAt(
-    reactor: Any,
-    path: str,
-    force: bool,
-    maxSize: int | None = None,
-    standardOutput: int = 1,
-) -> DigestingDestination:
-    """
-    :param reactor: watches what is no file, and has the threads that hash.
-    :param path: see :func:`destinationAt`.
-    :param force: whether a file that is there may be replaced.
-    :param maxSize: how many bytes are taken at most; None: any number.
-    :param standardOutput: the descriptor that ``-`` stands for.
-    :returns: the same destination for a transfer with a receipt; a file can be
-        gone on with in the middle.
-    :raises DestinationError: see :func:`destinationAt`.
-    """
-    if path != STANDARD and not _isSpecial(path):
-        return ResumableFileDestination(path, force, reactor, maxSize)
-    stream = destinationAt(reactor, path, force, standardOutput)
-    return DigestedDestination(stream, reactor, maxSize)

@@ -256,9 +256,9 @@ def targetMode(target: str, replace: bool) -> int:
         os.umask(mask)
         return 0o666 & ~mask
     if stat.S_ISDIR(status.st_mode):
-        raise _unfit(f"{target} is a folder; give the path of a file in it")
+        raise unfit(f"{target} is a folder; give the path of a file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise _unfit(
+        raise unfit(
             f"{target} is no regular file and cannot be replaced; "
             "open it and use a StreamDestination"
         )
@@ -281,7 +281,11 @@ def exists(target: str, when: str = "") -> DestinationError:
     )
 
 
-def _unfit(message: str) -> DestinationError:
+def unfit(message: str) -> DestinationError:
+    """
+    :param message: why there can be no file at the place of a target.
+    :returns: the error that says so.
+    """
     return DestinationError(
         message, "place", "the receiver cannot store a file at that place"
     )

@@ -22,6 +22,26 @@ def pathText(path: AnyPath) -> str:
     return os.fsdecode(path.path if isinstance(path, FilePath) else path)
 
 
+def targetPath(path: str, follow: bool = True) -> str:
+    """
+    :param path: of a file that is to appear.
+    :param follow: whether its last part may be a symbolic link.
+    :returns: its absolute path, in which symbolic links are followed.
+    :raises ValueError: if it can only be the path of a folder, or of nothing;
+        the words say what would be right.
+    """
+    # realpath() drops the slash by which a folder is meant.
+    folder, name = os.path.split(path)
+    if not name:
+        raise ValueError(f"{path!r} is to be a folder; give the path of a file in it")
+    try:
+        if not follow:
+            return os.path.join(os.path.realpath(folder), name)
+        return os.path.realpath(path)
+    except ValueError as error:
+        raise ValueError(f"{path!r} is no path: {error}") from error
+
+
 def reasonText(error: OSError) -> str:
     """
     :returns: what the system says about an error, without its number and

@@ -211,3 +211,19 @@ class _Rest(FileProduction):
     ) -> None:
         super().__init__(fd, name, consumer, size)
         self._sent = offset
+
+
+def digestedSource(
+    source: ISource, reactor: IReactorThreads | None = None
+) -> DigestedSource:
+    """
+    :param source: any source, not opened.
+    :param reactor: with one, its threads hash.
+    :returns: the same for a transfer with a receipt; a file can be gone on with
+        in the middle.
+    """
+    if isinstance(source, DigestedSource):
+        return source
+    if isinstance(source, FileSource):
+        return ResumableFileSource(source.path, reactor)
+    return DigestedSource(source, reactor)

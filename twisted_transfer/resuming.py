@@ -6,18 +6,21 @@ What is on the disk, and when, is in :doc:`/explanation/atomicity`.
 
 from __future__ import annotations
 
-import os
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import implementer
 
-from twisted_transfer.digested import DigestingDestination, Offer
-from twisted_transfer.errors import DestinationError
+from twisted_transfer.destinations import FileDestination
+from twisted_transfer.digested import (
+    DigestedDestination,
+    DigestingDestination,
+    Offer,
+)
+from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.leftovers import ResumablePart
-from twisted_transfer.partfile import targetMode
-from twisted_transfer.paths import AnyPath, pathText
+from twisted_transfer.partfile import targetMode, unfit
+from twisted_transfer.paths import AnyPath, pathText, targetPath
 
 
 @implementer(IDestination)
@@ -72,7 +75,10 @@ class ResumableFileDestination(DigestingDestination):
 
     def _opened(self) -> ResumablePart:
         if self._part is None:
-            target = _targetPath(self.path, self._follow)
+            try:
+                target = targetPath(self.path, self._follow)
+            except ValueError as error:
+                raise unfit(str(error)) from error
             self._mode = targetMode(target, self._force)
             part = ResumablePart(target, self._force)
             part.create()
@@ -175,28 +181,28 @@ class ResumableFileDestination(DigestingDestination):
             self._reading.cancel()
 
 
-def _targetPath(path: str, follow: bool) -> str:
+def digestedDestination(
+    destination: IDestination,
+    reactor: IReactorThreads | None = None,
+    maxSize: int | None = None,
+) -> DigestingDestination:
     """
-    :param path: as it was given.
-    :param follow: whether its last part may be a symbolic link.
-    :returns: the absolute path of the file that is to appear; symbolic links
-        are followed.
-    :raises DestinationError: if it can only be the path of a folder, or of
-        nothing.
+    :param destination: any destination, not opened.
+    :param reactor: with one, its threads hash.
+    :param maxSize: how many bytes are taken at most; None: any number.
+    :returns: the same for a transfer with a receipt; a file can be gone on with
+        in the middle.
+    :raises BadOption: if it has a bound of its own.
     """
-    # realpath() drops the slash by which a folder is meant.
-    if not os.path.basename(path):
-        raise _noFile(f"{path!r} is to be a folder; give the path of a file in it")
-    try:
-        if not follow:
-            folder, name = os.path.split(path)
-            return os.path.join(os.path.realpath(folder), name)
-        return os.path.realpath(path)
-    except ValueError as error:
-        raise _noFile(f"{path!r} is no path: {error}") from error
-
-
-def _noFile(message: str) -> DestinationError:
-    return DestinationError(
-        message, "place", "the receiver cannot store a file at that place"
-    )
+    if isinstance(destination, FileDestination):
+        return ResumableFileDestination(
+            destination.path, destination.force, reactor, maxSize
+        )
+    if not isinstance(destination, DigestingDestination):
+        return DigestedDestination(destination, reactor, maxSize)
+    if maxSize is not None:
+        raise BadOption(
+            "maxSize= is for destinations that know no bound themselves; give it to "
+            "this one when it is made"
+        )
+    return destination

@@ -26,10 +26,10 @@ from twisted_transfer.measuring import Progress
 from twisted_transfer.offering import Outgoing, offer
 from twisted_transfer.outcomes import Receipt, Watch
 from twisted_transfer.paths import AnyPath
-from twisted_transfer.prefixes import DigestedSource, ResumableFileSource
+from twisted_transfer.prefixes import ResumableFileSource, digestedSource
 from twisted_transfer.raw import receiveRaw, sendRaw
 from twisted_transfer.receiptmessages import MAX_NAME, Offer
-from twisted_transfer.resuming import ResumableFileDestination
+from twisted_transfer.resuming import digestedDestination
 from twisted_transfer.sources import FileSource
 from twisted_transfer.transferring import Transfer
 
@@ -77,15 +77,11 @@ class Transmitter(Transfer):
                 f"{len(sources)} sources: give one, or with receipts (raw=False) "
                 "several"
             )
-        self._files = [Outgoing(nameOf(each), self._digested(each)) for each in sources]
+        self._files = [
+            Outgoing(nameOf(each), digestedSource(each, self._reactor))
+            for each in sources
+        ]
         self._sources = sources
-
-    def _digested(self, source: ISource) -> DigestedSource:
-        if isinstance(source, DigestedSource):
-            return source
-        if isinstance(source, FileSource):
-            return ResumableFileSource(source.path, self._reactor)
-        return DigestedSource(source, self._reactor)
 
     def _open(self) -> None:
         if self._raw:
@@ -167,19 +163,10 @@ class Receiver(Transfer):
             self._folder = destination
         elif raw and maxSize is None:
             self._plain = destination
-        elif isinstance(destination, FileDestination) and not raw:
-            self._digested = ResumableFileDestination(
-                destination.path, destination.force, self._reactor, maxSize
-            )
-        elif isinstance(destination, DigestingDestination):
-            if maxSize is not None:
-                raise BadOption(
-                    "maxSize= is for destinations that know no bound themselves; give "
-                    "it to this one when it is made"
-                )
-            self._digested = destination
-        else:
+        elif raw and not isinstance(destination, DigestingDestination):
             self._digested = DigestedDestination(destination, self._reactor, maxSize)
+        else:
+            self._digested = digestedDestination(destination, self._reactor, maxSize)
 
     def _open(self) -> None:
         target = self._folder or self._plain or self._digested
