@@ -29,7 +29,7 @@ from receiptplays import Play
 from receiptsides import Defect, Side, demand
 
 from twisted_transfer.errors import NotAReceiptPartner
-from twisted_transfer.receiptwire import looksLikeReceipts
+from twisted_transfer.receipts.frames import looksLikeReceipts
 
 _LONGEST = 10.0  # seconds for one input
 _MOST_MEMORY = 2**20  # bytes for one input, beside what it is itself

@@ -43,7 +43,7 @@ from pathlib import Path
 from killplans import Outcome, Plan, Source, Totals, other
 from killrounds import HANG, Round, Try
 
-from twisted_transfer.options import readSize
+from twisted_transfer.command.options import readSize
 
 _DRAWS = 10
 """How many plans a round may have, if everything is over before the kill."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from receiptplays import plays
 from twisted.protocols.amp import AmpBox, parseString
 
-from twisted_transfer.receiptwire import SIGNATURE
+from twisted_transfer.receipts.frames import SIGNATURE
 
 PLAYS = plays()
 """What true partners send."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from receiptsides import File, Plan, Side
 
-from twisted_transfer.receiptmessages import Failed, FailureKind, Role
-from twisted_transfer.receiptwire import SIGNATURE
+from twisted_transfer.receipts.frames import SIGNATURE
+from twisted_transfer.receipts.messages import Failed, FailureKind, Role
 
 
 def _plans() -> list[Plan]:

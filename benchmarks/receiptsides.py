@@ -17,7 +17,9 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.receiptmessages import (
+from twisted_transfer.receipts.conversation import Conversation, Event
+from twisted_transfer.receipts.frames import Data
+from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
     End,
@@ -30,8 +32,6 @@ from twisted_transfer.receiptmessages import (
     Role,
     Stored,
 )
-from twisted_transfer.receipts import Conversation, Event
-from twisted_transfer.receiptwire import Data
 
 _EXPECTED = (
     NotAReceiptPartner,

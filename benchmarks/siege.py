@@ -29,17 +29,17 @@ from twisted.internet.task import deferLater, react
 from twisted.python.failure import Failure
 
 from twisted_transfer import TransferConnector
-from twisted_transfer.hostile import HostilePeer
-from twisted_transfer.hostileplain import (
+from twisted_transfer.testing.attacks import siege
+from twisted_transfer.testing.peers import (
     Dripper,
     Flooder,
     Garbler,
+    HostilePeer,
     Resetter,
     Scanner,
     Staller,
 )
-from twisted_transfer.hostiletls import Impostor
-from twisted_transfer.sieges import siege
+from twisted_transfer.testing.tlspeers import Impostor
 
 reactor: Any = _reactor
 

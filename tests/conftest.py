@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 from twisted.trial.unittest import TestCase
 
-from .leaks import Snapshot, Watch
+from tests.support.leaks import Snapshot, Watch
 
 _REACTORS = {
     "asyncio": "twisted.internet.asyncioreactor",
@@ -26,18 +26,6 @@ _REACTORS = {
     "select": "twisted.internet.selectreactor",
 }
 _TESTS = Path(__file__).resolve().parent
-# The test modules that start this library's own programs.
-_PROGRAMS = (
-    "test_command_",
-    "test_cuts",
-    "test_demo",
-    "test_examples",
-    "test_fuzz",
-    "test_install",
-    "test_kills",
-    "test_streams",
-)
-
 # No deadlines: how long an example takes says more about the machine than about
 # the code.  In CI every run tries the same examples, so that a failure there is
 # of the change; elsewhere new ones are tried each time, and a failing one is
@@ -103,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("peers")
         if peers or (case and issubclass(case, TestCase)):
             item.add_marker("reactor")
-        if item.path.stem.startswith(_PROGRAMS):
+        if _TESTS / "programs" in item.path.parents:
             item.add_marker("programs")
 
 

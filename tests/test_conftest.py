@@ -57,7 +57,7 @@ class _Run:
 def _run(folder: Path, *options: str) -> _Run:
     xml = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    command += [*options, f"--junit-xml={xml}", "tests/leaking.py"]
+    command += [*options, f"--junit-xml={xml}", "tests/support/leaking.py"]
     result = subprocess.run(
         command, cwd=_PROJECT, capture_output=True, text=True, timeout=120
     )
@@ -65,7 +65,7 @@ def _run(folder: Path, *options: str) -> _Run:
     passed = set()
     for case in ElementTree.parse(xml).iter("testcase"):
         name = f"{case.get('classname')}.{case.get('name')}"
-        name = name.removeprefix("tests.leaking")
+        name = name.removeprefix("tests.support.leaking")
         text = "".join(case.itertext())
         if len(case):
             reports[name] = reports.get(name, "") + text
@@ -120,6 +120,6 @@ def test_innocent(run: _Run) -> None:
 )
 def test_reactors(tmp_path: Path, option: str, name: str) -> None:
     """Under each reactor the clean tests pass, and a port left there is found."""
-    run = _run(tmp_path, "-k", "clean or Port", f"--reactor={option}")
+    run = _run(tmp_path, "-k", "clean or test_Port", f"--reactor={option}")
     assert f"reactor: {name};" in run.output
     assert run.reports.keys() == {f"{kind}.test_Port" for kind in _KINDS}

@@ -2,16 +2,20 @@
 One connection between two partners, whichever of them dials.
 """
 
-from twisted_transfer.channel import TransferChannel
-from twisted_transfer.connector import Mode, TransferConnector
-from twisted_transfer.copying import copy
-from twisted_transfer.copyqueue import CopyQueue
-from twisted_transfer.destinations import (
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.connecting.connector import TransferConnector
+from twisted_transfer.connecting.options import Mode
+from twisted_transfer.data.copying import copy
+from twisted_transfer.data.copyqueue import CopyQueue
+from twisted_transfer.data.destinations import (
     BytesDestination,
     CallableDestination,
     FileDestination,
-    StreamDestination,
 )
+from twisted_transfer.data.iterables import IterableSource
+from twisted_transfer.data.receiving import receive
+from twisted_transfer.data.sources import BytesSource, FileSource, TextSource
+from twisted_transfer.data.streams import StreamDestination, StreamSource
 from twisted_transfer.errors import (
     AlreadyConnecting,
     AlreadyReading,
@@ -34,17 +38,14 @@ from twisted_transfer.errors import (
     Truncated,
     Undecodable,
 )
-from twisted_transfer.folders import FolderDestination
-from twisted_transfer.outcomes import Receipt
-from twisted_transfer.receiving import receive
-from twisted_transfer.sources import (
-    BytesSource,
-    FileSource,
-    IterableSource,
-    StreamSource,
-    TextSource,
+from twisted_transfer.receipts.receipt import Receipt
+from twisted_transfer.transfers.folder import FolderDestination
+from twisted_transfer.transfers.transfers import (
+    Receiver,
+    Transmitter,
+    receiveFile,
+    sendFile,
 )
-from twisted_transfer.transfers import Receiver, Transmitter, receiveFile, sendFile
 
 __all__ = [
     "AlreadyConnecting",

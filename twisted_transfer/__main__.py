@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from twisted_transfer.command import main
+from twisted_transfer.command.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -204,7 +204,7 @@ class PartnerFailed(TransferError):
     The partner has ended the transfer, and says why.
 
     :ivar kind: what kind of failure it is: a value of
-        :class:`~twisted_transfer.receiptmessages.FailureKind`.
+        :class:`~twisted_transfer.receipts.messages.FailureKind`.
     :ivar reason: why, in the partner's words; they may be printed.
     """
 

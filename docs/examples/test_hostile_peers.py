@@ -23,24 +23,19 @@ from twisted.internet.task import Clock
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twisted_transfer.keys import Identity
-from twisted_transfer.testing import (
+from twisted_transfer.testing.attacks import ambush, attack, siege, thiefEndpoint
+from twisted_transfer.testing.memory import MemoryListener, settle
+from twisted_transfer.testing.peers import (
     Dripper,
     Flooder,
     Garbler,
     HostilePeer,
-    Impostor,
-    ImpostorServer,
-    MemoryListener,
     Resetter,
     Scanner,
     Staller,
-    ambush,
-    attack,
-    settle,
-    siege,
-    thiefEndpoint,
 )
+from twisted_transfer.testing.tlspeers import Impostor, ImpostorServer
+from twisted_transfer.tls.keys import Identity
 
 # The server.
 

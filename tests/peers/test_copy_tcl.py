@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from twisted_transfer.copying import copy
-from twisted_transfer.testing import memoryPair, settle
-
-from ..textcases import NEWLINES
-from .programs import tclScript
-from .textoracle import TRANSLATIONS, OracleTests
+from tests.peers.programs import tclScript
+from tests.peers.textoracle import TRANSLATIONS, OracleTests
+from tests.support.textcases import NEWLINES
+from twisted_transfer.data.copying import copy
+from twisted_transfer.testing.memory import memoryPair, settle
 
 _ENCODINGS = ("ascii", "cp1252", "iso8859-15", "koi8-r", "shiftjis", "unicode", "utf-8")
 

@@ -4,10 +4,9 @@ The names and tables of encodings against those of a real tclsh.
 
 from __future__ import annotations
 
-from twisted_transfer.encodings import codecName
+from tests.peers.textoracle import KOREAN, OracleTests, codecOf, decoded, written
 from twisted_transfer.errors import BadOption
-
-from .textoracle import KOREAN, OracleTests, codecOf, decoded, written
+from twisted_transfer.text.codec import codecName
 
 #: Every encoding of Tcl 8.6 that this library offers, by Tcl's name.
 ENCODINGS = (

@@ -9,11 +9,11 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
 from tests.peers import transfers
 from tests.peers.processes import Program, reactor
 from tests.peers.programs import peer, tclScript, twist
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 from twisted_transfer import (
     NotAdmitted,
     PeerRefused,
@@ -21,7 +21,7 @@ from twisted_transfer import (
     TransferConnector,
     Truncated,
 )
-from twisted_transfer.descriptions import quote
+from twisted_transfer.descriptions.strings import quote
 
 _HOST = "127.0.0.1"
 _CONTENT = b"It is for those who have proved who they are.\n"

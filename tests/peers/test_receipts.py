@@ -13,11 +13,11 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
 from tests.peers.processes import Program
 from tests.peers.programs import command, freePort, peer
 from tests.peers.transfers import dialTCP, waitTCP, waitTLS
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 
 _HOST = "127.0.0.1"
 # What is said with the first wrong byte, and where nothing comes.

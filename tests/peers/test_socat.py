@@ -8,12 +8,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.folders import newFolder
 from tests.peers import transfers
 from tests.peers.processes import Program
 from tests.peers.programs import command, peer
 from tests.peers.transfers import dialTCP, waitTCP
-from twisted_transfer.descriptions import quote
+from tests.support.folders import newFolder
+from twisted_transfer.descriptions.strings import quote
 
 
 def socat(

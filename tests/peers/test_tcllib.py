@@ -8,13 +8,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.folders import newFolder
 from tests.peers import transfers
 from tests.peers.processes import Program, reactor
 from tests.peers.programs import command, tclScript
 from tests.peers.transfers import dialTCP
+from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector
-from twisted_transfer.descriptions import quote
+from twisted_transfer.descriptions.strings import quote
 
 _HOST = "127.0.0.1"
 

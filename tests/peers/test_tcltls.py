@@ -11,12 +11,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
 from tests.peers import transfers
 from tests.peers.processes import Program, reactor
 from tests.peers.programs import command, tclScript
 from tests.peers.transfers import dialTLS, waitTLS
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector, Truncated
 
 _HOST = "127.0.0.1"

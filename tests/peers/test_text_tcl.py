@@ -7,12 +7,17 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_transfer.encodings import codecName
+from tests.peers.textoracle import (
+    EOF_CHARS,
+    TRANSLATIONS,
+    OracleTests,
+    codecOf,
+    optionsOf,
+)
+from tests.support.textcases import NEWLINES, asText, settingsOf
 from twisted_transfer.errors import BadOption
-from twisted_transfer.text import TextSettings
-
-from ..textcases import NEWLINES, asText, settingsOf
-from .textoracle import EOF_CHARS, TRANSLATIONS, OracleTests, codecOf, optionsOf
+from twisted_transfer.text.codec import codecName
+from twisted_transfer.text.settings import TextSettings
 
 
 class SettingsTests(OracleTests):

@@ -7,10 +7,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_transfer.errors import Undecodable
-
-from ..textcases import NEWLINES, asText, cut, places, settingsOf
-from .textoracle import (
+from tests.peers.textoracle import (
     EOF_CHARS,
     KOREAN,
     TRANSLATIONS,
@@ -19,6 +16,8 @@ from .textoracle import (
     decoded,
     optionsOf,
 )
+from tests.support.textcases import NEWLINES, asText, cut, places, settingsOf
+from twisted_transfer.errors import Undecodable
 
 #: What is sent through sockets: some of each kind, and bytes.
 STREAMED = (

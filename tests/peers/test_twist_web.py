@@ -8,11 +8,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
 from tests.peers.processes import Program
 from tests.peers.programs import freePort, peer, twist
 from tests.peers.transfers import dialTCP, dialTLS
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 
 _HOST = "127.0.0.1"
 _CONTENT = b"It is served by the one who dials.\n"

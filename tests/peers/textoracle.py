@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_transfer.encodings import changedCharacters, codecName
+from twisted_transfer.text.codec import changedCharacters, codecName
 
 _SCRIPT = Path(__file__).with_name("text_oracle.tcl")
 

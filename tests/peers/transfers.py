@@ -12,11 +12,11 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.folders import newFolder
 from tests.peers.processes import Program, reactor
 from tests.peers.programs import command
+from tests.support.folders import newFolder
 from twisted_transfer import TransferConnector
-from twisted_transfer.descriptions import quote
+from twisted_transfer.descriptions.strings import quote
 
 
 class Peer(Protocol):

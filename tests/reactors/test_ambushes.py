@@ -11,12 +11,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
-from tests.hostilities import identityOf
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
+from tests.support.hostilities import identityOf
 from twisted_transfer import NotAdmitted, TransferConnector
-from twisted_transfer.keys import Identity, Secret
-from twisted_transfer.testing import HostilePeer, ImpostorServer, Staller, ambush
+from twisted_transfer.testing.attacks import ambush
+from twisted_transfer.testing.peers import HostilePeer, Staller
+from twisted_transfer.testing.tlspeers import ImpostorServer
+from twisted_transfer.tls.keys import Identity, Secret
 
 reactor: Any = _reactor
 

@@ -16,10 +16,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 from twisted_transfer import BadDescription, PartnerTimeout, TransferConnector
-from twisted_transfer.descriptions import quote
+from twisted_transfer.descriptions.strings import quote
 
 reactor: Any = _reactor
 

@@ -25,14 +25,9 @@ from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from tests.certificates import Authority
-from tests.folders import newFolder
-from twisted_transfer import (
-    NotAdmitted,
-    PartnerTimeout,
-    PeerRefused,
-    TransferConnector,
-)
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
+from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused, TransferConnector
 
 reactor: Any = _reactor
 

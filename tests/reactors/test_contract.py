@@ -10,12 +10,12 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport, IUNIXTransport
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.contract import ChannelContract
-from tests.folders import newFolder
+from tests.support.certificates import Authority
+from tests.support.contract import ChannelContract
+from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector
-from twisted_transfer.descriptions import quote
-from twisted_transfer.testing import memoryPair
+from twisted_transfer.descriptions.strings import quote
+from twisted_transfer.testing.memory import memoryPair
 
 
 class ConnectedContract(ChannelContract):

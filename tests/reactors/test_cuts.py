@@ -18,19 +18,17 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.cutting import After, Cutter, Where, WithinCloseNotify
-from tests.folders import newFolder
-from twisted_transfer.channel import TransferChannel
-from twisted_transfer.connector import TransferConnector
-from twisted_transfer.destinations import FileDestination
+from tests.support.certificates import Authority
+from tests.support.cutting import After, Cutter, Where, WithinCloseNotify
+from tests.support.folders import newFolder
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.connecting.connector import TransferConnector
+from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import NotAdmitted, PeerRefused, Truncated
-from twisted_transfer.receiptboxes import encode
-from twisted_transfer.receiptmessages import Finished
-from twisted_transfer.receiptwire import MESSAGE, header
-from twisted_transfer.sources import FileSource
-from twisted_transfer.transferring import Unwatched
-from twisted_transfer.transfers import Receiver, Transmitter
+from twisted_transfer.receipts.frames import MESSAGE, header
+from twisted_transfer.receipts.messages import Finished, encode
+from twisted_transfer.transfers.transfers import Receiver, Transmitter, Unwatched
 
 reactor: Any = _reactor
 
@@ -146,7 +144,7 @@ class _Transfer:
         :param way: how it is done.
         :param source: what is sent.
         :param target: where to.
-        :param cut: as for :class:`~tests.cutting.Cutter`, but ``ofSender`` in
+        :param cut: as for :class:`~tests.support.cutting.Cutter`, but ``ofSender`` in
             place of ``ofDialler``.
         """
         self.errors: dict[bool, BaseException | None] = {}

@@ -15,11 +15,11 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.tcp import Port
 from twisted.trial.unittest import TestCase
 
-from tests.folders import newFolder
 from tests.peers.processes import Program
 from tests.reactors.test_hostile import turn
+from tests.support.folders import newFolder
 from twisted_transfer import TransferConnector
-from twisted_transfer.admission import MAX_CANDIDATES, candidateBound
+from twisted_transfer.connecting.admission import MAX_CANDIDATES, candidateBound
 
 reactor: Any = _reactor
 

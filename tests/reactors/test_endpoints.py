@@ -23,9 +23,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 import twisted_transfer
-from tests.certificates import Authority
-from tests.dialler import installNickname
-from tests.folders import newFolder
+from tests.support.certificates import Authority
+from tests.support.dialler import installNickname
+from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector, Truncated
 
 reactor: Any = _reactor

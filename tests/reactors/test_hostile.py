@@ -20,22 +20,22 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
-from tests.hostilities import Server, options
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
+from tests.support.hostilities import Server, options
 from twisted_transfer import TransferConnector
-from twisted_transfer.admission import MAX_CANDIDATES, Admission
-from twisted_transfer.hostile import HostilePeer
-from twisted_transfer.hostileplain import (
+from twisted_transfer.connecting.admission import MAX_CANDIDATES, Admission
+from twisted_transfer.testing.attacks import attack, siege, thiefEndpoint
+from twisted_transfer.testing.peers import (
     Dripper,
     Flooder,
     Garbler,
+    HostilePeer,
     Resetter,
     Scanner,
     Staller,
 )
-from twisted_transfer.hostiletls import Impostor
-from twisted_transfer.sieges import attack, siege, thiefEndpoint
+from twisted_transfer.testing.tlspeers import Impostor
 
 reactor: Any = _reactor
 

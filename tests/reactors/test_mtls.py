@@ -15,9 +15,9 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.contract import ChannelContract
-from tests.folders import newFolder
+from tests.support.certificates import Authority
+from tests.support.contract import ChannelContract
+from tests.support.folders import newFolder
 from twisted_transfer import (
     BadDescription,
     NotAdmitted,
@@ -25,8 +25,8 @@ from twisted_transfer import (
     TransferChannel,
     TransferConnector,
 )
-from twisted_transfer.descriptions import quote
-from twisted_transfer.keys import Identity, Secret
+from twisted_transfer.descriptions.strings import quote
+from twisted_transfer.tls.keys import Identity, Secret
 
 reactor: Any = _reactor
 

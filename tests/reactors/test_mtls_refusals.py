@@ -21,12 +21,12 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.certificates import Authority
-from tests.folders import newFolder
-from tests.mtlsends import ALL, Hand, clientContext, identityFiles
-from tests.tlsends import One
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
+from tests.support.mtlsends import ALL, Hand, clientContext, identityFiles
+from tests.support.tlsends import One
 from twisted_transfer import NotAdmitted, PeerRefused, TransferConnector
-from twisted_transfer.keys import Identity, Secret
+from twisted_transfer.tls.keys import Identity, Secret
 
 reactor: Any = _reactor
 

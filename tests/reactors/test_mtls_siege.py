@@ -15,10 +15,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.trial.unittest import TestCase
 
 from tests.reactors.test_hostile import IMPOSTORS, KINDS, dripper, turn
-from twisted_transfer import TransferConnector, admission
-from twisted_transfer.hostile import HostilePeer
-from twisted_transfer.hostileplain import Staller
-from twisted_transfer.sieges import attack, siege, thiefEndpoint
+from twisted_transfer import TransferConnector
+from twisted_transfer.connecting import admission
+from twisted_transfer.testing.attacks import attack, siege, thiefEndpoint
+from twisted_transfer.testing.peers import HostilePeer, Staller
 
 reactor: Any = _reactor
 

@@ -34,27 +34,28 @@ from twisted_transfer import (
     TransferError,
     Undecodable,
 )
-from twisted_transfer.admission import Admission
-from twisted_transfer.copying import copy, receive
-from twisted_transfer.descriptions import Description, TransferDescription, quote
-from twisted_transfer.destinations import (
+from twisted_transfer.connecting.admission import Admission
+from twisted_transfer.data.copying import copy
+from twisted_transfer.data.destinations import (
     BytesDestination,
     CallableDestination,
     FileDestination,
-    StreamDestination,
 )
-from twisted_transfer.endpoints import TransferClientEndpoint, TransferServerEndpoint
-from twisted_transfer.identity import PeerIdentity
+from twisted_transfer.data.iterables import IterableSource
+from twisted_transfer.data.receiving import receive
+from twisted_transfer.data.sources import BytesSource, FileSource
+from twisted_transfer.data.streams import StreamDestination, StreamSource
+from twisted_transfer.descriptions.strings import Description, quote
+from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.interfaces import IDestination, ISource
-from twisted_transfer.raw import sendRaw
-from twisted_transfer.sources import (
-    BytesSource,
-    FileSource,
-    IterableSource,
-    StreamSource,
+from twisted_transfer.testing.memory import memoryPair, settle
+from twisted_transfer.text.settings import TextSettings
+from twisted_transfer.tls.keys import PeerIdentity
+from twisted_transfer.transfers.raw import sendRaw
+from twisted_transfer.twist.endpoints import (
+    TransferClientEndpoint,
+    TransferServerEndpoint,
 )
-from twisted_transfer.testing import memoryPair, settle
-from twisted_transfer.text import TextSettings
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from twisted.application.service import ServiceMaker
 
-from twisted_transfer.parsers import MutualTLSParser, TransferParser
+from twisted_transfer.twist.parsers import MutualTLSParser, TransferParser
 
 transferEndpoints = TransferParser("transfer")
 mutualTLSEndpoints = MutualTLSParser("mtls")
 
 transferService = ServiceMaker(
     "Twisted Transfer",
-    "twisted_transfer.tap",
+    "twisted_transfer.twist.service",
     "Move data between two partners, whichever of them dials.",
     "transfer",
 )

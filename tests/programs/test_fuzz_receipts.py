@@ -1,0 +1,84 @@
+"""
+A short run of ``benchmarks/fuzz_receipts.py``, and that it finds what it should.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.programs import ROOT
+
+_FUZZER = ROOT / "benchmarks" / "fuzz_receipts.py"
+
+# Runs the fuzzer after a line that breaks something.
+_BROKEN = """\
+import runpy, sys
+from twisted_transfer import receiptorder, receipts, receiptwire
+{}
+sys.argv = [{!r}, "--count", "3000", "--seed", "7"]
+sys.path.insert(0, {!r})
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class FuzzTests(SynchronousTestCase):
+    """What a partner should not send."""
+
+    def run_(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """:returns: what became of Python with these words."""
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def broken(self, line: str) -> str:
+        """:returns: what the fuzzer finds when something is broken by that line."""
+        program = _BROKEN.format(line, str(_FUZZER), str(_FUZZER.parent))
+        result = self.run_("-c", program)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stdout, r"^input \d+ of seed 7, for one that ")
+        return result.stderr.splitlines()[-1]
+
+    def test_noDefect(self) -> None:
+        """Thousands of inputs show no defect, and end in every way there is."""
+        result = self.run_(str(_FUZZER), "--count", "3000", "--seed", "42")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("3000 inputs, no defect, in ", result.stdout)
+        counts = re.findall(r"^ *(\d+) (.+)$", result.stdout, re.MULTILINE)
+        self.assertEqual(
+            {outcome for _, outcome in counts if "inputs" not in outcome},
+            {
+                *("finished", "gave up", "NotAReceiptPartner", "PartnerFailed"),
+                *("PartnerProtocolError", "ReceiptMismatch", "Truncated"),
+            },
+        )
+
+    def test_bound(self) -> None:
+        """A message that is kept beyond its bound is found."""
+        found = self.broken("receiptwire.MAX_MESSAGE = 2**24")
+        self.assertIn("Defect: too much is held", found)
+
+    def test_shown(self) -> None:
+        """Words of the partner that garble the terminal are found."""
+        found = self.broken("receipts.printable = lambda text, limit: text")
+        self.assertIn("Defect: this would be shown: ", found)
+
+    def test_exception(self) -> None:
+        """An exception that is not documented is found."""
+        found = self.broken("receiptorder.BadMessage = KeyError")
+        self.assertIn("KeyError", found)
+
+    def test_offered(self) -> None:
+        """Data beyond what was offered is found."""
+        found = self.broken(
+            "receiptorder.Order.data = lambda self, length, mine: setattr("
+            "self, '_position', self._position + length)"
+        )
+        self.assertIn("Defect: ", found)

@@ -1,0 +1,121 @@
+"""
+What the tests of the hostile peers attack: in memory, and over real sockets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLServerConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tests.support.certificates import Authority
+from tests.support.tlsends import One
+from twisted_transfer.testing.memory import MemoryListener, settle
+from twisted_transfer.tls.keys import Identity
+
+
+def join(clock: Clock, server: IProtocol, peer: IProtocol) -> None:
+    """Have a peer dial a server in memory, and let happen what then happens."""
+    listener = MemoryListener(clock)
+    listener.listen(One(server))
+    listener.client().connect(One(peer))
+    settle(clock)
+
+
+@implementer(IHandshakeListener)
+class Server(Protocol):
+    """
+    Writes down what comes.
+
+    :ivar made: fires with the server when it is connected.
+    :ivar ended: fires when it no longer is.
+    :ivar proved: whether a TLS handshake was completed with it.
+    """
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.reason: Failure | None = None
+        self.made: Deferred[Server] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+        self.proved = False
+
+    def connectionMade(self) -> None:
+        self.made.callback(self)
+
+    def handshakeCompleted(self) -> None:
+        self.proved = True
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason
+        self.ended.callback(None)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Creator:
+    """Makes the server's TLS connections from one context."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
+
+
+def serverContext(authority: Authority, *, verify: bool) -> SSL.Context:
+    """
+    :param verify: whether clients have to show a certificate of the authority.
+    :returns: what a TLS server of TLS 1.2 and 1.3 needs.
+    """
+    certificate, key = authority.issue()
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.use_certificate_file(str(certificate))
+    context.use_privatekey_file(str(key))
+    context.set_session_id(b"test")
+    if verify:
+        context.load_verify_locations(str(authority.trustRoots / "ca.pem"))
+        context.set_verify(
+            SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+            lambda connection, certificate, error, depth, ok: bool(ok),
+        )
+    return context
+
+
+def overTLS(clock: Clock, context: SSL.Context, factory: IProtocolFactory) -> Any:
+    """:returns: a factory that puts TLS around what another one makes."""
+    return TLSMemoryBIOFactory(Creator(context), False, factory, clock=clock)
+
+
+def options(authority: Authority, *, verify: bool) -> CertificateOptions:
+    """:returns: the same as :func:`serverContext`, for Twisted's endpoints."""
+    certificate, key = authority.issue()
+    identity = PrivateCertificate.loadPEM(certificate.read_bytes() + key.read_bytes())
+    roots = Certificate.loadPEM((authority.trustRoots / "ca.pem").read_bytes())
+    made: CertificateOptions = identity.options(*([roots] if verify else []))
+    return made
+
+
+def identityOf(certificate: Path, key: Path) -> Identity:
+    """:returns: what an authority has issued."""
+    private: Any = load_pem_private_key(key.read_bytes(), None)
+    return Identity(private, x509.load_pem_x509_certificate(certificate.read_bytes()))

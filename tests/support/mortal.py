@@ -1,0 +1,94 @@
+"""
+A receiver that is killed, run as a program of its own.
+
+``python -m tests.support.mortal steps TARGET`` reads lines ``STEP FORCE``.  For each it
+receives :data:`CONTENT` in a child process that is killed (SIGKILL) before its
+call number STEP of the system, and prints what became of the child: its signal
+or, negative, its exit status.
+
+``python -m tests.support.mortal stream TARGET`` receives its standard input.  It prints
+how many bytes it can go on behind before it reads, and ``open`` before that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from twisted_transfer.receipts.receiving import ResumableFileDestination
+
+CONTENT = bytes(range(256)) * 5
+PIECE = 300
+
+# All that is done to the file and its folder.
+_CALLS = (
+    *("open", "ftruncate", "lseek", "pread", "write", "fchmod", "fsync", "link"),
+    *("rename", "replace", "unlink", "close"),
+)
+
+
+def begun(target: str, content: bytes, force: bool) -> ResumableFileDestination:
+    """:returns: a destination that goes on if what is there fits the content."""
+    destination = ResumableFileDestination(target, force)
+    offers: list[Any] = []
+    destination.offer().addCallback(offers.append)
+    [(offered, digest)] = offers
+    fits = offered and sha256(content[:offered]).digest() == digest
+    destination.start(offered if fits else 0)
+    return destination
+
+
+def _countDown(step: int) -> None:
+    """Let this process be killed before a certain call of the system."""
+    left = [step]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in _CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+    fcntl.flock = counted(fcntl.flock)
+
+
+def _steps(target: str) -> None:
+    for line in sys.stdin:
+        step, force = map(int, line.split())
+        child = os.fork()
+        if child == 0:
+            _countDown(step)
+            destination = begun(target, CONTENT, bool(force))
+            while destination.size < len(CONTENT):
+                destination.write(CONTENT[destination.size :][:PIECE])
+            destination.finish()
+            os._exit(0 if os.path.exists(target) else 1)
+        _, status = os.waitpid(child, 0)
+        print(-os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _stream(target: str) -> None:
+    destination = ResumableFileDestination(target, True)
+    destination.open()
+    print("open", flush=True)
+    offers: list[Any] = []
+    destination.offer().addCallback(offers.append)
+    [(offered, _)] = offers
+    destination.start(offered)
+    print(offered, flush=True)
+    while data := os.read(0, 5000):
+        destination.write(data)
+    destination.finish()
+
+
+if __name__ == "__main__":
+    {"steps": _steps, "stream": _stream}[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,653 @@
+"""
+Tests for :mod:`twisted_transfer.channel.channel`,
+beyond the contract that every kind of channel is put through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IConsumer,
+    INegotiated,
+    IPullProducer,
+    IPushProducer,
+    ISSLTransport,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
+    ITransport,
+    IUNIXTransport,
+)
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides, implementer
+from zope.interface.verify import verifyObject
+
+from tests.support.contract import Puller, Pusher
+from tests.support.simulation import (
+    CAPACITY,
+    Partner,
+    SimulatedReactor,
+    SimulatedSocket,
+    TLSPartner,
+    connected,
+)
+from tests.support.tlsends import Identities, overTLS, serverLink
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.channel.link import Link
+from twisted_transfer.errors import (
+    BadOption,
+    HalfCloseUnsupported,
+    NotEnoughData,
+    Truncated,
+)
+from twisted_transfer.text.settings import TextSettings
+
+
+class ChannelTestCase(SynchronousTestCase):
+    """A test with a channel whose partner is driven by hand."""
+
+    def setUp(self) -> None:
+        self.reactor = SimulatedReactor()
+        self.socket, self.partner, self.channel = self.connect()
+
+    def connect(
+        self, *interfaces: Any, capacity: int = CAPACITY
+    ) -> tuple[SimulatedSocket, Partner, TransferChannel]:
+        """:returns: a channel on a socket that provides these interfaces, too."""
+        socket, partner = connected(self.reactor, capacity)
+        alsoProvides(socket, *interfaces)
+        link = Link(self.reactor)
+        socket.attach(link)
+        return socket, partner, TransferChannel(link)
+
+    def sent(self) -> bytes:
+        """:returns: what has come to the partner since this was asked last."""
+        self.reactor.run(3)
+        return self.partner.take()
+
+
+class TransportTests(ChannelTestCase):
+    """A channel as a transport."""
+
+    def test_interfaces(self) -> None:
+        """It provides what a transport, a consumer and a producer has to."""
+        for interface in (ITransport, IConsumer, IPushProducer):
+            self.assertTrue(verifyObject(interface, self.channel))
+
+    def test_transportInterfaces(self) -> None:
+        """It provides what its own transport does, and nothing else."""
+        known = {
+            INegotiated,
+            ISSLTransport,
+            ISystemHandle,
+            ITCPTransport,
+            ITLSTransport,
+            IUNIXTransport,
+        }
+        for interface in known:
+            _, _, channel = self.connect(interface)
+            for other in known:
+                self.assertEqual(
+                    other.providedBy(channel),
+                    other.providedBy(channel._transport),
+                    (interface, other),
+                )
+
+    def test_delegated(self) -> None:
+        """What those interfaces name is asked of the transport."""
+        socket: Any = self.socket
+        socket.getTcpNoDelay = lambda: "delay"
+        socket.sendFileDescriptor = lambda descriptor: ("sent", descriptor)
+        channel: Any = self.channel
+        self.assertEqual(channel.getTcpNoDelay(), "delay")
+        self.assertEqual(channel.sendFileDescriptor(7), ("sent", 7))
+
+    def test_notDelegated(self) -> None:
+        """Nothing else is: the transport's own matters stay its own."""
+        socket: Any = self.socket
+        for name in ("dataBuffer", "protocol", "stopReading", "reactor", "secret"):
+            setattr(socket, name, "x")
+            error = self.assertRaises(AttributeError, getattr, self.channel, name)
+            self.assertIn(name, str(error))
+
+    def test_notThere(self) -> None:
+        """What the transport does not have is missing here, too."""
+        self.assertFalse(hasattr(self.channel, "getTcpKeepAlive"))
+        self.assertFalse(hasattr(self.channel, "getPeerCertificate"))
+
+    def test_repr(self) -> None:
+        """It shows the addresses and the state, and no data."""
+        self.partner.send(b"secret in")
+        self.channel.write(b"secret out")
+        self.reactor.run(2)
+        shown = repr(self.channel)
+        self.assertIn("TransferChannel open", shown)
+        self.assertIn("192.0.2.1", shown)
+        self.assertIn("192.0.2.2", shown)
+        self.assertNotIn("secret", shown)
+        self.channel.abortConnection()
+        self.reactor.turn()
+        self.assertIn("TransferChannel lost", repr(self.channel))
+
+    def test_addresses(self) -> None:
+        """The addresses are those of the transport."""
+        self.socket.peer = UNIXAddress("/x")
+        self.assertEqual(self.channel.getPeer(), UNIXAddress("/x"))
+        self.assertEqual(self.channel.getHost(), self.socket.host)
+
+    def test_withoutConnector(self) -> None:
+        """One that no connector has made says so."""
+        self.assertIsNone(self.channel.connector)
+        self.assertIsNone(self.channel.peerIdentity)
+
+    def test_disconnecting(self) -> None:
+        """Protocols can see that they have closed it."""
+        self.assertFalse(self.channel.disconnecting)
+        self.channel.loseConnection()
+        self.assertTrue(self.channel.disconnecting)
+
+
+class WriteTests(ChannelTestCase):
+    """Writing."""
+
+    def test_write(self) -> None:
+        """What is written is sent, in order."""
+        self.channel.write(b"one")
+        self.channel.writeSequence([b" two", b" three"])
+        self.channel.writeSequence(iter([b" four"]))
+        self.assertEqual(self.sent(), b"one two three four")
+
+    def test_afterClose(self) -> None:
+        """What is written after the end is dropped, as Twisted's transports do."""
+        self.channel.write(b"in time")
+        self.channel.loseConnection()
+        self.channel.write(b" too late")
+        self.assertEqual(self.sent(), b"in time")
+        self.channel.write(b"much too late")
+        self.reactor.run(3)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_afterAbort(self) -> None:
+        """So it is after an abort."""
+        self.channel.abortConnection()
+        self.channel.write(b"too late")
+        self.assertEqual(self.sent(), b"")
+
+    def test_afterWriteEOF(self) -> None:
+        """And after the end of the output alone."""
+        self.channel.writeEOF()
+        self.channel.write(b"too late")
+        self.assertEqual(self.sent(), b"")
+        self.assertTrue(self.partner.incoming.ended)
+
+    def test_wrongType(self) -> None:
+        """Neither is text data, nor the other way round, also after the end."""
+        self.assertRaises(TypeError, self.channel.write, "text")
+        self.channel.configure(encoding="utf-8")
+        self.assertRaises(TypeError, self.channel.write, b"bytes")
+        self.channel.loseConnection()
+        self.assertRaises(TypeError, self.channel.write, b"bytes")
+        self.assertEqual(self.sent(), b"")
+
+    def test_afterWriteEOFAndLoss(self) -> None:
+        """Ending the output of a connection that is gone does nothing."""
+        self.partner.reset()
+        self.reactor.run(2)
+        self.channel.writeEOF()
+        self.reactor.run(2)
+        self.assertEqual(self.reactor.writers, set())
+
+
+class TextTests(ChannelTestCase):
+    """Text settings of the output, and what is special at the end."""
+
+    def test_newlinesAndEncoding(self) -> None:
+        """Text is written as the settings say."""
+        self.channel.configure(encoding="utf-8", translation=("auto", "crlf"))
+        self.channel.write("größe\n")
+        self.channel.configure(translation=("auto", "cr"))
+        self.channel.write("a\nb")
+        self.assertEqual(self.sent(), "größe\r\na\rb".encode())
+
+    def test_fromTheBeginning(self) -> None:
+        """The settings can be given when the channel is made."""
+        socket, partner = connected(self.reactor)
+        link = Link(self.reactor)
+        socket.attach(link)
+        settings = TextSettings.BINARY.replaced(encoding="utf-8", translation="crlf")
+        channel = TransferChannel(link, None, settings)
+        channel.write("ä\n")
+        partner.send("ö\r\n".encode())
+        self.reactor.run(2)
+        self.assertEqual(partner.take(), "ä\r\n".encode())
+        self.assertEqual(self.successResultOf(channel.read()), "ö\n")
+
+    def test_input(self) -> None:
+        """They hold for what is read, too."""
+        self.partner.send("ä\r\nö".encode("cp1252"))
+        self.reactor.turn()
+        self.channel.configure(encoding="cp1252", translation="auto")
+        self.assertEqual(self.successResultOf(self.channel.readLine()), "ä\n")
+        self.channel.configure(encoding="binary")
+        self.assertEqual(self.successResultOf(self.channel.read()), b"\xf6")
+
+    def test_refused(self) -> None:
+        """A setting that cannot be changes nothing."""
+        self.channel.configure(encoding="utf-8")
+        for bad in (
+            {"encoding": "klingon"},
+            {"translation": "unix"},
+            {"eofChar": "toolong"},
+            {"encoding": "cp1252", "translation": "unix"},
+        ):
+            self.assertRaises(BadOption, self.channel.configure, **bad)
+        self.channel.write("ä")
+        self.assertEqual(self.sent(), "ä".encode())
+
+    def test_states(self) -> None:
+        """An encoding with states is brought back before another one begins."""
+        self.channel.configure(encoding="iso2022-jp")
+        self.channel.write("日本")
+        self.channel.configure(encoding="utf-8")
+        self.channel.write("x")
+        self.assertEqual(self.sent(), "日本".encode("iso2022-jp") + b"x")
+
+    def test_statesAtTheEnd(self) -> None:
+        """And at the end of the output."""
+        for end in ("loseConnection", "writeEOF"):
+            _, self.partner, channel = self.connect()
+            channel.configure(encoding="iso2022-jp")
+            channel.write("日本")
+            getattr(channel, end)()
+            self.assertEqual(self.sent(), "日本".encode("iso2022-jp"))
+
+    def test_statesAfterTheEnd(self) -> None:
+        """Nothing of that is sent after the end."""
+        self.channel.configure(encoding="iso2022-jp")
+        self.channel.write("日本")
+        self.channel.writeEOF()
+        self.channel.configure(encoding="utf-8")
+        self.assertEqual(self.sent(), "日本".encode("iso2022-jp"))
+
+    def test_eofChar(self) -> None:
+        """The end-of-file character is written at the end, once."""
+        for ends in (
+            ["loseConnection"],
+            ["writeEOF", "loseConnection"],
+            ["writeEOF", "writeEOF", "loseConnection", "loseConnection"],
+            ["stopProducing"],
+        ):
+            _, self.partner, channel = self.connect()
+            channel.configure(eofChar=("", "\x1a"))
+            channel.write(b"data")
+            for end in ends:
+                getattr(channel, end)()
+            self.assertEqual(self.sent(), b"data\x1a", ends)
+            self.assertTrue(self.partner.incoming.ended)
+
+    def test_eofCharAfterProducer(self) -> None:
+        """It comes behind what a producer still writes."""
+        self.channel.configure(eofChar=("", "\x1a"))
+        pusher = Pusher(self.channel, 3)
+        self.channel.registerProducer(pusher, True)
+        self.channel.loseConnection()
+        self.assertEqual(self.sent(), b"")
+        pusher.resumeProducing()
+        self.assertEqual(self.sent(), b"xxx\x1a")
+
+    def test_noEOFCharInAnAbort(self) -> None:
+        """An aborted output has no end."""
+        self.channel.configure(eofChar=("", "\x1a"))
+        self.channel.abortConnection()
+        self.channel.loseConnection()
+        self.assertEqual(self.sent(), b"")
+
+    def test_unwritable(self) -> None:
+        """A character that the encoding lacks is an error, nothing is written."""
+        self.channel.configure(encoding="ascii")
+        self.channel.write("a")
+        self.assertRaises(UnicodeEncodeError, self.channel.write, "bä")
+        self.channel.write("c")
+        self.assertEqual(self.sent(), b"ac")
+
+
+@implementer(IPullProducer)
+class Slow:
+    """A pull producer that has nothing when it is asked for the first time."""
+
+    def __init__(self, channel: TransferChannel) -> None:
+        self.channel = channel
+        self.asked = 0
+        self.stopped = False
+
+    def resumeProducing(self) -> None:
+        self.asked += 1
+
+    def stopProducing(self) -> None:
+        self.stopped = True
+
+
+class ProducerTests(ChannelTestCase):
+    """Producers that write into a channel."""
+
+    def test_pauses(self) -> None:
+        """A push producer is paused when the partner does not take it."""
+        pusher = Pusher(self.channel, 1_000_000)
+        self.channel.registerProducer(pusher, True)
+        pusher.resumeProducing()
+        self.reactor.run(5)
+        self.assertTrue(pusher.paused)
+        got = 0
+        while pusher.left or not pusher.done.called:
+            got += len(self.partner.take())
+            self.reactor.turn()
+        got += len(self.sent()) + len(self.sent()) + len(self.sent())
+        self.assertEqual(got, 1_000_000)
+
+    def test_onlyOne(self) -> None:
+        """There is one at a time; the first one goes on."""
+        pusher = Pusher(self.channel, 3)
+        self.channel.registerProducer(pusher, True)
+        self.assertRaises(
+            RuntimeError,
+            self.channel.registerProducer,
+            Pusher(self.channel, 3),
+            True,
+        )
+        self.channel.loseConnection()
+        pusher.resumeProducing()
+        self.assertEqual(self.sent(), b"xxx")
+        self.assertTrue(self.partner.incoming.ended)
+
+    def test_pull(self) -> None:
+        """A pull producer is asked when there is room."""
+        puller = Puller(self.channel, [b"a" * 50_000, b"b" * 50_000, b"c"])
+        self.channel.registerProducer(puller, False)
+        self.reactor.run(3)
+        self.assertEqual(len(puller.blocks), 1)
+        self.assertEqual(len(self.sent()), 65536)
+        self.assertEqual(self.sent()[-1:], b"c")
+
+    def test_pullAtOnce(self) -> None:
+        """
+        One that has given everything when it is asked for the first time is
+        no longer waited for.
+        """
+        puller = Puller(self.channel, [b"everything"])
+        self.channel.registerProducer(puller, False)
+        self.channel.loseConnection()
+        self.assertEqual(self.sent(), b"everything")
+        self.assertTrue(self.partner.incoming.ended)
+
+    def test_tooLate(self) -> None:
+        """One that comes after the end is stopped at once."""
+        for end in ("loseConnection", "abortConnection", "writeEOF"):
+            _, self.partner, channel = self.connect()
+            getattr(channel, end)()
+            for streaming in (True, False):
+                slow = Slow(channel)
+                channel.registerProducer(slow, streaming)
+                self.assertTrue(slow.stopped)
+            self.reactor.run(2)
+            slow = Slow(channel)
+            channel.registerProducer(slow, True)
+            self.assertTrue(slow.stopped)
+
+    def test_nobodyReads(self) -> None:
+        """One whose data nobody reads is stopped, and no longer waited for."""
+        pusher = Pusher(self.channel, 1_000_000)
+        self.channel.registerProducer(pusher, True)
+        self.channel._link._wire.write = lambda data: False  # type: ignore[method-assign]
+        pusher.resumeProducing()
+        self.assertTrue(pusher.stopped)
+        self.channel.loseConnection()
+        self.reactor.run(2)
+        self.assertTrue(self.socket.disconnected)
+
+    def test_loss(self) -> None:
+        """One whose connection goes is stopped."""
+        pusher = Pusher(self.channel, 100)
+        self.channel.registerProducer(pusher, True)
+        self.partner.reset()
+        self.reactor.run(2)
+        self.assertTrue(pusher.stopped)
+
+    def test_closeWaits(self) -> None:
+        """Closing waits for it, and takes everything that it writes."""
+        pusher = Pusher(self.channel, 100_000)
+        self.channel.registerProducer(pusher, True)
+        self.channel.write(b"y")
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.assertFalse(self.partner.incoming.ended)
+        pusher.resumeProducing()
+        got = b"".join(self.sent() for _ in range(5))
+        self.assertEqual(got, b"y" + b"x" * 100_000)
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_writeEOFWaits(self) -> None:
+        """So does ending the output alone."""
+        self.channel.configure(eofChar=("", "\x1a"))
+        pusher = Pusher(self.channel, 100_000)
+        self.channel.registerProducer(pusher, True)
+        self.channel.writeEOF()
+        self.reactor.run(3)
+        self.assertFalse(self.partner.incoming.ended)
+        pusher.resumeProducing()
+        got = b"".join(self.sent() for _ in range(5))
+        self.assertEqual(got, b"x" * 100_000 + b"\x1a")
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertFalse(self.socket.disconnected)
+        self.partner.send(b"answer")
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(self.channel.read()), b"answer")
+
+    def test_abortDoesNotWait(self) -> None:
+        """An abort stops it."""
+        pusher = Pusher(self.channel, 100)
+        self.channel.registerProducer(pusher, True)
+        self.channel.abortConnection()
+        self.reactor.run(2)
+        self.assertTrue(pusher.stopped)
+        self.assertTrue(self.socket.disconnected)
+
+    def test_tls(self) -> None:
+        """Over TLS it is no different."""
+        link, _, partner = serverLink(self.reactor, Identities(self), 1 << 20)
+        partner.handshake(self.reactor)
+        channel = TransferChannel(link)
+        pusher = Pusher(channel, 300_000)
+        channel.registerProducer(pusher, True)
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.assertFalse(partner.ended)
+        pusher.resumeProducing()
+        got = b""
+        for _ in range(20):
+            self.reactor.turn()
+            got += partner.read()
+        self.assertEqual(got, b"x" * 300_000)
+        self.assertTrue(partner.ended)
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.assertIsNone(self.successResultOf(channel.whenClosed()))
+
+
+class HalfCloseTests(ChannelTestCase):
+    """Ending the output alone."""
+
+    def test_byEitherName(self) -> None:
+        """As ITCPTransport calls it, it is the same."""
+        self.channel.configure(eofChar=("", "\x1a"))
+        self.channel.loseWriteConnection()
+        self.assertEqual(self.sent(), b"\x1a")
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertFalse(self.partner.incoming.deaf)
+
+    def test_unsupported(self) -> None:
+        """A transport that cannot do that is left as it was."""
+
+        class Whole:
+            """Knows one end for both directions."""
+
+            written = b""
+
+            def write(self, data: bytes) -> None:
+                self.written += data
+
+            def getHost(self) -> UNIXAddress:
+                return UNIXAddress("/here")
+
+            getPeer = getHost
+
+        whole = Whole()
+        link = Link(Clock())
+        link.makeConnection(whole)
+        channel = TransferChannel(link)
+        channel.configure(eofChar="\x1a")
+        self.assertRaises(HalfCloseUnsupported, channel.writeEOF)
+        self.assertEqual(whole.written, b"")
+        channel.write(b"on")
+        self.assertEqual(whole.written, b"on")
+
+
+class ReadTests(ChannelTestCase):
+    """Reading by asking."""
+
+    def test_nonsense(self) -> None:
+        """Less than nothing cannot be read."""
+        for count in (0, -1):
+            self.assertRaises(ValueError, self.channel.read, count)
+        self.assertRaises(ValueError, self.channel.readExactly, -1)
+        self.assertEqual(self.successResultOf(self.channel.readExactly(0)), b"")
+
+    def test_iteration(self) -> None:
+        """``async for`` gives the data up to the end, or to the truncation."""
+        got: list[bytes] = []
+
+        async def iterate() -> None:
+            async for chunk in self.channel:
+                got.append(chunk)
+
+        iterating = Deferred.fromCoroutine(iterate())
+        for piece in (b"one", b"two"):
+            self.partner.send(piece)
+            self.reactor.turn()
+        self.partner.reset()
+        self.reactor.turn()
+        self.failureResultOf(iterating, Truncated)
+        self.assertEqual(got, [b"one", b"two"])
+
+    def test_unpauses(self) -> None:
+        """Who asks is not held back by an earlier pause."""
+        self.channel.pauseProducing()
+        self.partner.send(b"x")
+        self.reactor.run(3)
+        reading = self.channel.read()
+        self.reactor.run(2)
+        self.assertEqual(self.successResultOf(reading), b"x")
+
+    def test_afterLoseConnection(self) -> None:
+        """What was read from the system before the end can still be asked for."""
+        self.partner.send(b"some")
+        self.reactor.turn()
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(self.channel.readExactly(4)), b"some")
+        error = self.failureResultOf(self.channel.readExactly(1), NotEnoughData)
+        self.assertEqual(error.value.partial, b"")
+
+    def test_endWhileWaiting(self) -> None:
+        """Who waits when the channel is closed here is told of the end."""
+        reading = self.channel.read()
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(reading), b"")
+
+
+class ClosedTests(ChannelTestCase):
+    """Waiting for the end."""
+
+    def test_oftenAndLate(self) -> None:
+        """It can be asked at any time and any number of times."""
+        before = [self.channel.whenClosed() for _ in range(2)]
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        for closed in [*before, self.channel.whenClosed()]:
+            self.assertIsNone(self.successResultOf(closed))
+
+    def test_truncated(self) -> None:
+        """Everybody hears of a truncation."""
+        before = [self.channel.whenClosed() for _ in range(2)]
+        self.partner.reset()
+        self.reactor.run(2)
+        for closed in [*before, self.channel.whenClosed()]:
+            self.failureResultOf(closed, Truncated)
+
+    def test_cancelled(self) -> None:
+        """Who no longer wants to hear of it does not disturb the others."""
+        first, second = self.channel.whenClosed(), self.channel.whenClosed()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.assertIsNone(self.successResultOf(second))
+
+    def test_abort(self) -> None:
+        """An abort by this side is no orderly end, whatever was sent."""
+        self.channel.write(b"x")
+        self.reactor.run(3)
+        self.channel.abortConnection()
+        self.reactor.run(2)
+        self.failureResultOf(self.channel.whenClosed(), Truncated)
+
+    def test_abortWhileClosing(self) -> None:
+        """Nor is one while it was being closed."""
+        self.socket, self.partner, self.channel = self.connect(capacity=10)
+        self.channel.write(b"x" * 100)
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.channel.abortConnection()
+        self.reactor.run(2)
+        self.failureResultOf(self.channel.whenClosed(), Truncated)
+        self.assertTrue(self.partner.incoming.broken)
+
+    def test_bothEnds(self) -> None:
+        """After both halves have ended nothing is left to wait for."""
+        self.partner.end()
+        self.channel.writeEOF()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(self.channel.read()), b"")
+        self.channel.loseConnection()
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+
+class IdentityTests(SynchronousTestCase):
+    """Who the partner is."""
+
+    def test_peerIdentity(self) -> None:
+        """Over TLS, what the partner has shown."""
+        reactor = SimulatedReactor()
+        identities = Identities(self)
+        link, _, client = serverLink(reactor, identities)
+        client.handshake(reactor)
+        channel: Any = TransferChannel(link)
+        self.assertIsNone(channel.peerIdentity)
+        self.assertTrue(INegotiated.providedBy(channel))
+        self.assertIsInstance(channel.getHandle(), SSL.Connection)
+        socket, raw = connected(reactor)
+        link = Link(reactor)
+        socket.attach(overTLS(reactor, identities.client(), link, client=True))
+        server = TLSPartner(raw, identities.serverContext(), client=False)
+        server.handshake(reactor)
+        identity = TransferChannel(link).peerIdentity
+        assert identity is not None
+        shown = server.tls.get_certificate()
+        assert shown is not None
+        self.assertEqual(identity.certificate, shown.to_cryptography())

@@ -1,0 +1,624 @@
+"""Tests for :mod:`twisted_transfer.command.job`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import (
+    HostnameAddress,
+    IPv4Address,
+    IPv6Address,
+    UNIXAddress,
+)
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import CannotListenError, ConnectionRefusedError
+from twisted.internet.interfaces import IAddress
+from twisted.internet.testing import MemoryReactor, MemoryReactorClock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.folders import newFolder
+from twisted_transfer import TransferConnector
+from twisted_transfer.command import job as jobs
+from twisted_transfer.command import job as partnercommands
+from twisted_transfer.command.job import (
+    Job,
+    Request,
+    addressText,
+    destinationAt,
+    partnerCommands,
+    partnerPath,
+    sourceAt,
+)
+from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.sources import FileSource
+from twisted_transfer.data.streams import StreamDestination, StreamSource
+from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.errors import DestinationError, SourceError
+from twisted_transfer.receipts.receipt import Receipt
+from twisted_transfer.receipts.receiving import (
+    DigestedDestination,
+    DigestingDestination,
+    ResumableFileDestination,
+    digestedDestination,
+)
+from twisted_transfer.receipts.sending import (
+    DigestedSource,
+    ResumableFileSource,
+    digestedSource,
+)
+
+
+class KeepingBar:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int | None]] = []
+        self.closed = 0
+
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        self.told.append((count, total))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class KeepingReport:
+    """Keeps what it is told."""
+
+    bar: KeepingBar | None = None
+
+    def __init__(self, confidential: bool = True) -> None:
+        self.labels: list[str] = []
+        self.confidential = confidential
+        self.said: list[str] = []
+        self.secrets: list[str] = []
+        self.complaints: list[str] = []
+        self.bugs: list[Failure] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def tellSecret(self, text: str) -> None:
+        self.secrets.append(text)
+
+    def complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+    def bug(self, failure: Failure) -> None:
+        self.bugs.append(failure)
+
+    def progress(self, label: str) -> KeepingBar | None:
+        self.labels.append(label)
+        return self.bar
+
+
+class AddressTextTests(SynchronousTestCase):
+    """Addresses as people write them."""
+
+    def test_texts(self) -> None:
+        """Each kind of address."""
+        addresses: list[tuple[IAddress, str]] = [
+            (IPv4Address("TCP", "192.0.2.7", 4000), "192.0.2.7:4000"),
+            (IPv6Address("TCP", "::1", 4000), "[::1]:4000"),
+            (IPv6Address("TCP", "::", 4000), "[::]:4000"),
+            # An IPv4 partner of a dual-stack port.
+            (IPv6Address("TCP", "::ffff:192.0.2.7", 4000), "192.0.2.7:4000"),
+            (UNIXAddress("/run/socket"), "/run/socket"),
+            (UNIXAddress("\0abstract"), "@abstract"),
+            (UNIXAddress(None), ""),
+            (UNIXAddress(""), ""),
+        ]
+        for address, text in addresses:
+            self.assertEqual(addressText(address), text)
+
+    def test_other(self) -> None:
+        """What is unknown is shown as it shows itself."""
+        address = HostnameAddress(b"host", 1)
+        self.assertEqual(addressText(address), str(address))
+
+
+class JobTests(SynchronousTestCase):
+    """A job without a partner."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.report = KeepingReport()
+        self.folder = newFolder(self)
+        self.file = self.folder / "file"
+        self.file.write_bytes(b"content")
+
+    def job(self, sends: bool, path: Any, description: str, raw: bool = False) -> Job:
+        """:returns: a job that is not begun."""
+        request = Request(
+            sends, (str(path),), TransferDescription.parse(description), raw=raw
+        )
+        return Job(self.reactor, request, self.report)
+
+    def assertNothingOpen(self) -> None:
+        """No port is open, no timer runs, no file is left."""
+        self.assertEqual(self.reactor.tcpServers, [])
+        self.assertEqual(self.reactor.tcpClients, [])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
+
+    def test_textSettings(self) -> None:
+        """What bytes cannot have is refused, before anything is opened."""
+        for keyword in (
+            *("encoding=utf-8", "again=yes"),
+            *("translation=crlf", "eofChar=x"),
+        ):
+            job = self.job(
+                True, self.folder, f"transfer:active:host=h:port=1:{keyword}"
+            )
+            self.assertEqual(self.successResultOf(job.run()), 2)
+            name = keyword.partition("=")[0]
+            self.assertIn(f"{name}=", self.report.complaints.pop())
+            self.assertNothingOpen()
+
+    def test_localFirst(self) -> None:
+        """What is wrong on this side is found before anybody is asked."""
+        for sends, path in ((True, self.folder / "missing"), (False, self.file)):
+            for description in (
+                "transfer:active:host=127.0.0.1:port=1",
+                "transfer:passive:tcp:port=1",
+            ):
+                for raw in (False, True):
+                    job = self.job(sends, path, description, raw)
+                    self.assertEqual(self.successResultOf(job.run()), 6)
+                    self.assertIn(str(path), self.report.complaints.pop())
+                    self.assertNothingOpen()
+
+    def waited(self, description: str, raw: bool = False) -> KeepingReport:
+        """:returns: what is told of a job that waits for its partner."""
+        job = self.job(True, self.file, description, raw)
+        running = job.run()
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        return self.report
+
+    def test_partner(self) -> None:
+        """One that waits says where, and what the partner may type."""
+        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        for raw, option in ((False, ""), (True, "--raw ")):
+            self.report.said.clear()
+            self.assertEqual(
+                self.waited("transfer:passive:tcp:port=4000", raw).said,
+                [
+                    "listening on 0.0.0.0:4000",
+                    f"partner: twisted-transfer receive {option}file "
+                    "transfer:active:tcp:host=192.0.2.7:port=4000",
+                ],
+            )
+        self.assertEqual(self.report.secrets, [])
+
+    def test_moreAddresses(self) -> None:
+        """There may be several ways to type it."""
+        found = ["192.0.2.7", "192.0.2.8", "192.0.2.9"]
+        self.patch(partnercommands, "reachableHosts", lambda bound: found)
+        said = self.waited("transfer:passive:port=4000").said
+        self.assertEqual(
+            [line.partition(":")[0] for line in said],
+            ["listening on [", "partner", "or", "or"],
+        )
+
+    def test_invitation(self) -> None:
+        """What holds a secret is told as one, and never said."""
+        report = self.waited("transfer:passive:mtls:port=4000:interface=192.0.2.7")
+        [secret] = report.secrets
+        self.assertRegex(secret, r"^partner: twisted-transfer .*:secret=[\w-]{43}$")
+        found = re.search(r"secret=(.*)", secret)
+        assert found is not None
+        self.assertEqual(len(report.said), 2)
+        self.assertNotIn(found[1], "".join(report.said))
+
+    def test_notConfidential(self) -> None:
+        """Where others may read it, no invitation is made."""
+        self.report = KeepingReport(confidential=False)
+        job = self.job(True, self.file, "transfer:passive:mtls:port=4000")
+        self.assertEqual(self.successResultOf(job.run()), 2)
+        [complaint] = self.report.complaints
+        self.assertIn("holds a secret", complaint)
+        self.assertEqual((self.report.said, self.report.secrets), ([], []))
+        self.assertNothingOpen()
+
+    def test_cancelled(self) -> None:
+        """Cancelled while it dials, it leaves nothing behind."""
+        job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
+        running = job.run()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+        self.assertTrue((self.folder / "new.part").exists())
+        running.cancel()
+        self.reactor.advance(0)
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
+
+    def test_refused(self) -> None:
+        """Nobody there is status 3, in words, with nothing left behind."""
+        job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
+        running = job.run()
+        self.reactor.advance(0)
+        factory = self.reactor.tcpClients[0][2]
+        connector = self.reactor.connectors[0]
+        factory.clientConnectionFailed(connector, Failure(ConnectionRefusedError()))
+        self.reactor.advance(0)
+        self.assertEqual(self.successResultOf(running), 3)
+        self.assertEqual(len(self.report.complaints), 1)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
+
+    def test_severalFiles(self) -> None:
+        """For several files the partner needs a folder."""
+        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        description = TransferDescription.parse("transfer:passive:tcp:port=4000")
+        request = Request(True, (str(self.file),) * 2, description)
+        running = Job(self.reactor, request, self.report).run()
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(
+            self.report.said[1],
+            "partner: twisted-transfer receive . "
+            "transfer:active:tcp:host=192.0.2.7:port=4000",
+        )
+
+    def test_leftover(self) -> None:
+        """What an earlier try has left is left also by one that finds nobody."""
+        part = self.folder / "new.part"
+        part.write_bytes(b"half")
+        job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
+        running = job.run()
+        running.cancel()
+        self.reactor.advance(0)
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(part.read_bytes(), b"half")
+
+    def test_bug(self) -> None:
+        """What should not happen is status 1, and reported as what it is."""
+
+        def sourceAt(reactor: object, path: str) -> None:
+            raise ZeroDivisionError
+
+        self.patch(jobs, "sourceAt", sourceAt)
+        job = self.job(True, self.file, "transfer:active:tcp:127.0.0.1:1")
+        self.assertEqual(self.successResultOf(job.run()), 1)
+        self.assertEqual([bug.type for bug in self.report.bugs], [ZeroDivisionError])
+        self.assertEqual(self.report.complaints, [])
+
+
+class WatchTests(SynchronousTestCase):
+    """What a job says while its transfer goes on."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.report = KeepingReport()
+
+    def job(self, sends: bool) -> Job:
+        """:returns: a job that is not begun."""
+        description = TransferDescription.parse("transfer:active:host=h:port=1")
+        request = Request(sends, ("path",), description)
+        return Job(self.reactor, request, self.report)
+
+    def test_stored(self) -> None:
+        """A receipt is more than that something was sent."""
+        for sends, said in (
+            (True, "sent plan: 3 bytes in 2.00 s, 2 B/s; stored by the partner"),
+            (False, "received plan: 3 bytes in 2.00 s, 2 B/s; stored"),
+        ):
+            job = self.job(sends)
+            job.begins("plan", 3, 0)
+            self.reactor.advance(2)
+            job.ends(Receipt("plan", 3, bytes(32), 3))
+            self.assertEqual(self.report.said.pop(), said)
+
+    def test_raw(self) -> None:
+        """Without one nobody knows that."""
+        for sends, said in (
+            (True, "sent 3 bytes in 1.00 s, 3 B/s"),
+            (False, "received 3 bytes in 1.00 s, 3 B/s"),
+        ):
+            job = self.job(sends)
+            job.begins(None, 3, 0)
+            self.reactor.advance(1)
+            job.ends(Receipt(None, 3, None, 3))
+            self.assertEqual(self.report.said.pop(), said)
+
+    def test_wentOn(self) -> None:
+        """What was there already is told apart from what has moved."""
+        job = self.job(False)
+        job.begins("plan", 10, 7)
+        self.reactor.advance(1)
+        job.ends(Receipt("plan", 10, bytes(32), 3))
+        self.assertEqual(
+            self.report.said,
+            [
+                "received plan: 3 bytes in 1.00 s, 3 B/s, after the 7 of an earlier "
+                "try; stored"
+            ],
+        )
+
+    def test_bars(self) -> None:
+        """Each file has a bar of its own, which goes before anything is said."""
+        job = self.job(True)
+        for name in ("one", "two"):
+            bar = self.report.bar = KeepingBar()
+            progress = job.begins(name, 5, 2)
+            # A bar has a colon of its own.
+            label = self.report.labels.pop().rstrip(":")
+            self.assertEqual(label, f"sending {name}")
+            progress(2, 5, 0.0)
+            progress(5, 5, 1.0)
+            self.assertEqual(bar.told, [(2, 5), (5, 5)])
+            self.assertEqual(bar.closed, 0)
+            job.ends(Receipt(name, 5, bytes(32), 3))
+            self.assertEqual(bar.closed, 1)
+
+    def test_noBar(self) -> None:
+        """Where nobody sees one, there is none."""
+        progress = self.job(False).begins(None, None, 0)
+        self.assertEqual(self.report.labels, ["receiving"])
+        progress(1, None, 0.0)
+
+    def test_names(self) -> None:
+        """What the partner calls a file does nothing to a terminal."""
+        job = self.job(False)
+        job.begins("\x1b[31m\nred\u202e", 1, 0)
+        job.ends(Receipt("\x1b[31m\nred\u202e", 1, bytes(32), 1))
+        for told in (*self.report.labels, *self.report.said):
+            self.assertTrue(told.isprintable(), told)
+            self.assertIn("red", told)
+
+
+def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:
+    """:returns: what a transfer with a receipt makes of a path to send."""
+    return digestedSource(sourceAt(reactor, path), reactor)
+
+
+def digestedDestinationAt(
+    reactor: Any,
+    path: str,
+    force: bool,
+    maxSize: int | None = None,
+    standardOutput: int = 1,
+) -> DigestingDestination:
+    """:returns: what a transfer with a receipt makes of a path to receive into."""
+    found = destinationAt(reactor, path, force, standardOutput)
+    return digestedDestination(found, reactor, maxSize)
+
+
+class LocalEndTests(SynchronousTestCase):
+    """What a path stands for."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactor()
+        self.folder = newFolder(self)
+        self.file = self.folder / "file"
+        self.file.write_bytes(b"content")
+        self.pipe = self.folder / "pipe"
+        os.mkfifo(self.pipe)
+
+    def test_files(self) -> None:
+        """What is a file, a folder or nothing yet is treated as a file."""
+        for path in (self.file, self.folder, self.folder / "new", "nul\0"):
+            self.assertIsInstance(sourceAt(self.reactor, str(path)), FileSource)
+            destination = destinationAt(self.reactor, str(path), False)
+            self.assertIsInstance(destination, FileDestination)
+
+    def test_force(self) -> None:
+        """Whether a file may be replaced is passed on."""
+        refused = destinationAt(self.reactor, str(self.file), False)
+        self.assertRaises(DestinationError, refused.open)
+        allowed = destinationAt(self.reactor, str(self.file), True)
+        allowed.open()
+        allowed.abort()
+
+    def test_devices(self) -> None:
+        """A device is a stream; nobody wants to replace it by a file."""
+        source = sourceAt(self.reactor, "/dev/zero")
+        self.assertIsInstance(source, StreamSource)
+        source.close()
+        destination = destinationAt(self.reactor, "/dev/full", False)
+        self.assertIsInstance(destination, StreamDestination)
+        error = self.assertRaises(DestinationError, destination.write, b"data")
+        self.assertIn("/dev/full", str(error))
+        destination.abort()
+
+    def test_namedPipes(self) -> None:
+        """A named pipe is a stream, and opening it waits for nobody."""
+        source = sourceAt(self.reactor, str(self.pipe))
+        self.assertIsInstance(source, StreamSource)
+        destination = destinationAt(self.reactor, str(self.pipe), False)
+        self.assertIsInstance(destination, StreamDestination)
+        destination.abort()
+        source.close()
+
+    def test_nobodyReads(self) -> None:
+        """A named pipe that nobody reads cannot be written to."""
+        error = self.assertRaises(
+            DestinationError, destinationAt, self.reactor, str(self.pipe), False
+        )
+        self.assertIn(str(self.pipe), str(error))
+
+    def test_unopenable(self) -> None:
+        """What is special and cannot be opened is named."""
+        path = str(self.folder / "socket")
+        import socket
+
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+            error = self.assertRaises(SourceError, sourceAt, self.reactor, path)
+        self.assertIn(path, str(error))
+
+    def test_standard(self) -> None:
+        """``-`` is standard input, and standard output or what stands for it."""
+        reading, writing = os.pipe()
+        self.assertIsInstance(sourceAt(self.reactor, "-"), StreamSource)
+        destination = destinationAt(self.reactor, "-", False, writing)
+        self.assertIsInstance(destination, StreamDestination)
+        destination.write(b"data")
+        self.assertEqual(os.read(reading, 10), b"data")
+        os.close(reading)
+        error = self.assertRaises(DestinationError, destination.write, b"data")
+        self.assertIn("standard output", str(error))
+        destination.abort()
+        os.close(writing)
+
+    def test_closed(self) -> None:
+        """
+        Closed standard streams are an error: their numbers may belong to
+        something else by now.
+        """
+        self.patch(sys, "__stdin__", None)
+        self.patch(sys, "__stdout__", None)
+        error = self.assertRaises(SourceError, sourceAt, self.reactor, "-")
+        self.assertIn("standard input is closed", str(error))
+        other = self.assertRaises(
+            DestinationError, destinationAt, self.reactor, "-", False
+        )
+        self.assertIn("standard output is closed", str(other))
+
+    def test_digestedFiles(self) -> None:
+        """With a receipt, what is a file can be gone on with."""
+        for path in (self.file, self.folder, self.folder / "new", "nul\0"):
+            source = digestedSourceAt(self.reactor, str(path))
+            self.assertIsInstance(source, ResumableFileSource)
+            destination = digestedDestinationAt(self.reactor, str(path), False)
+            self.assertIsInstance(destination, ResumableFileDestination)
+
+    def test_digestedOptions(self) -> None:
+        """Whether a file may be replaced, and how large it may be, is passed on."""
+        refused = digestedDestinationAt(self.reactor, str(self.file), False)
+        self.assertRaises(DestinationError, refused.open)
+        for path in (self.file, self.pipe):
+            reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            allowed = digestedDestinationAt(self.reactor, str(path), True, 3)
+            allowed.write(b"123")
+            error = self.assertRaises(DestinationError, allowed.write, b"4")
+            self.assertEqual(error.kind, "too-large")
+            allowed.abort()
+            os.close(reading)
+
+    def test_digestedStreams(self) -> None:
+        """With a receipt, what is no file is counted and hashed as it passes."""
+        for path in ("-", "/dev/null"):
+            source = digestedSourceAt(self.reactor, path)
+            self.assertIs(type(source), DigestedSource)
+            source.close()
+            destination = digestedDestinationAt(self.reactor, path, False)
+            self.assertIs(type(destination), DigestedDestination)
+            destination.abort()
+
+    def test_digestedStandardOutput(self) -> None:
+        """``-`` is what stands for standard output."""
+        reading, writing = os.pipe()
+        destination = digestedDestinationAt(
+            self.reactor, "-", False, standardOutput=writing
+        )
+        destination.write(b"data")
+        self.assertEqual(os.read(reading, 10), b"data")
+        destination.abort()
+        os.close(reading)
+        os.close(writing)
+
+
+class PartnerPathTests(SynchronousTestCase):
+    """Which path is proposed."""
+
+    def test_paths(self) -> None:
+        """The same name where the partner is."""
+        for path, proposed in (
+            ("/home/me/plan.pdf", "plan.pdf"),
+            ("-", "-"),
+            ("-x", "./-x"),
+            ("two words", "'two words'"),
+            ("it's", "'it'\"'\"'s'"),
+            ("folder/", "PATH"),
+            ("bell\a", "PATH"),
+            ("two\nlines", "PATH"),
+        ):
+            self.assertEqual(partnerPath(path), proposed)
+
+    @given(st.text(min_size=1))
+    def test_any(self, path: str) -> None:
+        """A shell takes it for one word that is no option, and prints it safely."""
+        proposed = partnerPath(path)
+        self.assertTrue(proposed.isprintable())
+        [word] = shlex.split(proposed)
+        self.assertTrue(word == "-" or not word.startswith("-"))
+
+
+class PartnerCommandsTests(SynchronousTestCase):
+    """The partner's command lines."""
+
+    def listening(self, command: str) -> TransferConnector:
+        """:returns: a connector that listens in memory."""
+        self.reactor = MemoryReactorClock()
+        connector = TransferConnector(self.reactor, "passive", socketCommand=command)
+        connecting = connector.connect().addErrback(lambda ignored: None)
+        self.addCleanup(connecting.cancel)
+        return connector
+
+    def test_everyAddress(self) -> None:
+        """There is one for each address; each reads back as it was meant."""
+        found = ["192.0.2.7", "2001:db8::7", "fd00::1"]
+        self.patch(partnercommands, "reachableHosts", lambda bound: found)
+        connector = self.listening("mtls:port=4000")
+        invited = self.successResultOf(connector.invitation("192.0.2.7"))
+        proof = TransferDescription.parse(invited).socketCommand
+        assert proof is not None
+        lines = self.successResultOf(partnerCommands(connector, "send --raw", ["a b"]))
+        hosts = []
+        for line in lines:
+            *words, description = shlex.split(line)
+            self.assertEqual(words, ["twisted-transfer", "send", "--raw", "a b"])
+            command = TransferDescription.parse(description).socketCommand
+            assert command is not None
+            self.assertEqual(command.args, ("mtls",))
+            self.assertEqual(command.keywords["secret"], proof.keywords["secret"])
+            self.assertEqual(command.keywords["pin"], proof.keywords["pin"])
+            hosts.append(command.keywords["host"])
+        self.assertEqual(hosts, found)
+
+    def test_unix(self) -> None:
+        """A UNIX socket has one path."""
+        connector = self.listening("unix:/run/a b")
+        self.assertEqual(
+            self.successResultOf(partnerCommands(connector, "receive", ["-"])),
+            ["twisted-transfer receive - 'transfer:active:unix:path=/run/a b'"],
+        )
+
+    def test_several(self) -> None:
+        """For several files the partner needs a folder, or has several, too."""
+        connector = self.listening("unix:/run/a")
+        for paths, proposed in ((["a", "b"], "."), (["/"], "PATH")):
+            [line] = self.successResultOf(partnerCommands(connector, "receive", paths))
+            self.assertEqual(shlex.split(line)[2], proposed)
+
+    def test_unknown(self) -> None:
+        """What nobody knows how to dial has none."""
+        connector = self.listening("haproxy:tcp:4000")
+        self.assertEqual(
+            self.successResultOf(partnerCommands(connector, "send", ["x"])), []
+        )
+
+    def test_noPort(self) -> None:
+        """Where there is no port, it fails as waiting for the port does."""
+        connector = TransferConnector(
+            MemoryReactorClock(), "passive", socketCommand="tcp:4000"
+        )
+
+        def refuse(*args: object, **more: object) -> None:
+            raise CannotListenError("", 4000, OSError())
+
+        self.patch(MemoryReactorClock, "listenTCP", refuse)
+        self.failureResultOf(connector.connect(), CannotListenError)
+        waiting = partnerCommands(connector, "send", ["x"])
+        self.assertNoResult(waiting)
+        self.failureResultOf(connector.connect(), CannotListenError)
+        self.failureResultOf(waiting, CannotListenError)

@@ -1,0 +1,479 @@
+"""
+Tests for :mod:`twisted_transfer.connecting.admission`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.simulation import (
+    Partner,
+    SimulatedReactor,
+    SimulatedSocket,
+    TLSPartner,
+    connected,
+)
+from tests.support.tlsends import Identities
+from twisted_transfer.connecting.admission import (
+    CANDIDATE_TIMEOUT,
+    MAX_CANDIDATES,
+    Admission,
+)
+from twisted_transfer.connecting.options import AddressFilter
+from twisted_transfer.descriptions.values import UnfitError, addressOrNetwork
+from twisted_transfer.errors import BadOption
+
+
+def v4(host: str) -> IPv4Address:
+    return IPv4Address("TCP", host, 1)
+
+
+def v6(host: str) -> IPv6Address:
+    return IPv6Address("TCP", host, 1)
+
+
+_entries = st.one_of(
+    st.ip_addresses().map(str),
+    st.tuples(st.ip_addresses(), st.integers(0, 130)).map(
+        lambda pair: f"{pair[0]}/{pair[1]}"
+    ),
+    st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map(
+        lambda pair: str(ipaddress.ip_network(pair, strict=False))
+    ),
+    st.sampled_from(
+        (
+            *("fe80::1%eth0", "fe80::1%", "fe80::%1/64", "::ffff:192.0.2.7", "192.0.2"),
+            *("::ffff:192.0.2.0/120", "192.0.2.7/24", "192.0.2.0/255.255.255.0"),
+            *("", " ", "1.2.3.4 ", "a,b", "192.0.2.1,192.0.2.2", "example.org", "::/0"),
+        )
+    ),
+    st.text(alphabet="0123456789abcdef:./%, ", max_size=20),
+)
+
+
+class AddressFilterTests(SynchronousTestCase):
+    """From where a partner may come."""
+
+    def allows(self, entry: str, address: IAddress) -> bool:
+        return AddressFilter([entry]).allows(address)
+
+    def test_address(self) -> None:
+        """An address allows itself alone, however it is written."""
+        self.assertTrue(self.allows("192.0.2.7", v4("192.0.2.7")))
+        self.assertFalse(self.allows("192.0.2.7", v4("192.0.2.8")))
+        self.assertTrue(self.allows("2001:DB8:0::7", v6("2001:db8::7")))
+        self.assertFalse(self.allows("2001:db8::7", v6("2001:db8::8")))
+
+    def test_network(self) -> None:
+        """A network allows what is in it."""
+        for host, inside in (
+            ("192.0.2.128", True),
+            ("192.0.2.255", True),
+            ("192.0.2.127", False),
+            ("192.0.3.128", False),
+        ):
+            self.assertEqual(self.allows("192.0.2.128/25", v4(host)), inside, host)
+        self.assertTrue(self.allows("2001:db8::/32", v6("2001:db8:ffff::1")))
+        self.assertFalse(self.allows("2001:db8::/32", v6("2001:db9::1")))
+
+    def test_several(self) -> None:
+        """One of them is enough."""
+        allowed = AddressFilter(iter(["192.0.2.7", "198.51.100.0/24", "2001:db8::7"]))
+        self.assertTrue(allowed.allows(v4("198.51.100.3")))
+        self.assertTrue(allowed.allows(v6("2001:db8::7")))
+        self.assertFalse(allowed.allows(v4("203.0.113.1")))
+
+    def test_mapped(self) -> None:
+        """
+        An IPv4 address is the same within IPv6, as a dual-stack port shows it
+        (RFC 4291, section 2.5.5.2), on either side.
+        """
+        for entry in ("192.0.2.0/25", "::ffff:192.0.2.0/121"):
+            for address in (v4, lambda host: v6(f"::ffff:{host}")):
+                self.assertTrue(self.allows(entry, address("192.0.2.7")), entry)
+                self.assertFalse(self.allows(entry, address("192.0.2.200")), entry)
+        for entry in ("192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207"):
+            self.assertTrue(self.allows(entry, v6("::ffff:192.0.2.7")), entry)
+            self.assertFalse(self.allows(entry, v6("::ffff:192.0.2.8")), entry)
+
+    def test_allOfOneFamily(self) -> None:
+        """All of IPv6 is not all of IPv4, nor the other way round."""
+        self.assertTrue(self.allows("::/0", v6("2001:db8::1")))
+        self.assertFalse(self.allows("::/0", v4("192.0.2.1")))
+        self.assertFalse(self.allows("::/0", v6("::ffff:192.0.2.1")))
+        self.assertTrue(self.allows("0.0.0.0/0", v6("::ffff:192.0.2.1")))
+        self.assertFalse(self.allows("0.0.0.0/0", v6("2001:db8::1")))
+        self.assertTrue(self.allows("::ffff:0:0/96", v4("192.0.2.1")))
+        self.assertTrue(self.allows("::ffff:0:0/96", v6("::ffff:192.0.2.1")))
+
+    def test_zones(self) -> None:
+        """
+        With a zone id (RFC 4007) an address is meant there alone, without one
+        in every zone.
+        """
+        self.assertTrue(self.allows("fe80::1", v6("fe80::1%eth0")))
+        self.assertTrue(self.allows("fe80::/10", v6("fe80::1%eth0")))
+        self.assertTrue(self.allows("fe80::1%eth0", v6("fe80::1%eth0")))
+        self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::1%eth1")))
+        self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::1")))
+        self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::2%eth0")))
+
+    def test_otherAddresses(self) -> None:
+        """What is no address of the Internet is never allowed."""
+        everything = AddressFilter(["0.0.0.0/0", "::/0"])
+
+        class Strange:
+            host = 7
+
+        for address in (UNIXAddress("/x"), v4("localhost"), v4(""), Strange()):
+            self.assertFalse(everything.allows(address))  # type: ignore[arg-type]
+
+    def test_string(self) -> None:
+        """A string is not taken for a list of its characters."""
+        error = self.assertRaises(BadOption, AddressFilter, "192.0.2.7")
+        self.assertIn("admit=['192.0.2.7']", str(error))
+
+    def test_nobody(self) -> None:
+        """An empty list would let nobody in."""
+        error = self.assertRaises(BadOption, AddressFilter, [])
+        self.assertIn("nobody", str(error))
+
+    def test_nonsense(self) -> None:
+        """What is neither is named, with what is right."""
+        for entry, words in (
+            ("example.org", "'example.org'"),
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("192.0.2.7,192.0.2.8", "comma"),
+            ("fe80::/64%eth0", "zone"),
+            (7, "7"),
+            (None, "None"),
+        ):
+            bad: Any = [entry]
+            error = self.assertRaises(BadOption, AddressFilter, bad)
+            self.assertIn(words, str(error))
+            self.assertIn("admit", str(error))
+
+    @given(_entries)
+    def test_asInStrings(self, entry: str) -> None:
+        """What can be in a string can be here, and nothing else."""
+        try:
+            addressOrNetwork(entry)
+        except UnfitError:
+            self.assertRaises(BadOption, AddressFilter, [entry])
+        else:
+            AddressFilter([entry])
+
+    @given(st.ip_addresses(), st.integers(0, 32), st.ip_addresses())
+    def test_asIPAddressSays(self, inside: Any, length: int, other: Any) -> None:
+        """A network allows what the ipaddress module says is in it."""
+        network = ipaddress.ip_network((inside, length), strict=False)
+        made = v4 if inside.version == 4 else v6
+        mapped = getattr(inside, "ipv4_mapped", None)
+        self.assertEqual(self.allows(str(network), made(str(inside))), mapped is None)
+        if other.version == inside.version and not getattr(other, "ipv4_mapped", None):
+            self.assertEqual(
+                self.allows(str(network), made(str(other))), other in network
+            )
+
+
+class AdmissionTestCase(SynchronousTestCase):
+    """A test with an admission."""
+
+    def setUp(self) -> None:
+        self.reactor = SimulatedReactor()
+        self.admission = Admission(self.reactor)
+        self.factory: Any = self.admission
+
+    def arrive(self, address: IAddress | None = None) -> tuple[Any, Partner]:
+        """:returns: the socket of a new candidate, None if refused, and it."""
+        socket, partner = connected(self.reactor)
+        address = address or socket.peer
+        protocol = self.factory.buildProtocol(address)
+        if protocol is None:
+            return None, partner
+        socket.peer = address
+        socket.attach(protocol)
+        return socket, partner
+
+    def counted(self, accepted: int, admitted: int, **dropped: int) -> None:
+        """The counters are these, and no timer is left if it is over."""
+        admission = self.admission
+        self.assertEqual(admission.accepted, accepted)
+        self.assertEqual(admission.admitted, admitted)
+        words = {name.replace("_", " "): count for name, count in dropped.items()}
+        self.assertEqual(dict(admission.dropped), words)
+
+
+class PlainTests(AdmissionTestCase):
+    """On plain connections there is nothing to prove but the address."""
+
+    def test_first(self) -> None:
+        """The first one is the partner; all later ones get nothing."""
+        self.assertNoResult(self.admission.winner)
+        first, _ = self.arrive()
+        link = self.successResultOf(self.admission.winner)
+        self.assertIs(first.protocol, link)
+        for _ in range(3):
+            socket, _ = self.arrive()
+            self.assertIsNone(socket)
+        self.counted(4, 1, late=3)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertFalse(first.disconnected)
+
+    def test_address(self) -> None:
+        """Those from elsewhere are dropped, before the partner and after it."""
+        self.admission = self.factory = Admission(
+            self.reactor, AddressFilter(["192.0.2.0/24"])
+        )
+        for stranger in (v4("198.51.100.1"), v6("2001:db8::1"), UNIXAddress("/x")):
+            socket, _ = self.arrive(stranger)
+            self.assertIsNone(socket)
+        self.assertNoResult(self.admission.winner)
+        self.assertIsNone(self.admission.buildProtocol(None))
+        self.arrive(v6("::ffff:192.0.2.7"))
+        self.successResultOf(self.admission.winner)
+        self.arrive(v4("198.51.100.1"))
+        self.counted(6, 1, address=4, late=1)
+
+    def test_closed(self) -> None:
+        """After close() nobody is admitted; there is nothing to wait for."""
+        self.successResultOf(self.admission.close())
+        socket, _ = self.arrive()
+        self.assertIsNone(socket)
+        self.counted(1, 0, late=1)
+        self.assertNoResult(self.admission.winner)
+
+    def test_closedAfterwards(self) -> None:
+        """Closing does not touch the partner."""
+        socket, _ = self.arrive()
+        self.successResultOf(self.admission.close())
+        self.reactor.run(3)
+        self.assertFalse(socket.disconnected)
+
+    def test_neverConnected(self) -> None:
+        """
+        A candidate whose connection is never made is forgotten in its time,
+        and ended if it is made after all.
+        """
+        protocol: Any = self.admission.buildProtocol(v4("192.0.2.7"))
+        self.reactor.turn(CANDIDATE_TIMEOUT)
+        self.counted(1, 0, timeout=1)
+        self.successResultOf(self.admission.close())
+        socket, _ = connected(self.reactor)
+        socket.attach(protocol)
+        self.reactor.run(2)
+        self.assertTrue(socket.disconnected)
+        self.counted(1, 0, timeout=1)
+
+
+class WrappedTests(AdmissionTestCase):
+    """Endpoints that put layers around the protocols."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.admission = Admission(self.reactor, AddressFilter(["192.0.2.0/24"]))
+        self.admission.wrapped = True
+        self.factory = WrappingFactory(self.admission)
+
+    def test_turnedAway(self) -> None:
+        """
+        Those who are turned away see the end, before the partner and after it;
+        Twisted's factories could not wrap what is no protocol.
+        """
+        stranger = self.arrive(v4("198.51.100.1"))
+        partner = self.arrive(v4("192.0.2.7"))
+        late = self.arrive(v4("192.0.2.8"))
+        self.successResultOf(self.admission.winner)
+        self.counted(3, 1, address=1, late=1)
+        closing = self.admission.close()
+        self.assertNoResult(closing)
+        self.reactor.run(2)
+        self.successResultOf(closing)
+        for socket, away in (stranger, late):
+            self.assertTrue(socket.disconnected)
+            self.assertTrue(away.incoming.ended)
+            self.assertFalse(away.incoming.broken)
+            self.assertEqual(away.take(), b"")
+        self.assertFalse(partner[0].disconnected)
+
+
+class TLSTests(AdmissionTestCase):
+    """On TLS, a candidate has to complete its handshake."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.identities = Identities(self)
+        self.admission.wrapped = True
+        self.factory = TLSMemoryBIOFactory(
+            self.identities.server, False, self.admission, clock=self.reactor
+        )
+
+    def candidate(
+        self, address: IAddress | None = None
+    ) -> tuple[SimulatedSocket, TLSPartner]:
+        socket, partner = self.arrive(address)
+        return socket, TLSPartner(partner, self.identities.clientContext())
+
+    def over(self) -> None:
+        """Nothing of the candidates is left when it is closed."""
+        closing = self.admission.close()
+        self.reactor.run(2)
+        self.successResultOf(closing)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(self.reactor.readers | self.reactor.writers, set())
+
+    def test_firstProven(self) -> None:
+        """Who was first to come is not the partner, who is first to prove is."""
+        silent, _ = self.candidate()
+        slow, slowPartner = self.candidate()
+        slowPartner.handshake(self.reactor, 1)
+        quick, partner = self.candidate()
+        self.assertNoResult(self.admission.winner)
+        partner.handshake(self.reactor)
+        link = self.successResultOf(self.admission.winner)
+        partner.write(b"I")
+        self.assertTrue(link.ready)
+        self.reactor.run(2)
+        self.assertTrue(silent.disconnected)
+        self.assertTrue(slow.disconnected)
+        self.assertFalse(quick.disconnected)
+        self.counted(3, 1, late=2)
+        quick.abortConnection()
+        self.over()
+
+    def test_fails(self) -> None:
+        """Each way of not proving oneself has its counter."""
+        for end in ("end", "close", "reset"):
+            _, partner = self.candidate()
+            getattr(partner.raw, end)()
+            self.reactor.run(3)
+        self.counted(3, 0, hung_up=3)
+        for nonsense in (b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100):
+            socket, partner = self.candidate()
+            partner.raw.send(nonsense)
+            self.reactor.run(3)
+            self.assertTrue(socket.disconnected)
+        self.counted(5, 0, hung_up=3, unproven=2)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        _, partner = self.candidate()
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.counted(6, 1, hung_up=3, unproven=2)
+
+    def test_deadline(self) -> None:
+        """
+        A candidate has its time, counted from its first moment; that it sends
+        a byte now and then does not give it more.
+        """
+        socket, partner = self.candidate()
+        hello = self.hello(partner)
+        for i in range(int(CANDIDATE_TIMEOUT / 0.1) - 1):
+            partner.raw.send(hello[i : i + 1])
+            self.reactor.turn(0.1)
+        self.assertFalse(socket.disconnected)
+        self.counted(1, 0)
+        self.reactor.turn(0.11)
+        self.counted(1, 0, timeout=1)
+        self.reactor.turn()
+        self.assertTrue(socket.disconnected)
+        self.over()
+
+    def hello(self, partner: TLSPartner) -> bytes:
+        """:returns: what the partner begins with; it was not sent."""
+        partner.do(partner.tls.do_handshake)
+        hello = bytes(partner.raw.outgoing.data)
+        partner.raw.outgoing.data.clear()
+        self.assertGreater(len(hello), 200)
+        return hello
+
+    def test_deadlineIsEachOnesOwn(self) -> None:
+        """One who comes later has as much time as the one before."""
+        first, _ = self.candidate()
+        self.reactor.turn(CANDIDATE_TIMEOUT / 2)
+        second, partner = self.candidate()
+        self.reactor.turn(CANDIDATE_TIMEOUT / 2)
+        self.reactor.turn()
+        self.assertTrue(first.disconnected)
+        self.assertFalse(second.disconnected)
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.counted(2, 1, timeout=1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_bound(self) -> None:
+        """
+        There are so many at a time and not more: the oldest makes room.  A
+        flood of strangers does not keep the partner out.
+        """
+        sockets = [self.candidate()[0] for _ in range(MAX_CANDIDATES)]
+        self.reactor.run(2)
+        self.counted(MAX_CANDIDATES, 0)
+        _, partner = self.candidate()
+        for _ in range(10):
+            sockets.append(self.candidate()[0])
+        self.reactor.run(2)
+        self.counted(MAX_CANDIDATES + 11, 0, evicted=11)
+        gone = [socket.disconnected for socket in sockets]
+        self.assertEqual(gone, [1] * 11 + [0] * (MAX_CANDIDATES - 1))
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.counted(MAX_CANDIDATES + 11, 1, evicted=11, late=MAX_CANDIDATES - 1)
+        self.reactor.run(2)
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 0)
+
+    def test_flood(self) -> None:
+        """
+        A flood from one address drives out its own, however long it goes on
+        and however slow the partner is.
+        """
+        _, partner = self.candidate(v4("192.0.2.7"))
+        other, _ = self.candidate(v4("192.0.2.8"))
+        flood = [
+            self.candidate(v4("198.51.100.1"))[0] for _ in range(MAX_CANDIDATES + 50)
+        ]
+        self.reactor.run(2)
+        self.counted(MAX_CANDIDATES + 52, 0, evicted=52)
+        gone = [bool(socket.disconnected) for socket in flood]
+        self.assertEqual(gone, [True] * 52 + [False] * (MAX_CANDIDATES - 2))
+        self.assertFalse(other.disconnected)
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.reactor.run(2)
+
+    def test_close(self) -> None:
+        """Closing drops all of them, and is over when the last one is gone."""
+        sockets = [self.candidate()[0] for _ in range(3)]
+        self.reactor.turn()
+        first, second = self.admission.close(), self.admission.close()
+        self.assertNoResult(first)
+        self.counted(3, 0, closed=3)
+        self.reactor.turn()
+        for socket in sockets:
+            self.assertTrue(socket.disconnected)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.over()
+        late, _ = self.arrive()
+        self.reactor.run(2)
+        self.assertTrue(late.disconnected)
+        self.counted(4, 0, closed=3, late=1)
+
+    def test_provenTooLate(self) -> None:
+        """One who proves himself when he was dropped already is not admitted."""
+        socket, partner = self.candidate()
+        partner.handshake(self.reactor, 1)
+        partner.do(partner.tls.do_handshake)
+        self.admission.close()
+        self.reactor.run(3)
+        self.assertTrue(socket.disconnected)
+        self.assertNoResult(self.admission.winner)
+        self.counted(1, 0, closed=1)

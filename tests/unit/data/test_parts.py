@@ -1,0 +1,636 @@
+"""Tests for :mod:`twisted_transfer.data.parts`."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.folders import newFolder
+from tests.support.programs import ROOT, dropPrivileges
+from tests.support.threads import HeldThreads
+from twisted_transfer.data.parts import (
+    PartFile,
+    ResumablePart,
+    flushFile,
+    flushFolder,
+    targetMode,
+)
+from twisted_transfer.errors import DestinationError
+
+
+class PartFileTests(SynchronousTestCase):
+    """A file that is whole or not there, against everybody else."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        self.target = self.folder / "target"
+        self.path = self.folder / "target.part"
+
+    def part(self, replace: bool = False) -> PartFile:
+        """:returns: a part that is not made yet."""
+        part = PartFile(str(self.target), replace)
+        self.addCleanup(part.discard)
+        return part
+
+    def made(self, content: bytes = b"content", replace: bool = False) -> PartFile:
+        """:returns: a part with that content."""
+        part = self.part(replace)
+        part.create()
+        os.write(part.fd, content)
+        return part
+
+    def assertRefused(self, part: PartFile, said: str) -> None:
+        """The part cannot be made, and the message says why and where."""
+        error = self.assertRaises(DestinationError, part.create)
+        self.assertIn(said, str(error))
+        self.assertIn(str(self.folder), str(error))
+        part.discard()
+
+    def test_private(self) -> None:
+        """Nobody else can read it before it is whole, whatever the mask is."""
+        self.addCleanup(os.umask, os.umask(0))
+        self.made()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_publish(self) -> None:
+        """The target appears, and the part is gone."""
+        part = self.made()
+        self.assertFalse(self.target.exists())
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"content")
+        self.assertEqual(os.listdir(self.folder), ["target"])
+
+    def test_published(self) -> None:
+        """What is published is not discarded any more."""
+        part = self.made()
+        part.publish()
+        part.discard()
+        self.assertTrue(self.target.exists())
+
+    def test_discard(self) -> None:
+        """A part that is given up leaves nothing, however often that is said."""
+        part = self.made()
+        part.discard()
+        part.discard()
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_targetAppears(self) -> None:
+        """A target that appears meanwhile stays, and the part is kept apart."""
+        part = self.made()
+        self.target.write_bytes(b"precious")
+        error = self.assertRaises(DestinationError, part.publish)
+        self.assertIn(str(self.target), str(error))
+        self.assertEqual(self.target.read_bytes(), b"precious")
+        part.discard()
+        self.assertEqual(os.listdir(self.folder), ["target"])
+
+    def test_targetReplaced(self) -> None:
+        """Where it may be replaced, it is, in one step."""
+        self.target.write_bytes(b"old")
+        part = self.made(b"new", replace=True)
+        self.assertEqual(self.target.read_bytes(), b"old")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"new")
+        self.assertFalse(self.path.exists())
+
+    def test_targetBecomesFolder(self) -> None:
+        """What rename(2) refuses is an error, and the part can be discarded."""
+        part = self.made(replace=True)
+        self.target.mkdir()
+        error = self.assertRaises(DestinationError, part.publish)
+        self.assertIn("Is a directory", str(error))
+        part.discard()
+        self.assertEqual(os.listdir(self.folder), ["target"])
+
+    def test_withoutHardLinks(self) -> None:
+        """Without hard links a target that is there is still not replaced."""
+
+        def link(*args: object, **kwargs: object) -> None:
+            raise OSError(errno.EPERM, "this file system has none")
+
+        self.patch(os, "link", link)
+        part = self.made()
+        self.target.write_bytes(b"precious")
+        self.assertRaises(DestinationError, part.publish)
+        self.assertEqual(self.target.read_bytes(), b"precious")
+        self.target.unlink()
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"content")
+        self.assertEqual(os.listdir(self.folder), ["target"])
+
+    def test_leftOver(self) -> None:
+        """A part that is there is only replaced where that is allowed."""
+        self.path.write_bytes(b"left")
+        self.assertRefused(self.part(), "--force")
+        self.assertEqual(self.path.read_bytes(), b"left")
+        self.made(b"new", replace=True)
+        self.assertEqual(self.path.read_bytes(), b"new")
+
+    def test_leftOverWithSecondName(self) -> None:
+        """
+        A file that has the name of a part as its second name is not touched: a
+        transfer may have been killed between the two steps of its end.
+        """
+        other = self.folder / "other"
+        other.write_bytes(b"precious")
+        os.link(other, self.path)
+        self.made(b"new", replace=True)
+        self.assertEqual(other.read_bytes(), b"precious")
+
+    def test_inTheWay(self) -> None:
+        """What is no regular file is not followed, opened for long or removed."""
+        victim = self.folder / "victim"
+        victim.write_bytes(b"precious")
+        for make in (
+            lambda: self.path.symlink_to(victim),
+            lambda: os.mkfifo(self.path),
+            self.path.mkdir,
+        ):
+            make()
+            for replace in (False, True):
+                self.assertRefused(self.part(replace), "in the way")
+            self.assertTrue(os.path.lexists(self.path))
+            if self.path.is_dir():
+                self.path.rmdir()
+            else:
+                self.path.unlink()
+        self.assertEqual(victim.read_bytes(), b"precious")
+
+    def test_locked(self) -> None:
+        """A part that another transfer writes is left to it, by force too."""
+        self.made(b"theirs")
+        for replace in (False, True):
+            self.assertRefused(self.part(replace), "another transfer")
+        self.assertEqual(self.path.read_bytes(), b"theirs")
+
+    def test_lostRace(self) -> None:
+        """Who has made the part, but not got the lock, leaves it alone."""
+        real = fcntl.flock
+        others: list[int] = []
+
+        def flock(fd: int, operation: int) -> None:
+            if not others:
+                # Another transfer was quicker by one step.
+                others.append(os.open(self.path, os.O_RDONLY))
+                self.addCleanup(os.close, others[0])
+                real(others[0], fcntl.LOCK_EX)
+            real(fd, operation)
+
+        self.patch(fcntl, "flock", flock)
+        self.assertRefused(self.part(), "another transfer")
+        self.assertTrue(self.path.exists())
+
+    def test_clearedAway(self) -> None:
+        """One that is cleared away before it could be locked is made again."""
+        real = fcntl.flock
+
+        def flock(fd: int, operation: int) -> None:
+            if not other.exists():
+                os.rename(self.path, other)
+            real(fd, operation)
+
+        other = self.folder / "other"
+        self.patch(fcntl, "flock", flock)
+        part = self.made()
+        self.assertEqual(other.read_bytes(), b"")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"content")
+
+    def test_unlockable(self) -> None:
+        """A lock that the system fails to give is an error in words."""
+
+        def flock(fd: int, operation: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(fcntl, "flock", flock)
+        self.assertRefused(self.part(), "Input/output error")
+
+    def test_withoutLocks(self) -> None:
+        """Where there are no locks, one can still receive."""
+
+        def flock(fd: int, operation: int) -> None:
+            raise OSError(errno.ENOLCK, "this file system has none")
+
+        self.patch(fcntl, "flock", flock)
+        self.made().publish()
+        self.assertEqual(self.target.read_bytes(), b"content")
+
+    def test_removed(self) -> None:
+        """A part that somebody removes or replaces cannot be published."""
+        for replacement in (None, b"theirs"):
+            part = self.made()
+            self.path.unlink()
+            if replacement is not None:
+                self.path.write_bytes(replacement)
+            error = self.assertRaises(DestinationError, part.publish)
+            self.assertIn(str(self.path), str(error))
+            self.assertFalse(self.target.exists())
+            part.discard()
+        # What stands in its place is not ours to remove.
+        self.assertEqual(self.path.read_bytes(), b"theirs")
+
+    def test_badFolder(self) -> None:
+        """A folder that is missing, or no folder, is named."""
+        (self.folder / "file").write_bytes(b"")
+        for name in ("missing/target", "file/target"):
+            self.target = self.folder / name
+            self.assertRefused(self.part(), str(self.target.parent))
+
+    def test_badName(self) -> None:
+        """A name that the system refuses is an error in words."""
+        for name in ("x" * 252, "nul\0"):
+            self.target = self.folder / name
+            self.assertRefused(self.part(), "cannot write in")
+
+    def test_lasting(self) -> None:
+        """The folder is flushed to the disk when the target is in it."""
+        flushed: list[tuple[str, list[str]]] = []
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            flushed.append(
+                (os.readlink(f"/proc/self/fd/{fd}"), os.listdir(self.folder))
+            )
+            real(fd)
+
+        part = self.made()
+        self.patch(os, "fsync", fsync)
+        part.publish()
+        self.assertEqual(flushed, [(str(self.folder.resolve()), ["target"])])
+
+
+class TargetModeTests(SynchronousTestCase):
+    """What may be at the place of the target."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        self.target = self.folder / "target"
+
+    def test_new(self) -> None:
+        """A new file gets the bits that open(2) gives one, by the mask."""
+        for mask in (0o022, 0o027, 0, 0o077):
+            self.addCleanup(os.umask, os.umask(mask))
+            example = self.folder / f"example-{mask}"
+            example.touch()
+            expected = stat.S_IMODE(example.stat().st_mode)
+            self.assertEqual(targetMode(str(self.target), False), expected)
+            # Reading the mask has not changed it.
+            self.assertEqual(os.umask(mask), mask)
+
+    def test_replaced(self) -> None:
+        """A file that is replaced leaves its bits to its successor."""
+        self.target.touch()
+        self.target.chmod(0o640)
+        self.assertEqual(targetMode(str(self.target), True), 0o640)
+
+    def test_exists(self) -> None:
+        """A file that may not be replaced is named, with the way to do it."""
+        self.target.touch()
+        error = self.assertRaises(DestinationError, targetMode, str(self.target), False)
+        self.assertIn(str(self.target), str(error))
+        self.assertIn("--force", str(error))
+
+    def test_noFile(self) -> None:
+        """A folder or a pipe is not replaced by force either."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for path, said in ((self.folder, "folder"), (pipe, "no regular file")):
+            error = self.assertRaises(DestinationError, targetMode, str(path), True)
+            self.assertIn(said, str(error))
+
+
+class FlushingTests(SynchronousTestCase):
+    """Waiting for the disk."""
+
+    def setUp(self) -> None:
+        self.threads: Any = HeldThreads()
+        self.folder = newFolder(self)
+        self.flushed: list[str] = []
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            real(fd)
+            self.flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
+
+        self.patch(os, "fsync", fsync)
+
+    def flush(self, fd: int, reactor: Any = None) -> Deferred[None]:
+        """:returns: a Deferred for the end of the flush."""
+        return Deferred.fromCoroutine(flushFile(fd, reactor))
+
+    def file(self) -> int:
+        """:returns: the descriptor of a new file."""
+        fd = os.open(self.folder / "file", os.O_WRONLY | os.O_CREAT)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def test_file(self) -> None:
+        """A file is flushed, by a thread if there is one."""
+        fd = self.file()
+        self.successResultOf(self.flush(fd))
+        self.assertEqual(self.flushed, [str(self.folder / "file")])
+        flushing = self.flush(fd, self.threads)
+        self.assertNoResult(flushing)
+        self.assertEqual(len(self.flushed), 1)
+        self.threads.run()
+        self.successResultOf(flushing)
+        self.assertEqual(len(self.flushed), 2)
+
+    def test_refused(self) -> None:
+        """What the system says is heard: a pipe cannot be flushed."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        for reactor in (None, self.threads):
+            flushing = self.flush(writing, reactor)
+            self.threads.run()
+            error = self.failureResultOf(flushing, OSError).value
+            self.assertEqual(error.errno, errno.EINVAL)
+
+    def test_cancelled(self) -> None:
+        """Cancelled, it ends when the thread no longer uses the descriptor."""
+        flushing = self.flush(self.file(), self.threads)
+        flushing.cancel()
+        self.assertNoResult(flushing)
+        self.threads.run()
+        self.failureResultOf(flushing, CancelledError)
+        self.assertEqual(len(self.flushed), 1)
+
+    def test_folder(self) -> None:
+        """A folder is flushed, where a folder can be."""
+        flushFolder(str(self.folder))
+        self.assertEqual(self.flushed, [str(self.folder)])
+        # There is no disk under this one.
+        flushFolder("/proc")
+        self.assertEqual(len(self.flushed), 1)
+
+    def test_noFolder(self) -> None:
+        """A folder that is gone is an error."""
+        with self.assertRaises(FileNotFoundError):
+            flushFolder(str(self.folder / "missing"))
+
+
+class ResumablePartTests(SynchronousTestCase):
+    """A part that may be there already."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self)
+        self.target = self.folder / "target"
+        self.path = self.folder / "target.part"
+
+    def part(self, replace: bool = False) -> ResumablePart:
+        """:returns: a part that is not made yet."""
+        part = ResumablePart(str(self.target), replace)
+        self.addCleanup(part.discard)
+        return part
+
+    def made(self, replace: bool = False) -> ResumablePart:
+        """:returns: a part that is made, or taken over."""
+        part = self.part(replace)
+        part.create()
+        return part
+
+    def assertRefused(self, said: str, kind: str) -> None:
+        """The part cannot be had, by force or not, and the message says why."""
+        for replace in (False, True):
+            part = self.part(replace)
+            error = self.assertRaises(DestinationError, part.create)
+            self.assertIn(said, str(error))
+            self.assertIn(str(self.target), str(error))
+            self.assertEqual(error.kind, kind)
+            # What the partner is told is nothing about this machine.
+            self.assertNotIn(str(self.folder), error.reason)
+            part.discard()
+
+    def test_new(self) -> None:
+        """Where there is none, an empty one is made that others cannot read."""
+        self.addCleanup(os.umask, os.umask(0))
+        part = self.made()
+        self.assertEqual(part.found, 0)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_goOn(self) -> None:
+        """What is found is kept, and what comes is put behind it."""
+        self.path.write_bytes(b"left")
+        part = self.made()
+        self.assertEqual(part.found, 4)
+        part.goOnAt(4)
+        part.write(b"more")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"leftmore")
+        self.assertEqual(os.listdir(self.folder), ["target"])
+
+    def test_startOver(self) -> None:
+        """What is found can be forgotten."""
+        self.path.write_bytes(b"left")
+        part = self.made()
+        part.goOnAt(0)
+        part.write(b"new")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"new")
+
+    def test_keep(self) -> None:
+        """What is given back is found by the next one, and is private again."""
+        part = self.made()
+        part.write(b"left")
+        os.fchmod(part.fd, 0o644)
+        part.keep()
+        part.keep()
+        part.discard()
+        self.assertEqual(self.path.read_bytes(), b"left")
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(self.made().found, 4)
+
+    def test_keepNothing(self) -> None:
+        """Nothing is not worth keeping."""
+        self.made().keep()
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_open(self) -> None:
+        """What is found is made private, whatever its mode was."""
+        self.path.write_bytes(b"left")
+        self.path.chmod(0o666)
+        self.made()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_locked(self) -> None:
+        """One that another transfer writes is left to it, by force too."""
+        theirs = self.made()
+        theirs.write(b"theirs")
+        self.assertRefused("another transfer", "busy")
+        self.assertEqual(self.path.read_bytes(), b"theirs")
+        theirs.keep()
+        self.assertEqual(self.made().found, 6)
+
+    def test_noFile(self) -> None:
+        """What is no regular file is neither followed nor opened nor removed."""
+        victim = self.folder / "victim"
+        victim.write_bytes(b"precious")
+        for make, remove in (
+            (lambda: self.path.symlink_to(victim), self.path.unlink),
+            (lambda: self.path.symlink_to("nowhere"), self.path.unlink),
+            (lambda: os.mkfifo(self.path), self.path.unlink),
+            (self.path.mkdir, self.path.rmdir),
+        ):
+            make()
+            self.assertRefused("is no regular file", "place")
+            remove()
+        self.assertEqual(victim.read_bytes(), b"precious")
+
+    def test_swapped(self) -> None:
+        """A link that is put there after the look is not followed either."""
+        victim = self.folder / "victim"
+        victim.write_bytes(b"precious")
+        self.path.write_bytes(b"left")
+        real = os.lstat
+
+        def lstat(path: str) -> os.stat_result:
+            status = real(path)
+            self.path.unlink()
+            self.path.symlink_to(victim)
+            return status
+
+        self.patch(os, "lstat", lstat)
+        error = self.assertRaises(DestinationError, self.part().create)
+        self.assertIn("cannot be opened", str(error))
+        self.assertEqual(victim.read_bytes(), b"precious")
+
+    def test_secondName(self) -> None:
+        """One that somebody needs under another name is not written to."""
+        other = self.folder / "other"
+        other.write_bytes(b"precious")
+        os.link(other, self.path)
+        self.assertRefused("has a second name", "place")
+        self.assertEqual(other.read_bytes(), b"precious")
+        self.assertEqual(self.path.read_bytes(), b"precious")
+
+    def test_isTarget(self) -> None:
+        """
+        One that is the whole target, left between the two steps of an end, is
+        not written to either; it makes room.
+        """
+        self.target.write_bytes(b"precious")
+        os.link(self.target, self.path)
+        part = self.made(replace=True)
+        self.assertEqual(part.found, 0)
+        part.write(b"new")
+        self.assertEqual(self.target.read_bytes(), b"precious")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"new")
+
+    def test_otherOwner(self) -> None:
+        """One that belongs to somebody else, who could read it, is refused."""
+        self.path.write_bytes(b"trap")
+        # Whoever it is that runs this: somebody else than who owns the file.
+        owner = os.geteuid()
+        self.patch(os, "geteuid", lambda: owner + 1)
+        self.assertRefused("belongs to another user", "place")
+        self.assertEqual(self.path.read_bytes(), b"trap")
+
+    def test_published(self) -> None:
+        """
+        One that is published while it is taken over is left alone, and a new
+        one is made.
+        """
+        self.path.write_bytes(b"whole")
+        real = fcntl.flock
+
+        def flock(fd: int, operation: int) -> None:
+            if not self.target.exists():
+                # The other transfer was quicker by one step.
+                os.rename(self.path, self.target)
+            real(fd, operation)
+
+        self.patch(fcntl, "flock", flock)
+        part = self.part(replace=True)
+        part.create()
+        self.assertEqual(part.found, 0)
+        part.write(b"mine")
+        self.assertEqual(self.target.read_bytes(), b"whole")
+        self.assertEqual(self.path.read_bytes(), b"mine")
+
+    def test_withoutLocks(self) -> None:
+        """
+        Where there are no locks nobody knows whether another transfer still
+        writes it, so it is not gone on with.
+        """
+
+        def flock(fd: int, operation: int) -> None:
+            raise OSError(errno.ENOLCK, "this file system has none")
+
+        self.patch(fcntl, "flock", flock)
+        self.path.write_bytes(b"theirs")
+        error = self.assertRaises(DestinationError, self.part().create)
+        self.assertIn("is there already", str(error))
+        self.assertEqual(self.path.read_bytes(), b"theirs")
+        part = self.made(replace=True)
+        self.assertEqual(part.found, 0)
+        part.write(b"new")
+        part.publish()
+        self.assertEqual(self.target.read_bytes(), b"new")
+
+    def test_changed(self) -> None:
+        """Another program's bytes in it are noticed."""
+        part = self.made()
+        part.write(b"mine")
+        part.check(4)
+        with open(self.path, "ab") as file:
+            file.write(b"theirs")
+        error = self.assertRaises(DestinationError, part.check, 4)
+        self.assertIn(str(self.path), str(error))
+
+    def test_shortWrites(self) -> None:
+        """A system that takes only some of the bytes gets the rest too."""
+        real = os.write
+        self.patch(os, "write", lambda fd, data: real(fd, data[:3]))
+        self.made().write(b"0123456789")
+        self.assertEqual(self.path.read_bytes(), b"0123456789")
+
+    def test_unopenable(self) -> None:
+        """A folder or a part that its owner has closed is said at once."""
+        self.path.write_bytes(b"left")
+        for path, mode, said in (
+            (self.folder, 0o500, "cannot write in"),
+            (self.path, 0o400, "cannot be opened (Permission denied)"),
+        ):
+            before = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode)
+            self.assertIn(said, _createdElsewhere(self.target))
+            path.chmod(before)
+        self.assertEqual(_createdElsewhere(self.target), "found 4")
+
+
+def _createdElsewhere(target: Path) -> str:
+    """
+    Make a part in a process for which permissions count, even if root runs it.
+
+    :returns: what it says.
+    """
+    script = """if True:
+        import sys
+        from twisted_transfer.data.parts import ResumablePart
+        part = ResumablePart(sys.argv[1], False)
+        try:
+            part.create()
+            print("found", part.found)
+        except Exception as error:
+            print(type(error).__name__, error)
+        part.keep()
+    """
+    return subprocess.run(
+        [sys.executable, "-c", script, str(target)],
+        cwd=ROOT,
+        preexec_fn=dropPrivileges,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()

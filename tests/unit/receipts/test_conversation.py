@@ -1,0 +1,842 @@
+"""Tests for :mod:`twisted_transfer.receipts.conversation`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.receiptcases import (
+    RECEIVER_HELLO,
+    SENDER_HELLO,
+    SIGNATURE,
+    box,
+    cuts,
+    message,
+    pieces,
+)
+from twisted_transfer.errors import (
+    NotAReceiptPartner,
+    PartnerFailed,
+    PartnerProtocolError,
+    ReceiptMismatch,
+    TransferError,
+    Truncated,
+)
+from twisted_transfer.receipts.conversation import Conversation, Event, Order, WrongUse
+from twisted_transfer.receipts.frames import Data
+from twisted_transfer.receipts.messages import (
+    Accept,
+    BadMessage,
+    Begin,
+    End,
+    Failed,
+    FailureKind,
+    Finished,
+    Hello,
+    Message,
+    Offer,
+    Role,
+    Stored,
+)
+
+_S, _R = Role.SENDS, Role.RECEIVES
+
+# The SHA-256 of b"hello", as sha256sum(1) prints it.
+_HELLO = bytes.fromhex(
+    "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+)
+
+_OFFER = message(box((b"_command", b"Offer"), (b"name", b"a.txt"), (b"size", b"5")))
+_ACCEPT = message(box((b"_command", b"Accept"), (b"offset", b"0")))
+_BEGIN = message(box((b"_command", b"Begin"), (b"offset", b"0")))
+_DATA = b"D\x00\x00\x02heD\x00\x00\x03llo"
+_END = message(box((b"_command", b"End"), (b"digest", _HELLO), (b"size", b"5")))
+_STORED = message(box((b"_command", b"Stored"), (b"digest", _HELLO), (b"size", b"5")))
+_FINISHED = message(box((b"_command", b"Finished")))
+_FAILED = message(
+    box((b"_command", b"Failed"), (b"kind", b"source"), (b"reason", b"a\x1b[2J\nb"))
+)
+
+
+def _greeted(role: Role) -> Conversation:
+    """One in which both have said Hello."""
+    conversation = Conversation(role)
+    conversation.begin()
+    hello = RECEIVER_HELLO if role is _S else SENDER_HELLO
+    (event,) = conversation.receive(SIGNATURE + hello)
+    assert isinstance(event, Hello)
+    return conversation
+
+
+def _sending() -> Conversation:
+    """A sender's that may send five bytes of data."""
+    conversation = _greeted(_S)
+    conversation.send(Offer("a.txt", 5))
+    conversation.receive(_ACCEPT)
+    conversation.send(Begin(0))
+    return conversation
+
+
+def _receiving() -> Conversation:
+    """A receiver's to which five bytes of data may come."""
+    conversation = _greeted(_R)
+    conversation.receive(_OFFER)
+    conversation.send(Accept())
+    conversation.receive(_BEGIN)
+    return conversation
+
+
+_Error = TypeVar("_Error", bound=TransferError)
+
+
+class WrittenTests(SynchronousTestCase):
+    """A transfer as the reference describes it, byte by byte."""
+
+    def test_sender(self) -> None:
+        """A sender says this, and hears that."""
+        sender = Conversation(_S)
+        self.assertEqual(sender.begin(), SIGNATURE + SENDER_HELLO)
+        self.assertIsNone(sender.version)
+        self.assertEqual(sender.receive(SIGNATURE + RECEIVER_HELLO), [Hello(1, _R)])
+        self.assertEqual(sender.version, 1)
+        self.assertEqual(sender.send(Offer("a.txt", 5)), _OFFER)
+        self.assertEqual(sender.receive(_ACCEPT), [Accept(0, None)])
+        self.assertEqual(sender.send(Begin(0)), _BEGIN)
+        said = sender.data(b"he") + sender.data(b"") + sender.dataHeader(3) + b"llo"
+        self.assertEqual(said, _DATA)
+        self.assertEqual(sender.send(End(5, _HELLO)), _END)
+        self.assertEqual(sender.receive(_STORED), [Stored(5, _HELLO)])
+        self.assertEqual(sender.send(Finished()), _FINISHED)
+        self.assertFalse(sender.finished)
+        self.assertEqual(sender.receive(_FINISHED), [Finished()])
+        self.assertTrue(sender.finished)
+        sender.ended()
+
+    def test_receiver(self) -> None:
+        """And a receiver that."""
+        receiver = Conversation(_R)
+        self.assertEqual(receiver.begin(), SIGNATURE + RECEIVER_HELLO)
+        self.assertEqual(receiver.receive(SIGNATURE + SENDER_HELLO), [Hello(1, _S)])
+        self.assertEqual(receiver.receive(_OFFER), [Offer("a.txt", 5)])
+        self.assertEqual(receiver.send(Accept()), _ACCEPT)
+        self.assertEqual(
+            receiver.receive(_BEGIN + _DATA + _END),
+            [Begin(0), Data(b"he"), Data(b"llo"), End(5, _HELLO)],
+        )
+        self.assertEqual(receiver.send(Stored(5, _HELLO)), _STORED)
+        self.assertEqual(receiver.receive(_FINISHED), [Finished()])
+        self.assertFalse(receiver.finished)
+        receiver.ended()
+        self.assertEqual(receiver.send(Finished()), _FINISHED)
+        self.assertTrue(receiver.finished)
+        receiver.ended()
+
+    def test_failed(self) -> None:
+        """A failure is written as it is documented."""
+        self.assertEqual(
+            _greeted(_S).send(Failed(FailureKind.SOURCE, "a\x1b[2J\nb")), _FAILED
+        )
+
+
+class CuttingTests(SynchronousTestCase):
+    """How the bytes come makes no difference."""
+
+    @given(cuts, st.sampled_from([b"", _FAILED, b"x", b"D\0\0\1", b"M\0\x20\1", _END]))
+    def test_cutting(self, places: list[int], last: bytes) -> None:
+        """Any cutting gives the same events, and the same error behind them."""
+        stream = _BEGIN + _DATA + _END + last
+        found: list[Event] = []
+        receiver = _greeted(_R)
+        receiver.receive(_OFFER)
+        receiver.send(Accept())
+        for piece in pieces(stream, places):
+            found += receiver.receive(piece)
+        data = b"".join(event.payload for event in found if isinstance(event, Data))
+        rest = [event for event in found if not isinstance(event, Data)]
+        self.assertEqual(data, b"hello")
+        self.assertEqual(rest[:2], [Begin(0), End(5, _HELLO)])
+        self.assertEqual(len(rest), 3 if last else 2)
+        if last:
+            wanted: dict[bytes, tuple[type[TransferError], str]] = {
+                _FAILED: (PartnerFailed, "source"),
+                b"x": (PartnerProtocolError, "no frame begins with the byte 0x78"),
+                b"D\0\0\1": (PartnerProtocolError, "data of the sender comes where"),
+                b"M\0\x20\1": (PartnerProtocolError, "8193 bytes, not 1 to 8192"),
+                _END: (PartnerProtocolError, "End of the sender comes where Stored"),
+            }
+            kind, words = wanted[last]
+            self.assertIsInstance(rest[2], kind)
+            self.assertIn(words, str(rest[2]))
+
+
+class ErrorTests(SynchronousTestCase):
+    """What is wrong with the partner."""
+
+    def error(
+        self, conversation: Conversation, data: bytes, kind: type[_Error]
+    ) -> _Error:
+        """:returns: the error that is the one event of the data."""
+        (event,) = conversation.receive(data)
+        assert isinstance(event, kind), event
+        self.assertIs(conversation.error, event)
+        return event
+
+    def test_behind(self) -> None:
+        """What came before the error is not lost, and nothing comes behind it."""
+        receiver = _receiving()
+        events = receiver.receive(_DATA + b"X" + _END)
+        self.assertEqual(events[:2], [Data(b"he"), Data(b"llo")])
+        self.assertIsInstance(events[2], PartnerProtocolError)
+        self.assertEqual(len(events), 3)
+        self.assertEqual(receiver.receive(_END), [])
+        self.assertEqual(receiver.dataLeft, 0)
+
+    def test_again(self) -> None:
+        """The error is what comes of everything that is tried then."""
+        sender = _sending()
+        error = self.error(sender, b"X", PartnerProtocolError)
+        for attempt in (
+            lambda: sender.send(End(0, _HELLO)),
+            lambda: sender.data(b"x"),
+            lambda: sender.dataHeader(1),
+            sender.ended,
+        ):
+            self.assertIs(self.assertRaises(PartnerProtocolError, attempt), error)
+
+    def test_tell(self) -> None:
+        """The partner can be told of its error, once."""
+        sender = _sending()
+        self.error(sender, b"X", PartnerProtocolError)
+        self.assertTrue(sender.mayFail)
+        sender.send(Failed.because(FailureKind.PROTOCOL, sender.error))
+        self.assertFalse(sender.mayFail)
+        self.assertRaises(
+            PartnerProtocolError, sender.send, Failed(FailureKind.PROTOCOL)
+        )
+
+    def test_stranger(self) -> None:
+        """A stranger is told nothing."""
+        conversation = Conversation(_R)
+        conversation.begin()
+        self.error(conversation, b"HTTP/1.1", NotAReceiptPartner)
+        self.assertFalse(conversation.mayFail)
+        self.assertRaises(
+            NotAReceiptPartner, conversation.send, Failed(FailureKind.PROTOCOL)
+        )
+
+    def test_failed(self) -> None:
+        """The partner's failure ends it, and its words are fit to be shown."""
+        for conversation in (_receiving(), _sending(), _greeted(_R), _greeted(_S)):
+            error = self.error(conversation, _FAILED + b"anything", PartnerFailed)
+            self.assertEqual((error.kind, error.reason), ("source", "a\\x1b[2J\\nb"))
+            self.assertFalse(conversation.mayFail)
+            self.assertIs(self.assertRaises(PartnerFailed, conversation.ended), error)
+
+    def test_longReason(self) -> None:
+        """They stay bounded when they are written out."""
+        reason = b"\x1b" * 1000
+        failed = box(
+            (b"_command", b"Failed"), (b"kind", b"refused"), (b"reason", reason)
+        )
+        error = self.error(_greeted(_S), message(failed), PartnerFailed)
+        self.assertEqual(len(error.reason), 997)  # 249 escapes of four, and the sign
+        self.assertTrue(error.reason.endswith("\\x1b…"))
+
+    def test_mismatch(self) -> None:
+        """A receipt for something else is no success."""
+        sender = _sending()
+        sender.data(b"hello")
+        sender.send(End(5, bytes(32)))
+        self.error(sender, _STORED, ReceiptMismatch)
+        self.assertTrue(sender.mayFail)
+        self.assertFalse(sender.finished)
+
+    def test_tooMuch(self) -> None:
+        """Of a frame that is too long for the file, nothing is given on."""
+        self.error(_receiving(), b"D\x00\x00\x06hello!", PartnerProtocolError)
+
+    def test_unreadable(self) -> None:
+        """A message that is none is said to be none."""
+        wrong = message(box((b"_command", b"Begin"), (b"offset", b"-1")))
+        receiver = _greeted(_R)
+        receiver.receive(_OFFER)
+        receiver.send(Accept())
+        error = self.error(receiver, wrong, PartnerProtocolError)
+        self.assertIn("in Begin, offset is not a number from 0 to", str(error))
+        self.assertIn("use the same version of twisted_transfer", str(error))
+
+    def test_early(self) -> None:
+        """Nothing but Hello comes first."""
+        for first in (_OFFER, _FINISHED, _FAILED, b"D\0\0\1x"):
+            conversation = Conversation(_R)
+            conversation.begin()
+            self.error(conversation, SIGNATURE + first, PartnerProtocolError)
+
+    def test_beforeBegin(self) -> None:
+        """The partner's greeting may be there before this side's."""
+        receiver = Conversation(_R)
+        self.assertEqual(receiver.receive(SIGNATURE + SENDER_HELLO), [Hello(1, _S)])
+        self.assertFalse(receiver.mayFail)
+        self.assertEqual(receiver.begin(), SIGNATURE + RECEIVER_HELLO)
+        self.assertEqual(receiver.receive(_OFFER), [Offer("a.txt", 5)])
+
+
+class EndTests(SynchronousTestCase):
+    """Where the stream may end."""
+
+    def test_receiver(self) -> None:
+        """A receiver's partner may end behind Finished, and nowhere before."""
+        parts = (SIGNATURE + SENDER_HELLO, _OFFER, _BEGIN + _DATA + _END, _FINISHED)
+        answers = (None, Accept(), Stored(5, _HELLO), Finished())
+        self.check(_R, parts, answers)
+
+    def test_sender(self) -> None:
+        """A sender's partner as well."""
+        parts = (SIGNATURE + RECEIVER_HELLO, _ACCEPT, _STORED, _FINISHED)
+        answers = (Offer("a.txt", 5), Begin(0), Finished(), None)
+        self.check(_S, parts, answers)
+
+    def check(
+        self,
+        role: Role,
+        parts: tuple[bytes, ...],
+        answers: tuple[Message | None, ...],
+    ) -> None:
+        """End the stream at every byte."""
+        whole = len(b"".join(parts))
+        for length in range(whole + 1):
+            left = length
+            conversation = Conversation(role)
+            conversation.begin()
+            for part, answer in zip(parts, answers, strict=True):
+                events = conversation.receive(part[:left])
+                self.assertIsNone(conversation.error)
+                if left < len(part):
+                    break
+                left -= len(part)
+                if isinstance(events[-1], Accept):
+                    conversation.send(Begin(0))
+                    conversation.data(b"hello")
+                    conversation.send(End(5, _HELLO))
+                elif answer is not None:
+                    conversation.send(answer)
+            if length == whole:
+                conversation.ended()
+            elif 0 < length < len(SIGNATURE):
+                self.assertRaises(NotAReceiptPartner, conversation.ended)
+            else:
+                error = self.assertRaises(Truncated, conversation.ended)
+                self.assertIs(conversation.error, error)
+
+    def test_words(self) -> None:
+        """It is said what is missing."""
+        error = self.assertRaises(Truncated, _receiving().ended)
+        self.assertIn("data or End of the sender was expected", str(error))
+
+    def test_tell(self) -> None:
+        """Who can still be reached can be told."""
+        receiver = _receiving()
+        self.assertRaises(Truncated, receiver.ended)
+        self.assertTrue(receiver.mayFail)
+
+    def test_failed(self) -> None:
+        """After this side has failed, whatever comes is dropped, and may end."""
+        receiver = _receiving()
+        receiver.receive(b"D\0\0\5he")
+        self.assertEqual(receiver.dataLeft, 3)
+        receiver.send(Failed(FailureKind.STORING, "disk full"))
+        self.assertEqual(receiver.dataLeft, 0)
+        for more in (b"llo" + _END, _FAILED, b"garbage"):
+            self.assertEqual(receiver.receive(more), [])
+        self.assertIsNone(receiver.error)
+        self.assertFalse(receiver.finished)
+        receiver.ended()
+
+
+class WrongUseTests(SynchronousTestCase):
+    """What a program does wrong is not the partner's fault."""
+
+    def wrong(self, attempt: Callable[[], object]) -> None:
+        """It is refused, and is no TransferError."""
+        error = self.assertRaises(WrongUse, attempt)
+        self.assertNotIsInstance(error, TransferError)
+        self.assertIsInstance(error, RuntimeError)
+
+    def test_begin(self) -> None:
+        """It begins, once, and before everything else."""
+        conversation = Conversation(_S)
+        for said in (Offer(), Failed(FailureKind.CANCELLED), Finished()):
+            self.wrong(lambda said=said: conversation.send(said))  # type: ignore[misc]
+        self.wrong(lambda: conversation.data(b"x"))
+        self.assertEqual(conversation.begin(), SIGNATURE + SENDER_HELLO)
+        self.wrong(conversation.begin)
+        self.wrong(lambda: conversation.send(Hello(1, _S)))
+
+    def test_order(self) -> None:
+        """What the other side says, or what may not be said now, is not sent."""
+        sender = _sending()
+        self.wrong(lambda: sender.send(Accept()))
+        self.wrong(lambda: sender.send(Offer()))
+        self.wrong(lambda: sender.send(Finished()))
+        receiver = _receiving()
+        self.wrong(lambda: receiver.data(b"x"))
+        self.wrong(lambda: receiver.send(Stored(5, _HELLO)))
+        # Neither has changed anything.
+        sender.data(b"hello")
+        self.assertEqual(sender.send(End(5, _HELLO)), _END)
+        receiver.receive(_DATA + _END)
+        self.assertEqual(receiver.send(Stored(5, _HELLO)), _STORED)
+
+    def test_values(self) -> None:
+        """What cannot be said is not, and another try may follow."""
+        sender = _greeted(_S)
+        self.wrong(lambda: sender.send(Offer("\udcff", 5)))
+        self.wrong(lambda: sender.send(Offer("a.txt", -5)))
+        self.assertEqual(sender.send(Offer("a.txt", 5)), _OFFER)
+
+    def test_data(self) -> None:
+        """A frame of data has a length that it can have, and that is left."""
+        sender = _sending()
+        for length in (0, -1, 6, 2**24):
+            self.wrong(lambda length=length: sender.dataHeader(length))  # type: ignore[misc]
+        sender.data(b"hel")
+        self.wrong(lambda: sender.data(b"lo!"))
+        self.assertEqual(sender.data(b"lo"), b"D\0\0\2lo")
+        self.wrong(lambda: sender.data(b"!"))
+
+    def test_longest(self) -> None:
+        """The longest frame is 16 MiB less one byte."""
+        sender = _greeted(_S)
+        sender.send(Offer("a", None))
+        sender.receive(_ACCEPT)
+        sender.send(Begin(0))
+        self.assertEqual(sender.dataHeader(2**24 - 1), b"D\xff\xff\xff")
+        self.wrong(lambda: sender.dataHeader(2**24))
+
+    def test_last(self) -> None:
+        """After Failed, and after Finished, there is nothing to say."""
+        failed = _sending()
+        failed.send(Failed(FailureKind.SOURCE))
+        done = _greeted(_S)
+        done.send(Finished())
+        for sender in (failed, done):
+            self.assertFalse(sender.mayFail)
+            self.wrong(lambda sender=sender: sender.data(b"x"))  # type: ignore[misc]
+            for said in (Failed(FailureKind.SOURCE), Finished(), Offer()):
+                self.wrong(lambda sender=sender, said=said: sender.send(said))  # type: ignore[misc]
+
+    def test_dataTaken(self) -> None:
+        """Data may be taken from the connection, but not more than there is."""
+        receiver = _receiving()
+        self.wrong(lambda: receiver.dataTaken(1))
+        receiver.receive(b"D\0\0\5h")
+        self.assertEqual(receiver.dataLeft, 4)
+        self.wrong(lambda: receiver.dataTaken(5))
+        self.wrong(lambda: receiver.dataTaken(-1))
+        receiver.dataTaken(3)
+        self.assertEqual(receiver.dataLeft, 1)
+        self.assertEqual(receiver.receive(b"o" + _END), [Data(b"o"), End(5, _HELLO)])
+
+
+class _Talker:
+    """
+    One of two that talk to each other, and do everything in its time.
+
+    :ivar out: what it has sent and the network has not yet carried.
+    :ivar files: what it has to send, or has got.
+    :ivar gaveUp: whether it has said Failed.
+    """
+
+    def __init__(self, role: Role, files: list[bytes], have: list[int]) -> None:
+        self.conversation = Conversation(role)
+        self.out = bytearray(self.conversation.begin())
+        self.events: deque[Event] = deque()
+        self.files = files if role is _S else []
+        self.gaveUp = False
+        self._have = deque(have)
+        self._source = files
+        self._next = 0
+        self._todo: deque[Message | bytes] = deque()
+        self._content = b""
+
+    def act(self) -> bool:
+        """Do one thing; returns whether there was anything to do."""
+        if self.gaveUp or self.conversation.error is not None:
+            return False
+        if self._todo:
+            said = self._todo.popleft()
+            if isinstance(said, bytes):
+                self.out += self.conversation.data(said)
+            else:
+                self.out += self.conversation.send(said)
+        elif self.events:
+            event = self.events.popleft()
+            if not isinstance(event, TransferError):
+                (self._sender if self.conversation.role is _S else self._receiver)(
+                    event
+                )
+        else:
+            return False
+        return True
+
+    def giveUp(self) -> None:
+        """Fail, if it may."""
+        if self.conversation.mayFail and self.conversation.error is None:
+            self.out += self.conversation.send(Failed(FailureKind.CANCELLED, "enough"))
+            self.gaveUp = True
+
+    def _sender(self, event: Event) -> None:
+        if isinstance(event, Hello | Stored):
+            if self._next == len(self.files):
+                self._todo.append(Finished())
+                return
+            content = self.files[self._next]
+            self._next += 1
+            self._todo.append(Offer(None, len(content) if self._next % 2 else None))
+        elif isinstance(event, Accept):
+            content = self.files[self._next - 1]
+            have = content[: event.offset]
+            same = hashlib.sha256(have).digest() == event.digest
+            start = event.offset if same else 0
+            self._todo.append(Begin(start))
+            self._todo += [content[i : i + 3] for i in range(start, len(content), 3)]
+            self._todo.append(End(len(content), hashlib.sha256(content).digest()))
+
+    def _receiver(self, event: Event) -> None:
+        if isinstance(event, Offer):
+            have = self._source[len(self.files)][: self._have.popleft()]
+            if self._have and self._have[0] % 2:
+                have = have[::-1]
+            self._part = have
+            digest = hashlib.sha256(have).digest() if have else None
+            self._todo.append(Accept(len(have), digest))
+        elif isinstance(event, Begin):
+            self._content = self._part[: event.offset]
+        elif isinstance(event, Data):
+            self._content += event.payload
+        elif isinstance(event, End):
+            digest = hashlib.sha256(self._content).digest()
+            self.files.append(self._content)
+            self._todo.append(Stored(len(self._content), digest))
+        elif isinstance(event, Finished):
+            self._todo.append(Finished())
+
+
+_STEPS = st.lists(
+    st.tuples(st.booleans(), st.integers(-1, 60)), max_size=200
+)  # who; how many bytes come to it, or that it acts (0), or that it fails (-1)
+
+
+class TalkTests(SynchronousTestCase):
+    """Two that talk to each other, over a network that takes its time."""
+
+    @given(
+        st.lists(st.binary(max_size=20), max_size=3),
+        st.lists(st.integers(0, 20), min_size=3, max_size=3),
+        _STEPS,
+        st.booleans(),
+    )
+    def test_agree(
+        self,
+        files: list[bytes],
+        have: list[int],
+        steps: list[tuple[bool, int]],
+        mayFail: bool,
+    ) -> None:
+        """However it goes, in the end both know the same."""
+        both = (_Talker(_S, files, have), _Talker(_R, files, have))
+
+        def deliver(to: int, count: int) -> bool:
+            out = both[1 - to].out
+            data = bytes(out[:count])
+            del out[:count]
+            both[to].events += both[to].conversation.receive(data)
+            return bool(data)
+
+        for who, what in steps:
+            if what > 0:
+                deliver(who, what)
+            elif what == 0 or not mayFail:
+                both[who].act()
+            else:
+                both[who].giveUp()
+        while any([deliver(who, 7) | both[who].act() for who in (0, 1)]):
+            pass
+
+        sender, receiver = both
+        ends = [talker.conversation for talker in both]
+        if not (sender.gaveUp or receiver.gaveUp):
+            self.assertEqual([end.finished for end in ends], [True, True])
+            self.assertEqual(receiver.files, files)
+            for end in ends:
+                self.assertIsNone(end.error)
+                end.ended()
+            return
+        self.assertEqual(receiver.files, files[: len(receiver.files)])
+        for talker, other in (both, both[::-1]):
+            if talker.gaveUp:
+                self.assertIsNone(talker.conversation.error)
+            else:
+                error = talker.conversation.error
+                assert isinstance(error, PartnerFailed), error
+                self.assertEqual((error.kind, error.reason), ("cancelled", "enough"))
+                self.assertTrue(other.gaveUp)
+            self.assertFalse(talker.conversation.finished)
+
+
+_DIGEST, _OTHER = bytes(32), bytes(31) + b"x"
+
+# A transfer of one file of five bytes as it goes well, and what is said in it;
+# a number stands for so much data.
+_Step = tuple[Role, "Message | int"]
+_WALK: list[_Step] = [
+    (_S, Hello(1, _S)),
+    (_R, Hello(1, _R)),
+    (_S, Offer("a", 5)),
+    (_R, Accept(2, _DIGEST)),
+    (_S, Begin(2)),
+    (_S, 3),
+    (_S, End(5, _DIGEST)),
+    (_R, Stored(5, _DIGEST)),
+    (_S, Finished()),
+    (_R, Finished()),
+]
+
+_EVERYTHING: list[_Step] = [
+    (role, said)
+    for role in Role
+    for said in (
+        *(Hello(1, role), Offer("a", 5), Accept(0), Begin(0), 1, End(5, _DIGEST)),
+        *(Stored(5, _DIGEST), Finished(), Failed(FailureKind.CANCELLED)),
+    )
+]
+
+# After so many steps: who may say what.
+_ALLOWED: list[set[tuple[Role, str]]] = [
+    {(_S, "Hello"), (_R, "Hello")},
+    {(_R, "Hello"), (_S, "Failed")},
+    {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
+    {(_R, "Accept"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "Begin"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "data"), (_S, "Failed"), (_R, "Failed")},  # End only when all has come
+    {(_S, "End"), (_S, "Failed"), (_R, "Failed")},
+    {(_R, "Stored"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
+    {(_R, "Finished"), (_R, "Failed")},
+    set(),
+]
+
+
+def _say(order: Order, mine: Role, step: _Step) -> None:
+    role, said = step
+    if isinstance(said, int):
+        order.data(said, mine=role is mine)
+    else:
+        order.take(said, mine=role is mine)
+
+
+def _after(count: int, mine: Role) -> Order:
+    """What one of the two has got to after so many steps."""
+    order = Order(mine)
+    for step in _WALK[:count]:
+        _say(order, mine, step)
+    return order
+
+
+class OrderTests(SynchronousTestCase):
+    """Which message may come when."""
+
+    def test_table(self) -> None:
+        """At each place, everything but what may come there is refused."""
+        for mine in Role:
+            for count, allowed in enumerate(_ALLOWED):
+                found = set()
+                for step in _EVERYTHING:
+                    said = step[1]
+                    name = "data" if isinstance(said, int) else type(said).__name__
+                    try:
+                        _say(_after(count, mine), mine, step)
+                    except BadMessage:
+                        continue
+                    found.add((step[0], name))
+                self.assertEqual(found, allowed, f"after {count}, {mine}")
+
+    def test_unchanged(self) -> None:
+        """What is refused changes nothing: the transfer goes on as it would have."""
+        for mine in Role:
+            order = Order(mine)
+            for count, step in enumerate(_WALK):
+                for wrong in _EVERYTHING:
+                    name = type(wrong[1]).__name__
+                    name = "data" if name == "int" else name
+                    if (wrong[0], name) not in _ALLOWED[count]:
+                        self.assertRaises(BadMessage, _say, order, mine, wrong)
+                _say(order, mine, step)
+            self.assertTrue(order.isDone(mine=True) and order.isDone(mine=False))
+
+    def test_failed(self) -> None:
+        """Failed is the last word of who says it; the other's may cross it."""
+        for count in range(2, 9):
+            for role in Role:
+                order = _after(count, _S)
+                _say(order, _S, (role, Failed(FailureKind.CANCELLED)))
+                for step in _EVERYTHING:
+                    if step[0] is role:
+                        self.assertRaises(BadMessage, _say, order, _S, step)
+                other = _R if role is _S else _S
+                _say(order, _S, (other, Failed(FailureKind.STORING)))
+
+    def test_words(self) -> None:
+        """What is refused is said together with what was expected."""
+        for count, step, words in (
+            (
+                2,
+                (_R, Accept(0)),
+                "Accept of the receiver comes where Offer or Finished",
+            ),
+            (4, (_S, 1), "data of the sender comes where Begin of the sender is"),
+            (
+                6,
+                (_R, Stored(5, _DIGEST)),
+                "where data or End of the sender is expected",
+            ),
+            (0, (_S, Offer()), "Offer comes before Hello"),
+            (1, (_S, Hello(1, _S)), "Hello comes twice"),
+            (9, (_S, Offer()), "Offer comes behind the last word"),
+        ):
+            error = self.assertRaises(BadMessage, _say, _after(count, _R), _R, step)
+            self.assertIn(words, str(error))
+
+
+class HelloTests(SynchronousTestCase):
+    """Whether the two can work together."""
+
+    def test_version(self) -> None:
+        """The lower version counts; today that is always 1."""
+        for theirs in (1, 2, 65535):
+            order = _after(1, _S)
+            self.assertIsNone(order.version)
+            order.take(Hello(theirs, _R), mine=False)
+            self.assertEqual(order.version, 1)
+
+    def test_unknownVersion(self) -> None:
+        """If that one is unknown, the error names what each knows."""
+        error = self.assertRaises(
+            PartnerProtocolError, _after(1, _S).take, Hello(0, _R), mine=False
+        )
+        self.assertIn("up to version 0, and this side knows 1 to 1", str(error))
+
+    def test_sameRole(self) -> None:
+        """Two senders, and two receivers, are told so."""
+        for role in Role:
+            error = self.assertRaises(
+                PartnerProtocolError, Order(role).take, Hello(1, role), mine=False
+            )
+            self.assertIn(f"the partner {role.value} as well", str(error))
+
+
+class FileTests(SynchronousTestCase):
+    """What may be said of a file."""
+
+    def order(self, *steps: Message | int, size: int | None = 5) -> Order:
+        """:returns: a receiver's, in the middle of a file."""
+        order = _after(2, _R)
+        for said in (Offer("a", size), *steps):
+            self.say(order, said)
+        return order
+
+    def say(self, order: Order, said: Message | int) -> None:
+        """Go on."""
+        role = _R if isinstance(said, Accept | Stored) else _S
+        _say(order, _R, (role, said))
+
+    def good(self, *steps: Message | int, size: int | None = 5) -> None:
+        """All this may be said."""
+        self.order(*steps, size=size)
+
+    def wrong(self, *steps: Message | int, size: int | None = 5) -> None:
+        """The last may not be said."""
+        order = self.order(*steps[:-1], size=size)
+        self.assertRaises(BadMessage, self.say, order, steps[-1])
+
+    def test_accept(self) -> None:
+        """The offset is not beyond the end, and needs a digest if it is not 0."""
+        self.good(Accept(0))
+        self.good(Accept(5, _DIGEST))
+        self.good(Accept(2**63 - 1, _DIGEST), size=None)
+        self.wrong(Accept(0, _DIGEST))
+        self.wrong(Accept(1))
+        self.wrong(Accept(6, _DIGEST))
+        self.wrong(Accept(1, _DIGEST), size=0)
+
+    def test_begin(self) -> None:
+        """The sender begins where it was asked to, or at 0."""
+        self.good(Accept(3, _DIGEST), Begin(3))
+        self.good(Accept(3, _DIGEST), Begin(0))
+        self.wrong(Accept(3, _DIGEST), Begin(2))
+        self.wrong(Accept(3, _DIGEST), Begin(4))
+        self.wrong(Accept(0), Begin(3))
+
+    def test_data(self) -> None:
+        """There is no more data than was offered."""
+        self.good(Accept(0), Begin(0), 2, 3)
+        self.wrong(Accept(0), Begin(0), 6)
+        self.wrong(Accept(0), Begin(0), 2, 4)
+        self.good(Accept(3, _DIGEST), Begin(3), 2)
+        self.wrong(Accept(3, _DIGEST), Begin(3), 3)
+        self.good(Accept(3, _DIGEST), Begin(0), 5)
+        self.wrong(Accept(5, _DIGEST), Begin(5), 1)
+        self.wrong(Accept(0), Begin(0), 1, size=0)
+
+    def test_dataUnknown(self) -> None:
+        """If no size was offered, there may be as much as can be counted."""
+        self.good(Accept(0), Begin(0), 2**24 - 1, 2**24 - 1, size=None)
+        most = 2**63 - 1
+        self.good(Accept(most - 9, _DIGEST), Begin(most - 9), 9, size=None)
+        self.wrong(Accept(most - 9, _DIGEST), Begin(most - 9), 10, size=None)
+
+    def test_end(self) -> None:
+        """The size at the end is what has come, and what was offered."""
+        self.good(Accept(0), Begin(0), 5, End(5, _DIGEST))
+        self.good(Accept(2, _DIGEST), Begin(2), 3, End(5, _DIGEST))
+        self.good(Accept(5, _DIGEST), Begin(5), End(5, _DIGEST))
+        self.good(Accept(0), Begin(0), End(0, _DIGEST), size=0)
+        self.good(Accept(0), Begin(0), 7, End(7, _DIGEST), size=None)
+        self.wrong(Accept(0), Begin(0), 5, End(4, _DIGEST))
+        self.wrong(Accept(0), Begin(0), 4, End(5, _DIGEST))
+        self.wrong(Accept(0), Begin(0), 4, End(4, _DIGEST))
+        self.wrong(Accept(2, _DIGEST), Begin(2), 3, End(3, _DIGEST))
+        self.wrong(Accept(2, _DIGEST), Begin(0), 3, End(5, _DIGEST))
+        self.wrong(Accept(0), Begin(0), 7, End(6, _DIGEST), size=None)
+
+    def test_second(self) -> None:
+        """Nothing of one file counts for the next one."""
+        first = (Accept(2, _DIGEST), Begin(2), 3, End(5, _DIGEST), Stored(5, _DIGEST))
+        second = Offer(None, None)
+        self.good(*first, second, Accept(0), Begin(0), 9, End(9, _OTHER))
+        self.wrong(*first, second, Accept(0), Begin(2))
+        self.wrong(*first, second, Accept(0), Begin(0), End(5, _DIGEST))
+        rest = (Accept(0), Begin(0), End(0, _OTHER))
+        self.wrong(*first, second, *rest, Stored(0, _DIGEST))
+
+    def test_storedMine(self) -> None:
+        """A receipt for something else is not given."""
+        whole = (Accept(0), Begin(0), 5, End(5, _DIGEST))
+        self.good(*whole, Stored(5, _DIGEST))
+        self.wrong(*whole, Stored(4, _DIGEST))
+        self.wrong(*whole, Stored(5, _OTHER))
+
+    def test_storedTheirs(self) -> None:
+        """A receipt for something else is not taken, and both are named."""
+        for stored in (Stored(4, _DIGEST), Stored(5, _OTHER)):
+            error = self.assertRaises(
+                ReceiptMismatch, _after(7, _S).take, stored, mine=False
+            )
+            for part in (stored.size, stored.digest.hex(), 5, _DIGEST.hex()):
+                self.assertIn(str(part), str(error))

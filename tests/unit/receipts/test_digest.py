@@ -1,0 +1,257 @@
+"""Tests for :mod:`twisted_transfer.receipts.digest`."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from hashlib import sha256
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.threadable import isInIOThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tests.support.folders import newFolder
+from tests.support.threads import HeldThreads
+from twisted_transfer.receipts import digest as digesting
+from twisted_transfer.receipts.digest import (
+    LAG,
+    MOST_PIECES,
+    READ_SIZE,
+    WAKE,
+    RunningDigest,
+)
+
+# Pieces of all the sizes that are treated differently.
+_SIZES = (0, 1, WAKE // 2, WAKE, LAG // 2, LAG)
+_CONTENT = os.urandom(LAG + len(_SIZES))
+
+
+class RunningDigestTests(SynchronousTestCase):
+    """The digest of what passes."""
+
+    def setUp(self) -> None:
+        self.threads: Any = HeldThreads()
+
+    def test_nothing(self) -> None:
+        """Nothing has a digest, too (FIPS 180-4)."""
+        self.assertEqual(
+            RunningDigest().digest().hex(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        )
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(_SIZES), st.sampled_from(["", "run", "digest"])),
+            max_size=12,
+        ),
+        st.booleans(),
+    )
+    def test_anyCut(self, steps: list[tuple[int, str]], threaded: bool) -> None:
+        """However it is cut, and whenever a thread gets to it, it is the same."""
+        threads: Any = HeldThreads()
+        digest = RunningDigest(threads if threaded else None)
+        expected = sha256()
+        for number, (size, then) in enumerate(steps):
+            piece = _CONTENT[number % 6 :][:size]
+            digest.update(piece)
+            expected.update(piece)
+            if then == "run":
+                threads.run()
+            elif then == "digest":
+                self.assertEqual(digest.digest(), expected.digest())
+        self.assertEqual(digest.digest(), expected.digest())
+        self.assertEqual(digest.count, sum(size for size, _ in steps))
+        # What a thread does too late does no harm.
+        threads.run()
+        self.assertEqual(digest.digest(), expected.digest())
+
+    def test_inThread(self) -> None:
+        """When there is enough to do it is left to a thread, one at a time."""
+        digest = RunningDigest(self.threads)
+        for _ in range(2):
+            digest.update(bytes(WAKE - 1))
+            self.assertEqual(len(self.threads.work), 0)
+            digest.update(b"x")
+            digest.update(bytes(WAKE))
+            self.assertEqual(len(self.threads.work), 1)
+            self.threads.run()
+
+    def test_bounded(self) -> None:
+        """If no thread ever gets to it, what waits stays bounded."""
+        digest = RunningDigest(self.threads)
+        expected = sha256()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for number in range(64):
+            piece = bytes([number]) * (LAG // 4)
+            digest.update(piece)
+            expected.update(piece)
+            del piece
+            self.assertLess(tracemalloc.get_traced_memory()[0], LAG + LAG // 2)
+        self.assertEqual(digest.digest(), expected.digest())
+
+    def test_manySmall(self) -> None:
+        """However small the pieces are, few of them wait."""
+        digest = RunningDigest(self.threads)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for number in range(20 * MOST_PIECES):
+            digest.update(b"%d" % number)
+            digest.update(b"")
+        # Bytes objects of five bytes take 38 or so.
+        self.assertLess(tracemalloc.get_traced_memory()[0], 200 * MOST_PIECES)
+
+    def test_startOver(self) -> None:
+        """What was given before does not count any more."""
+        digest = RunningDigest(self.threads)
+        digest.update(bytes(WAKE))
+        digest.startOver()
+        digest.update(b"content")
+        self.threads.run()
+        self.assertEqual(digest.digest(), sha256(b"content").digest())
+        self.assertEqual(digest.count, 7)
+
+
+class FileTests(SynchronousTestCase):
+    """Beginning with what stands in a file."""
+
+    def setUp(self) -> None:
+        self.content = os.urandom(2 * READ_SIZE + 17)
+        path = newFolder(self) / "file"
+        path.write_bytes(self.content)
+        self.fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, self.fd)
+
+    def test_goOn(self) -> None:
+        """The digest goes on behind what stands there."""
+        for length in (0, 1, READ_SIZE, len(self.content)):
+            digest = RunningDigest()
+            # Where the descriptor stands makes no difference.
+            os.lseek(self.fd, 5, os.SEEK_SET)
+            count = self.successResultOf(digest.hashFile(self.fd, length))
+            self.assertEqual((count, digest.count), (length, length))
+            digest.update(b"more")
+            expected = sha256(self.content[:length] + b"more").digest()
+            self.assertEqual(digest.digest(), expected)
+
+    def test_tooShort(self) -> None:
+        """A file that is shorter is read to its end."""
+        digest = RunningDigest()
+        hashing = digest.hashFile(self.fd, len(self.content) + 1)
+        self.assertEqual(self.successResultOf(hashing), len(self.content))
+        self.assertEqual(digest.digest(), sha256(self.content).digest())
+
+    def test_unreadable(self) -> None:
+        """What the system says is heard, from a thread too."""
+        # Nothing is mapped at the address 0.
+        fd = os.open("/proc/self/mem", os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        threads: Any = HeldThreads()
+        for reactor in (None, threads):
+            hashing = RunningDigest(reactor).hashFile(fd, 10)
+            threads.run()
+            error = self.failureResultOf(hashing, OSError).value
+            self.assertEqual(error.strerror, "Input/output error")
+
+    def test_cancelledBefore(self) -> None:
+        """A thread that comes too late finds nothing to read."""
+        threads: Any = HeldThreads()
+        digest = RunningDigest(threads)
+        hashing = digest.hashFile(self.fd, 10)
+        hashing.cancel()
+        self.failureResultOf(hashing, CancelledError)
+        reads: list[int] = []
+
+        def pread(fd: int, length: int, offset: int) -> bytes:
+            reads.append(offset)
+            return b""
+
+        self.patch(os, "pread", pread)
+        threads.run()
+        self.assertEqual(reads, [])
+        self.assertEqual(digest.digest(), sha256().digest())
+
+
+class ThreadTests(TestCase):
+    """With the threads of a real reactor."""
+
+    def setUp(self) -> Any:
+        from twisted.internet import reactor
+
+        threaded: Any = reactor
+        self.reactor = threaded
+        self.digest = RunningDigest(threaded)
+        # There are threads only while the reactor runs.
+        running: Deferred[None] = Deferred()
+        self.reactor.callWhenRunning(running.callback, None)
+        return running
+
+    def test_order(self) -> None:
+        """Two threads that take the pieces in turn keep the order."""
+        expected = sha256()
+        for number in range(200):
+            piece = os.urandom((16_384, 600_000, 1, 70_000)[number % 4])
+            self.digest.update(piece)
+            expected.update(piece)
+        self.assertEqual(self.digest.digest(), expected.digest())
+
+    async def test_file(self) -> None:
+        """A file is read in a thread."""
+        fd = os.open(__file__, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        content = Path(__file__).read_bytes()
+        self.assertEqual(
+            await self.digest.hashFile(fd, len(content)),
+            len(content),
+        )
+        self.assertEqual(self.digest.digest(), sha256(content).digest())
+
+    async def test_cancelledMeanwhile(self) -> None:
+        """Cancelled while a thread reads, it reads no further block."""
+
+        class Watched:
+            """A lock for which the reactor's thread waits while a thread reads."""
+
+            def __init__(self) -> None:
+                self.lock = Lock()
+
+            def __enter__(self) -> None:
+                if isInIOThread():
+                    goOn.set()
+                self.lock.acquire()
+
+            def __exit__(self, *args: object) -> None:
+                self.lock.release()
+
+        self.patch(digesting, "Lock", Watched)
+        reading: Deferred[None] = Deferred()
+        goOn, over = Event(), Event()
+        reads: list[int] = []
+        real = os.pread
+
+        def pread(fd: int, length: int, offset: int) -> bytes:
+            reads.append(offset)
+            if len(reads) == 2:
+                self.reactor.callFromThread(reading.callback, None)
+                goOn.wait(30)
+                over.set()
+            return real(fd, length, offset)
+
+        path = newFolder(self) / "file"
+        path.write_bytes(bytes(10 * READ_SIZE))
+        fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        self.patch(os, "pread", pread)
+        hashing = self.digest.hashFile(fd, 10 * READ_SIZE)
+        await reading
+        hashing.cancel()
+        self.assertTrue(over.is_set())
+        with self.assertRaises(CancelledError):
+            await hashing
+        self.assertEqual(reads, [0, READ_SIZE])
+        self.assertEqual(self.digest.count, 0)

@@ -1,0 +1,376 @@
+"""
+Answering those who ask a channel for data, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from twisted_transfer.errors import (
+    AlreadyReading,
+    LineTooLong,
+    NotEnoughData,
+    TransferError,
+    Undecodable,
+)
+from twisted_transfer.text.codec import Decoder
+from twisted_transfer.text.settings import TextSettings
+
+Data = bytes | str
+
+_MOST_QUIET = 4096  # bytes that decode to nothing are kept, up to here
+
+
+@dataclass
+class _Segment:
+    """One decoded chunk, with what is needed to decode it otherwise."""
+
+    before: Decoder  # the decoder as it was
+    raw: bytes
+    data: Data
+
+
+class Unread:
+    """
+    The unread input of one channel.
+
+    :ivar size: how many raw bytes are kept.
+    :ivar length: how many decoded units can be taken now.
+    :ivar ended: whether no more bytes will come.
+    :ivar error: input that could not be decoded; what stands before it can be
+        taken.
+    :ivar generation: how often the settings were changed.
+    """
+
+    def __init__(self, settings: TextSettings) -> None:
+        """
+        :param settings: how to decode.
+        """
+        self._settings = settings
+        self._decoder = settings.newDecoder()
+        self._raw: deque[bytes] = deque()
+        self._segments: deque[_Segment] = deque()
+        self._offset = 0  # how much of the first segment was taken
+        # Nothing came out yet for some bytes: part of a character, a mark, an
+        # escape sequence.
+        self._quiet = b""
+        self._before = self._decoder  # as it was before them
+        self._finished = False  # the decoder was told of the end
+        self.size = 0
+        self.length = 0
+        self.ended = False
+        self.error: Undecodable | None = None
+        self.generation = 0
+
+    def add(self, raw: bytes) -> None:
+        """Some bytes have come."""
+        if raw:  # no bytes stand for none to be had
+            self._raw.append(raw)
+            self.size += len(raw)
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether more bytes would be of no use: the end of the data is here."""
+        return self.ended or self._decoder.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be decoded beyond what can be taken now."""
+        return self._decoder.ended or self._finished or self.error is not None
+
+    def decode(self) -> bool:
+        """
+        Decode until there is more to take.
+
+        :returns: whether there is.
+        """
+        while not self.over:
+            raw = self._raw.popleft() if self._raw else b""
+            if not self._quiet:
+                self._before = self._decoder.copy()
+            try:
+                data = self._decoder.feed(raw)
+                if not raw and self.ended:
+                    data = self._decoder.finish()
+            except Undecodable as error:
+                self.error = error
+                self._raw.appendleft(raw)
+                return False
+            if not raw and self.ended:
+                self._finished = True
+            if data:
+                segment = _Segment(self._before, self._quiet + raw, data)
+                self._segments.append(segment)
+                self._quiet = b""
+                self.length += len(data)
+                return True
+            self._quiet += raw
+            if len(self._quiet) > _MOST_QUIET:
+                self.size -= len(self._quiet)
+                self._quiet = b""
+            if not raw:
+                return False
+        return False
+
+    def take(self, count: int) -> Data:
+        """
+        :param count: how many units, at most :attr:`length`.
+        :returns: exactly so many of them.
+        """
+        parts: list[Data] = []
+        while count > 0:
+            segment = self._segments[0]
+            part = segment.data[self._offset : self._offset + count]
+            parts.append(part)
+            count -= len(part)
+            self.length -= len(part)
+            self._offset += len(part)
+            if self._offset == len(segment.data):
+                self._segments.popleft()
+                self._offset = 0
+                self.size -= len(segment.raw)
+        if len(parts) == 1:
+            return parts[0]
+        return self.empty.join(parts)  # type: ignore[arg-type]
+
+    @property
+    def firstLength(self) -> int:
+        """How many units can be taken without joining anything."""
+        return len(self._segments[0].data) - self._offset if self._segments else 0
+
+    def pieces(self, skip: int) -> Iterator[Data]:
+        """
+        :param skip: how many pieces to leave out.
+        :returns: the units that can be taken, piece by piece, without taking
+            them.
+        """
+        for index, segment in enumerate(islice(self._segments, skip, None), skip):
+            yield segment.data if index else segment.data[self._offset :]
+
+    @property
+    def empty(self) -> Data:
+        """No units, in the type in which there are some."""
+        return b"" if self._settings.encoding is None else ""
+
+    def configure(self, settings: TextSettings) -> None:
+        """
+        Decode by other settings from here on.
+
+        :param settings: how to decode.
+        """
+        later = [segment.raw for segment in self._segments]
+        if self._offset:
+            first = self._segments[0]
+            decoder = first.before.advanced(first.raw, self._offset)
+            del later[0]
+        elif self._segments:
+            decoder = self._segments[0].before
+        else:
+            decoder = self._before if self._quiet else self._decoder
+        rest = b"".join([decoder.pending(), *later, self._quiet, *self._raw])
+        self._settings = settings
+        self._decoder = settings.newDecoder(decoder)
+        self._finished = False
+        self._segments.clear()
+        self._quiet = b""
+        self._offset = self.length = 0
+        self._raw = deque([rest] if rest else [])
+        self.size = len(rest)
+        self.error = None
+        self.generation += 1
+
+
+FULL = 65536
+"""How many unread bytes make the partner wait."""
+
+
+@dataclass
+class _Request:
+    """What the reader waits for; ``attempt`` gives None as long as it can't be."""
+
+    attempt: Callable[[], Data | None]
+    answer: Deferred[Data]
+
+
+class Inbox:
+    """
+    Input that waits for its reader, and the reader who waits for input.
+
+    It has no transport: it is told what came, and says when it is full.
+    """
+
+    def __init__(self, settings: TextSettings, onDemand: Callable[[], None]) -> None:
+        """
+        :param settings: how to decode.
+        :param onDemand: called when there may be room for more, or a need.
+        """
+        self._unread = Unread(settings)
+        self._onDemand = onDemand
+        self._error: TransferError | None = None
+        self._request: _Request | None = None
+
+    # What comes.
+
+    def feed(self, data: bytes) -> None:
+        """Some bytes have come."""
+        self._unread.add(data)
+        self._answer()
+
+    def end(self, error: TransferError | None = None) -> None:
+        """
+        No more comes.
+
+        :param error: why, if it was not in order.  It does not count when the
+            input had ended in order before.
+        """
+        if not self._unread.ended:
+            self._unread.ended = True
+            self._error = error
+        self._answer()
+
+    @property
+    def wanting(self) -> bool:
+        """Whether more may come: there is room, or a reader in need of it."""
+        if self._unread.satisfied:
+            return False
+        return self._request is not None or self._unread.size < FULL
+
+    @property
+    def stirring(self) -> bool:
+        """Whether there is anything to read, or the end."""
+        return self._unread.size > 0 or self._unread.ended or self._unread.over
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reader is waiting."""
+        return self._request is not None
+
+    @property
+    def atEnd(self) -> bool:
+        """Whether everything was read and no more will come."""
+        unread = self._unread
+        return not unread.length and not unread.decode() and unread.over
+
+    @property
+    def error(self) -> TransferError | None:
+        """What stands at the end of the data instead of an orderly end."""
+        return self._unread.error or self._error
+
+    def configure(self, settings: TextSettings) -> None:
+        """Decode everything that was not read yet by other settings."""
+        self._unread.configure(settings)
+        self._answer()
+
+    # What is asked for.
+
+    def takeChunk(self) -> Data | None:
+        """
+        :returns: the next data in the size in which it came, or None.
+        """
+        if not self._unread.length and not self._unread.decode():
+            return None
+        return self._unread.take(self._unread.firstLength)
+
+    def read(self, count: int) -> Deferred[Data]:
+        """At most ``count`` units, at least one; empty at the end."""
+        unread = self._unread
+
+        def attempt() -> Data | None:
+            if not unread.length:
+                unread.decode()
+            if unread.length:
+                return unread.take(min(count, unread.firstLength))
+            return self._emptyAtEnd()
+
+        return self._ask(attempt)
+
+    def readExactly(self, count: int) -> Deferred[Data]:
+        """Exactly ``count`` units."""
+        unread = self._unread
+
+        def attempt() -> Data | None:
+            while unread.length < count and unread.decode():
+                pass
+            if unread.length >= count:
+                return unread.take(count)
+            if self._emptyAtEnd() is None:
+                return None
+            partial: Any = unread.take(unread.length)
+            raise NotEnoughData(count, partial)
+
+        return self._ask(attempt)
+
+    def readLine(self, limit: int) -> Deferred[Data]:
+        """Up to and with the next newline; what is left at the end."""
+        unread = self._unread
+        searched = passed = 0  # pieces without a newline, and the units in them
+        generation = unread.generation
+
+        def attempt() -> Data | None:
+            nonlocal searched, passed, generation
+            if generation != unread.generation:
+                searched, passed, generation = 0, 0, unread.generation
+            while True:
+                for piece in unread.pieces(searched):
+                    newline = "\n" if isinstance(piece, str) else b"\n"
+                    found = piece.find(newline)  # type: ignore[arg-type]
+                    searched += 1
+                    passed += len(piece) if found < 0 else found + 1
+                    if passed > limit or (found < 0 and passed == limit):
+                        raise LineTooLong(
+                            f"there is no newline in the next {limit} units; give "
+                            "readLine() a larger limit, or read in another way"
+                        )
+                    if found >= 0:
+                        return unread.take(passed)
+                if not unread.decode():
+                    break
+            if self._emptyAtEnd() is None:
+                return None
+            return unread.take(unread.length)
+
+        return self._ask(attempt)
+
+    def _emptyAtEnd(self) -> Data | None:
+        """Nothing as data where the data ends, None where more may come."""
+        if not self._unread.over:
+            return None
+        if self.error is not None:
+            raise self.error
+        return self._unread.empty
+
+    def _ask(self, attempt: Callable[[], Data | None]) -> Deferred[Data]:
+        """Answer now or later; a cancelled request takes nothing."""
+        if self._request is not None:
+            raise AlreadyReading(
+                "another read is waiting on this channel; wait for it, or cancel it"
+            )
+
+        def withdraw(answer: Deferred[Data]) -> None:
+            self._request = None
+
+        request = _Request(attempt, Deferred(withdraw))
+        self._request = request
+        self._answer()
+        return request.answer
+
+    def _answer(self) -> None:
+        """Try to satisfy the reader; then say what is needed."""
+        request = self._request
+        if request is not None:
+            try:
+                result = request.attempt()
+            except TransferError as error:
+                self._request = None
+                request.answer.errback(error)
+            else:
+                if result is not None:
+                    self._request = None
+                    request.answer.callback(result)
+        self._onDemand()

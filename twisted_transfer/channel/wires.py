@@ -1,0 +1,427 @@
+"""
+The kinds of connections, as far as they are written to and ended differently.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IHandshakeListener,
+    IPullProducer,
+    IReactorTime,
+    ITransport,
+    IUNIXTransport,
+)
+from twisted.internet.stdio import StandardIO
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides, implementer
+from zope.interface.interface import InterfaceClass
+
+from twisted_transfer.errors import HalfCloseUnsupported
+from twisted_transfer.tls.policy import handshakeOf
+
+
+class Wire:
+    """
+    A connection of no special kind: TCP, or whatever a plugin has made.
+
+    :ivar silent: whether what still comes is not wanted any more.
+    :ivar outputLost: whether something was written that cannot arrive.
+    :ivar complete: whether nothing is missing although the connection may be
+        reported as broken.
+    """
+
+    silent = False
+    outputLost = False
+    complete = False
+
+    def __init__(self, clock: IReactorTime, transport: Any) -> None:
+        """
+        :param clock: measures the time.
+        :param transport: the transport of the connection.
+        """
+        self._clock = clock
+        self._transport = transport
+        self._later: IDelayedCall | None = None
+
+    def write(self, data: bytes) -> bool:
+        """
+        :param data: goes to the partner.
+        :returns: False if it does not, because the partner has closed.
+        """
+        self._transport.write(data)
+        return True
+
+    def checkHalfClose(self) -> None:
+        """
+        :raises HalfCloseUnsupported: if the output cannot be ended alone.
+        """
+        if not hasattr(self._transport, "loseWriteConnection"):
+            raise HalfCloseUnsupported(
+                "this kind of connection cannot end its sending side alone: "
+                "use loseConnection()"
+            )
+
+    def closeWrite(self) -> None:
+        """End this side's output alone."""
+        self._transport.loseWriteConnection()
+
+    def close(self, inputEnded: bool) -> None:
+        """
+        End the connection after what was written.
+
+        :param inputEnded: whether the partner sends no more.
+        """
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        transport = self._transport
+        getattr(transport, "abortConnection", transport.loseConnection)()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this side did not accept the partner's certificate, if so."""
+        return None
+
+    def outputEnded(self) -> None:
+        """Output has ended, by this side or because nobody reads it."""
+
+    def gone(self) -> None:
+        """The connection has ended."""
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+
+
+class UNIXWire(Wire):
+    """
+    A UNIX socket.
+
+    One whose partner is gone is reported as broken as soon as it is looked at
+    for writing, even if nothing is to be written.
+    """
+
+    def close(self, inputEnded: bool) -> None:
+        """What is to be written gets its turn of the reactor first."""
+        self._later = self._clock.callLater(0, self._close, 1)
+
+    def _close(self, turns: int) -> None:
+        if turns:
+            self._later = self._clock.callLater(0, self._close, turns - 1)
+            return
+        self.complete = not getattr(self._transport, "dataBuffer", b"")
+        # The system's note of what a partner that has closed had not read.
+        error = self._transport.getHandle().getsockopt(
+            socket.SOL_SOCKET, socket.SO_ERROR
+        )
+        self.outputLost = self.outputLost or error != 0
+        self._transport.loseConnection()
+
+
+class StandardIOWire(Wire):
+    """
+    Standard input and output, which are two pipes.
+
+    Twisted's own ways to end it wait for the output pipe, for ever if that has
+    ended before.
+    """
+
+    _ended = False
+
+    def write(self, data: bytes) -> bool:
+        """Twisted drops in silence what nobody reads."""
+        if self._ended:
+            self.outputLost = True
+            return False
+        return super().write(data)
+
+    def checkHalfClose(self) -> None:
+        """
+        :raises HalfCloseUnsupported: always.  Twisted stops to write, and leaves
+            the pipe open until the program ends.
+        """
+        raise HalfCloseUnsupported(
+            "standard output cannot be ended before the program ends: use "
+            "loseConnection()"
+        )
+
+    def close(self, inputEnded: bool) -> None:
+        """End both."""
+        if self._ended:
+            self._end(ConnectionDone())
+        else:
+            super().close(inputEnded)
+
+    def abort(self) -> None:
+        """End both now."""
+        self._end(ConnectionAborted())
+
+    def outputEnded(self) -> None:
+        """The output pipe is closed."""
+        self._ended = True
+
+    def _end(self, reason: Exception) -> None:
+        lose = self._transport.connectionLost
+        self._later = self._clock.callLater(0, lose, Failure(reason))
+
+
+def layersUnder(transport: ITransport | None) -> list[ProtocolWrapper]:
+    """
+    :param transport: a protocol's transport.
+    :returns: the protocol wrappers that it is and that are under it, the
+        protocol's own first.
+    """
+    layers: list[ProtocolWrapper] = []
+    while isinstance(transport, ProtocolWrapper):
+        layers.append(transport)
+        transport = transport.transport
+    return layers
+
+
+def bottomOf(transport: ITransport) -> ITransport:
+    """
+    :returns: the transport under all protocol wrappers.
+    """
+    layers = layersUnder(transport)
+    bottom = layers[-1].transport if layers else None
+    return transport if bottom is None else bottom
+
+
+def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) -> None:
+    """
+    Have a protocol that stands between a transport and a listener pass on what
+    the interfaces tell.
+
+    A ``ProtocolWrapper`` passes on nothing of it, and what Twisted's endpoints
+    wrap around a protocol passes on what it hears only to the next one.
+
+    :param outer: the protocol that the transport knows.
+    :param listener: the one that is to hear of it.
+    :param interfaces: what the listener provides.
+    """
+    for interface in interfaces:
+        if outer is listener or interface.providedBy(outer):
+            continue
+        for name in interface.names():
+            setattr(outer, name, getattr(listener, name))
+        alsoProvides(outer, interface)
+
+
+CLOSE_TIMEOUT = 10.0
+"""Seconds without progress after which a TLS connection that is being closed
+is aborted."""
+
+
+def backlogOf(bottom: ITransport) -> tuple[int, int]:
+    """
+    :param bottom: a transport without layers.
+    :returns: something that changes whenever it gets bytes away, ``(0, 0)`` if
+        it has none left over from an earlier turn of the reactor.
+    """
+    return len(getattr(bottom, "dataBuffer", b"")), getattr(bottom, "offset", 0)
+
+
+@implementer(IPullProducer)
+class CloseGuard:
+    """
+    Watches the end of one connection after this side's last byte was written.
+
+    It stands at the bottom transport as a pull producer, for this is how a
+    Twisted transport tells that its buffer has run empty.
+
+    :ivar flushed: whether everything was handed to the operating system.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        transport: ITransport,
+        onTimeout: Callable[[], None],
+        timeout: float = CLOSE_TIMEOUT,
+    ) -> None:
+        """
+        :param clock: measures the time.
+        :param transport: the connection; its own closing has already begun.
+        :param onTimeout: what to call when the time is over.
+        :param timeout: how many seconds may pass without any progress.
+        """
+        self.flushed = False
+        self._clock = clock
+        self._timeout = timeout
+        self._onTimeout = onTimeout
+        self._bottom = bottomOf(transport)
+        self._seen = backlogOf(self._bottom)
+        self._call: IDelayedCall | None = clock.callLater(timeout, self._expired)
+        self._armed = False
+        if IConsumer.providedBy(self._bottom):
+            # Registering asks for data at once, whatever is still buffered;
+            # only the requests after that one mean that the buffer ran empty.
+            self._bottom.registerProducer(self, False)
+            self._armed = True
+
+    def _expired(self) -> None:
+        """Abort, unless the partner is merely slow in taking what is left."""
+        self._call = None
+        backlog = backlogOf(self._bottom)
+        if not self.flushed and backlog != self._seen:
+            self._seen = backlog
+            self._call = self._clock.callLater(self._timeout, self._expired)
+            return
+        self._onTimeout()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty: all was handed to the system."""
+        if not self._armed or self.flushed:
+            return
+        self.flushed = True
+        self._bottom.unregisterProducer()  # type: ignore[attr-defined]
+        if self._call is not None:
+            self._call.reset(self._timeout)
+
+    def stopProducing(self) -> None:
+        """The connection is gone; there is nothing to produce."""
+
+    def stop(self) -> None:
+        """Stop watching: the connection has ended."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+
+class TLSWire(Wire):
+    """A connection whose nearest layer, or one under it, is TLS."""
+
+    def __init__(
+        self, clock: IReactorTime, transport: Any, layer: TLSMemoryBIOProtocol
+    ) -> None:
+        """
+        :param clock: measures the time.
+        :param transport: the transport of the connection.
+        :param layer: the TLS layer, which was just connected.
+        """
+        super().__init__(clock, transport)
+        self._layer = layer
+        self._bottom = bottomOf(layer)
+        self._partnerClosed = False
+        self._wrote = False
+        self._turns = 0  # of the reactor, until what was written is on its way
+        self._guard: CloseGuard | None = None
+        self._nothingToLose = False
+        # There is no other way to hear of a close_notify when it comes.
+        self._receive: Callable[[bytes], None] = layer.dataReceived
+        layer.dataReceived = self._received  # type: ignore[method-assign]
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this side did not accept the partner's certificate, if so."""
+        handshake = handshakeOf(self._layer.getHandle())
+        return None if handshake is None else handshake.refusal
+
+    @property
+    def _closedByPartner(self) -> bool:
+        """Whether the partner has sent its ``close_notify``."""
+        handle = self._layer.getHandle()  # None when the connection is gone
+        if handle is not None and not self._partnerClosed:
+            self._partnerClosed = bool(handle.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+        return self._partnerClosed
+
+    @property
+    def _unsent(self) -> bool:
+        """Whether something that was written is known to be here still."""
+        if self._turns:
+            return True
+        return self._wrote and backlogOf(self._bottom) != (0, 0)
+
+    def write(self, data: bytes) -> bool:
+        """Write, as long as there is somebody to read it."""
+        if self._closedByPartner:
+            self.outputLost = True
+            return False
+        # Twisted gathers what is written in one turn of the reactor, and hands
+        # it to the system in the next.
+        self._wrote = True
+        if not self._turns:
+            self._later = self._clock.callLater(0, self._nextTurn)
+        self._turns = 2
+        return super().write(data)
+
+    def _nextTurn(self) -> None:
+        self._turns -= 1
+        if self._turns:
+            self._later = self._clock.callLater(0, self._nextTurn)
+
+    def _received(self, data: bytes) -> None:
+        """Let the layer have what came, and see whether it was the end."""
+        before, unsent = self._closedByPartner, self._unsent
+        self._receive(data)
+        if before or not self._closedByPartner:
+            return
+        # Whoever has closed reads nothing that is still on its way.
+        if (unsent or self._turns) and not (self._nothingToLose or self.complete):
+            self.outputLost = True
+
+    @property
+    def complete(self) -> bool:  # type: ignore[override]
+        """Whether this side has closed and everything is on its way."""
+        return self._guard is not None and self._guard.flushed
+
+    def checkHalfClose(self) -> None:
+        """
+        :raises HalfCloseUnsupported: always.  ``loseWriteConnection`` would
+            send a bare FIN, which the partner has to take for a truncation.
+        """
+        raise HalfCloseUnsupported(
+            "a TLS connection cannot end its sending side alone: use "
+            "loseConnection() when the answer is complete, or mark the end of the "
+            "data in the protocol"
+        )
+
+    def close(self, inputEnded: bool) -> None:
+        """End the connection in bounded time."""
+        # The partner's close_notify comes behind what it still sends.  If it is
+        # here Twisted ends the connection, but waits for what is to be sent.
+        self.silent = True
+        self._nothingToLose = not self._unsent
+        self._transport.loseConnection()
+        if self._layer.getHandle() is not None:
+            self._guard = CloseGuard(self._clock, self._bottom, self._timedOut)
+
+    def _timedOut(self) -> None:
+        self.outputLost = True
+        self.abort()
+
+    def gone(self) -> None:
+        """There is nothing more to watch."""
+        super().gone()
+        if self._guard is not None:
+            self._guard.stop()
+
+
+def wireOf(clock: IReactorTime, transport: Any, listener: IHandshakeListener) -> Wire:
+    """
+    Find out what a connection is made of.
+
+    :param clock: measures the time.
+    :param transport: the connection's transport.
+    :param listener: over TLS, is told when the handshake is complete.
+    :returns: the kind of wire.
+    """
+    for layer in layersUnder(transport):
+        if isinstance(layer, TLSMemoryBIOProtocol):
+            # Its handshake cannot be complete before that of one under it.
+            hearThrough(layer.wrappedProtocol, listener, IHandshakeListener)
+            return TLSWire(clock, transport, layer)
+    if IUNIXTransport.providedBy(transport):
+        return UNIXWire(clock, transport)
+    if isinstance(transport, StandardIO):
+        return StandardIOWire(clock, transport)
+    return Wire(clock, transport)

@@ -1,0 +1,366 @@
+"""
+One transfer from beginning to end, as the command and the service run it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.command.reports import (
+    Report,
+    ShowsProgress,
+    Status,
+    statusOf,
+    summary,
+    wordsFor,
+)
+from twisted_transfer.connecting.connector import TransferConnector
+from twisted_transfer.connecting.invitations import reachableHosts
+from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.parts import reasonText
+from twisted_transfer.data.progress import Progress
+from twisted_transfer.data.sources import FileSource
+from twisted_transfer.data.streams import StreamDestination, StreamSource
+from twisted_transfer.descriptions.mtls import makesInvitation
+from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.errors import BadOption, DestinationError, SourceError
+from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.printable import printableUpTo
+from twisted_transfer.receipts.receipt import Receipt
+from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
+from twisted_transfer.transfers.transfers import Receiver, Transmitter
+
+STANDARD = "-"
+"""The path that stands for standard input or output."""
+
+# A named pipe or a terminal must not keep us waiting, nor become ours.
+_OPEN = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def _isSpecial(path: str) -> bool:
+    """Whether there is a pipe, a device or the like, and no file or folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def sourceAt(reactor: Any, path: str) -> ISource:
+    """
+    :param reactor: watches what is no file.
+    :param path: ``-`` for standard input, or any path that can be read.
+    :returns: the source, not opened yet unless it is special.
+    :raises SourceError: if it is special and cannot be opened.
+    """
+    if path == STANDARD:
+        # Python has None here if the descriptor was closed; its number may
+        # belong to something else by now.
+        if sys.__stdin__ is None:
+            raise SourceError("standard input is closed; give the path of a file")
+        return StreamSource(reactor, 0, name="standard input")
+    if not _isSpecial(path):
+        return FileSource(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | _OPEN)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {reasonText(error)}") from error
+    return StreamSource(reactor, fd, name=path, close=True)
+
+
+def destinationAt(
+    reactor: Any, path: str, force: bool, standardOutput: int = 1
+) -> IDestination:
+    """
+    :param reactor: watches what is no file.
+    :param path: ``-`` for standard output, or any path that can be written.
+    :param force: whether a file that is there may be replaced.
+    :param standardOutput: the descriptor that ``-`` stands for.
+    :returns: the destination, not opened yet unless it is special.
+    :raises DestinationError: if it is special and cannot be opened.
+    """
+    if path == STANDARD:
+        if sys.__stdout__ is None:
+            raise DestinationError("standard output is closed; give the path of a file")
+        return StreamDestination(reactor, standardOutput, name="standard output")
+    if not _isSpecial(path):
+        return FileDestination(path, force, reactor)
+    try:
+        fd = os.open(path, os.O_WRONLY | _OPEN)
+    except OSError as error:
+        raise DestinationError(f"cannot write {path}: {reasonText(error)}") from error
+    return StreamDestination(reactor, fd, name=path, close=True)
+
+
+def partnerPath(path: str) -> str:
+    """
+    :param path: the path that this side was given.
+    :returns: the one to propose to the partner: the same name in the folder
+        where it is, as a word of a command line.
+    """
+    name = path if path == "-" else os.path.basename(path)
+    if not name or not name.isprintable() or os.path.isdir(path):
+        return "PATH"
+    return shlex.quote(name if name[0] != "-" or name == "-" else f"./{name}")
+
+
+async def _invitations(connector: TransferConnector, address: IAddress) -> list[str]:
+    hosts: list[str | None] = [None]
+    if isinstance(address, IPv4Address | IPv6Address):
+        hosts = [*reachableHosts(address.host)]
+    try:
+        return [await connector.invitation(host) for host in hosts]
+    except BadOption:
+        return []  # a plugin's own kind: nobody here knows how it is reached
+
+
+def partnerCommands(
+    connector: TransferConnector, options: str, paths: Sequence[str]
+) -> Deferred[list[str]]:
+    """
+    :param connector: listens for the partner.
+    :param options: the partner's command and its options.
+    :param paths: those that this side was given; for several files the partner
+        needs a folder.
+    :returns: a Deferred with the command lines of which one reaches this side,
+        the most probable first; empty if nobody knows one.  It fails if there
+        is no port.
+    """
+    path = partnerPath(paths[0]) if len(paths) == 1 else "."
+    words = f"twisted-transfer {options} {path}"
+
+    async def tell() -> list[str]:
+        address = await connector.whenListening()
+        invitations = await _invitations(connector, address)
+        return [f"{words} {shlex.quote(each)}" for each in invitations]
+
+    return Deferred.fromCoroutine(tell())
+
+
+_KEEP_IT = """\
+(It holds a secret, good for one connection.  Where others can see command lines,
+put - in the place of the description, and paste that when asked.)"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What is to be done.
+
+    :ivar sends: whether this side sends; otherwise it receives.
+    :ivar paths: where from, or the one where to; ``-`` for standard input or
+        output.
+    :ivar description: how to get the partner.
+    :ivar raw: whether it goes without receipts.
+    :ivar force: whether a file that is there may be replaced.
+    :ivar maxSize: how many bytes a file may have that is received; None: any.
+    :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
+    """
+
+    sends: bool
+    paths: tuple[str, ...]
+    description: TransferDescription
+    raw: bool = False
+    force: bool = False
+    maxSize: int | None = None
+    standardOutput: int = 1
+
+
+class Job:
+    """One transfer."""
+
+    def __init__(self, reactor: Any, request: Request, report: Report) -> None:
+        """
+        :param reactor: does everything.
+        :param request: what is to be done.
+        :param report: is told what happens.
+        """
+        self._reactor = reactor
+        self._request = request
+        self._report = report
+        self._bar: ShowsProgress | None = None
+        self._began = 0.0
+        command = request.description.socketCommand
+        self._invites = (
+            request.description.mode == "passive"
+            and command is not None
+            and makesInvitation(command)
+        )
+
+    def run(self) -> Deferred[int]:
+        """
+        Do it.
+
+        :returns: a Deferred with the exit status, when nothing is left open.
+            Everything that fails is reported and becomes a status; but when it
+            is cancelled, it fails with ``CancelledError``, after everything
+            was closed.
+        """
+        return Deferred.fromCoroutine(self._run())
+
+    async def _run(self) -> int:
+        try:
+            self._check()
+            await self._transfer().start()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._closeBar()
+            status = statusOf(error)
+            if status is Status.BUG:
+                self._report.bug(Failure())
+            else:
+                self._report.complain(wordsFor(error))
+            return status
+        finally:
+            self._closeBar()
+        return Status.DONE
+
+    def _check(self) -> None:
+        """Refuse what would be ignored, changed, or told to everybody."""
+        description = self._request.description
+        if description.encoding not in (None, "binary"):
+            raise BadOption(
+                f"encoding={description.encoding} does not go with this command, which "
+                "carries bytes as they are; leave it out"
+            )
+        if not self._request.raw and (description.translation or description.eofChar):
+            raise BadOption(
+                "translation= and eofChar= change what is sent, and a receipt is for "
+                "what was sent; leave them out, or give --raw"
+            )
+        if description.again:
+            raise BadOption(
+                "again=yes is for servers; this command makes one transfer, leave it "
+                "out"
+            )
+        if self._invites and not self._report.confidential:
+            raise BadOption(
+                "transfer:passive:mtls without certificate= makes an invitation, "
+                "which holds a secret, and a log is no place for it: use the "
+                "twisted-transfer command, or give both sides certificates"
+            )
+
+    def _transfer(self) -> Transmitter | Receiver:
+        request = self._request
+        connector = TransferConnector.fromDescription(
+            self._reactor, request.description
+        )
+        if request.sends:
+            sources = [sourceAt(self._reactor, path) for path in request.paths]
+            return Transmitter(connector, sources, raw=request.raw, watch=self)
+        return Receiver(
+            connector,
+            self._destination(),
+            raw=request.raw,
+            maxSize=request.maxSize,
+            watch=self,
+        )
+
+    def _destination(self) -> IDestination | FolderDestination:
+        request = self._request
+        [path] = request.paths
+        if os.path.isdir(path) and not request.raw:
+            return FolderDestination(path, request.force)
+        return destinationAt(self._reactor, path, request.force, request.standardOutput)
+
+    # What a transfer tells while it goes on.
+
+    def connecting(self, connector: TransferConnector) -> None:
+        """Say where it listens, and how the partner gets there."""
+        if self._request.description.mode != "passive":
+            return
+        # If there is never a port, connecting fails and says why.
+        connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
+        verb = "receive" if self._request.sends else "send"
+        raw = " --raw" if self._request.raw else ""
+        commands = partnerCommands(connector, f"{verb}{raw}", self._request.paths)
+        commands.addCallbacks(self._sayHow, lambda _: None)
+
+    def _sayWhere(self, address: IAddress) -> None:
+        self._report.say(f"listening on {addressText(address)}")
+
+    def _sayHow(self, commands: list[str]) -> None:
+        """Show the partner's command; it may hold a secret, as it has to."""
+        tell = self._report.say
+        if self._invites:
+            tell = self._report.tellSecret
+        label = "partner"
+        for command in commands:
+            tell(f"{label}: {command}")
+            label = "or"
+        if self._invites:
+            self._report.say(_KEEP_IT)
+
+    def connected(self, channel: TransferChannel) -> None:
+        """Say who it is."""
+        peer = addressText(channel.getPeer())
+        # The dialling end of a UNIX socket has no name.
+        self._report.say(f"connected to {peer}" if peer else "connected")
+
+    def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
+        """Show a bar for the next file."""
+        doing = "sending" if self._request.sends else "receiving"
+        self._bar = self._report.progress(f"{doing}{_shown(name)}")
+        self._began = self._reactor.seconds()
+        return self._bar or _nothing
+
+    def ends(self, receipt: Receipt) -> None:
+        """Say that the file has arrived."""
+        self._closeBar()
+        done = "sent" if self._request.sends else "received"
+        seconds = self._reactor.seconds() - self._began
+        what = f"{done}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"
+        said = summary(what, receipt.moved, seconds)
+        if receipt.digest is not None:
+            before = receipt.size - receipt.moved
+            if before:
+                said += f", after the {before} of an earlier try"
+            said += "; stored" if done == "received" else "; stored by the partner"
+        self._report.say(said)
+
+    def _closeBar(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+
+
+def _nothing(count: int, total: int | None, rate: float) -> None:
+    """Nobody wants to know."""
+
+
+def _shown(name: str | None) -> str:
+    """A name from the partner, as it may stand in a line."""
+    return "" if name is None else f" {printableUpTo(name, MAX_NAME)}"
+
+
+def addressText(address: IAddress) -> str:
+    """
+    :param address: of a port or a partner.
+    :returns: it as people write it: ``192.0.2.7:4000``, ``[::1]:4000``, a path;
+        empty for a socket without a name.
+    """
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv6Address):
+        # An IPv4 partner of a dual-stack port (RFC 4291, section 2.5.5.2).
+        if address.host.startswith("::ffff:") and "." in address.host:
+            return f"{address.host.removeprefix('::ffff:')}:{address.port}"
+        return f"[{address.host}]:{address.port}"
+    if isinstance(address, UNIXAddress):
+        name = os.fsdecode(address.name or b"")
+        # Linux: a name in the abstract namespace begins with a null.
+        return name.replace("\0", "@")
+    return str(address)

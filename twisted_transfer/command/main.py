@@ -1,0 +1,289 @@
+"""
+The ``twisted-transfer`` program.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, ClassVar, TextIO
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from twisted.python.failure import Failure
+from twisted.python.usage import UsageError
+from zope.interface import implementer
+
+from twisted_transfer.command.demo import Demo, DemoOptions
+from twisted_transfer.command.job import Job
+from twisted_transfer.command.options import ReceiveOptions, SendOptions, Versioned
+from twisted_transfer.command.reports import ConsoleReport, Report, Status, sayable
+
+_GRACE = 2.0
+"""Seconds after the first signal in which others are taken for the same one:
+some terminals and launchers send it twice."""
+
+
+class Run:
+    """
+    The work, the signals that end it, and the exit status.
+
+    SIGINT, SIGTERM and SIGHUP cancel the work, and the reactor goes on until
+    everything is closed.  A signal that comes when that has taken longer than
+    the grace ends the process at once.
+    """
+
+    def __init__(
+        self, reactor: Any, work: Callable[[], Deferred[int]], report: Report
+    ) -> None:
+        """
+        :param reactor: the global one, not running.
+        :param work: started when the reactor runs; gives the exit status.
+        :param report: is told about bugs.
+        """
+        self._reactor = reactor
+        self._work = work
+        self._report = report
+        self._doing: Deferred[None] | None = None
+        self._signal: int | None = None
+        self._signalTime = 0.0
+        self._signals: list[signal.Signals] = []
+        self._stopping = False
+        self._status: int = Status.BUG
+
+    def untilDone(self) -> int:
+        """
+        Run the reactor.
+
+        :returns: the exit status: of the work, or 128 and the number of the
+            signal that has cancelled it, as shells count.
+        """
+        # nohup(1) and background jobs of a script ignore some; so be it.
+        self._signals = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) != signal.SIG_IGN
+        ]
+        self._handleSignals()
+        self._reactor.callWhenRunning(self._start)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._shutDown)
+        self._reactor.run()
+        return self._status
+
+    def _handleSignals(self) -> None:
+        for number in self._signals:
+            signal.signal(number, self._signalled)
+
+    def _start(self) -> None:
+        # The reactor has set its own handlers by now; they would stop it
+        # before the work is cancelled, and not say which signal it was.
+        self._handleSignals()
+        self._doing = self._work().addCallbacks(self._done, self._failed)
+        self._doing.addBoth(self._stop)
+
+    def _stop(self, ignored: object) -> None:
+        self._doing = None
+        if not self._stopping:
+            self._reactor.stop()
+
+    def _shutDown(self) -> Deferred[None] | None:
+        """Something else stops the reactor: a SIGTERM before the start, or so."""
+        self._stopping = True
+        if self._doing is not None and self._signal is None:
+            self._signal = signal.SIGTERM
+            self._cancel()
+        return self._doing
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is None:
+            self._signal = number
+            self._signalTime = time.monotonic()
+            # A signal handler may only do what callFromThread may.
+            self._reactor.callFromThread(self._cancel)
+        elif time.monotonic() - self._signalTime > _GRACE:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _cancel(self) -> None:
+        if self._doing is not None:
+            self._doing.cancel()
+
+    def _done(self, status: int) -> None:
+        self._status = status
+
+    def _failed(self, failure: Failure) -> None:
+        if self._signal is not None and isinstance(failure.value, CancelledError):
+            self._status = 128 + self._signal
+        else:
+            self._report.bug(failure)
+
+
+_TALK: list[list[str | None]] = [
+    ["quiet", "q", "Say nothing but errors, and what the partner needs."],
+    ["verbose", "v", "Show the log of the library on standard error."],
+]
+
+
+_INVITING = "transfer:passive:mtls:port=0"
+_WITHOUT = """
+Without DESCRIPTION it waits on any free port, and shows the command that lets
+the partner in, and nobody else: both sides prove who they are (mtls).
+"""
+
+
+class _Send(SendOptions):
+    """``send`` with what the command adds."""
+
+    optFlags = _TALK
+    byDefault = _INVITING
+    synopsis = "[options] PATH...|- [DESCRIPTION]"
+    epilogue = SendOptions.epilogue + _WITHOUT
+
+
+class _Receive(ReceiveOptions):
+    """``receive`` with what the command adds."""
+
+    optFlags = _TALK
+    byDefault = _INVITING
+    synopsis = "[options] PATH|FOLDER|- [DESCRIPTION]"
+    epilogue = ReceiveOptions.epilogue + _WITHOUT
+
+
+class CommandOptions(Versioned):
+    """The command line as a whole."""
+
+    synopsis = "Usage: twisted-transfer COMMAND [options]"
+    subCommands: ClassVar[list[list[Any]]] = [
+        ["send", None, _Send, "Send files, or standard input, to the partner."],
+        ["receive", None, _Receive, "Receive files, or to standard output."],
+        ["demo", None, DemoOptions, "Show both directions on this machine."],
+    ]
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Add what a newcomer needs."""
+        usage = super().getUsage(width)
+        if self.subCommand is not None:
+            return usage
+        return f"""\
+{usage}
+One connection between two partners; either can dial, whoever sends.
+
+  twisted-transfer COMMAND --help    the options of one command, with an example
+  twisted-transfer demo              see it work
+
+Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
+5 truncated or no receipt, 6 local input or output, 130 Ctrl-C, 143 terminated.
+"""
+
+    def getSynopsis(self) -> str:
+        """Leave out, before the synopsis of a command, that it is a command."""
+        return self.synopsis if self.subCommand is None else "Usage: twisted-transfer"
+
+    def postOptions(self) -> None:
+        """Insist on a command."""
+        if self.subCommand is None:
+            raise UsageError("which command: send, receive or demo?")
+
+
+@implementer(ILogObserver)
+class _ErrorsInWords:
+    """Tells what Twisted logs as an error, which nobody has handled."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __call__(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            self._report.bug(failure)
+        else:
+            self._report.complain(formatEvent(event))
+
+
+def _beginLogging(report: Report, stream: TextIO, verbose: bool) -> None:
+    """Decide what becomes of Twisted's log."""
+    observer: ILogObserver
+    if verbose:
+        observer = textFileLogObserver(stream)
+    else:
+        observer = FilteringLogObserver(
+            _ErrorsInWords(report),
+            [LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)],
+        )
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command.
+
+    :param arguments: the words behind its name; the default is ``sys.argv``'s.
+    :returns: the exit status.
+    """
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        # Nobody reads the help; all else that is written looks after itself.
+        return Status.LOCAL
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _letGo(stream)
+
+
+def _letGo(stream: TextIO | None) -> None:
+    """
+    Keep Python from complaining at its end about what it cannot write.
+
+    This is the way that Python's own manual has (library/signal, "Note on
+    SIGPIPE").
+    """
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    options = CommandOptions()  # type: ignore[no-untyped-call]
+    report: Report = ConsoleReport(sys.stderr)
+    try:
+        options.parseOptions(arguments)  # type: ignore[no-untyped-call]
+    except UsageError as error:
+        command = f" {options.subCommand}" if options.subCommand else ""
+        report.complain(
+            f"{sayable(str(error))}\n(see: twisted-transfer{command} --help)"
+        )
+        return Status.USAGE
+    except KeyboardInterrupt:
+        # While waiting for a description on standard input.
+        return 128 + signal.SIGINT
+    chosen: Any = options.subOptions
+    if isinstance(chosen, DemoOptions):
+        verbose = False
+    else:
+        report = ConsoleReport(sys.stderr, quiet=bool(chosen["quiet"]))
+        verbose = bool(chosen["verbose"])
+    _beginLogging(report, sys.stderr, verbose)
+
+    from twisted.internet import reactor
+
+    if isinstance(chosen, DemoOptions):
+        return Run(reactor, Demo(reactor, chosen.mebibytes).run, report).untilDone()
+    return Run(reactor, Job(reactor, chosen.request, report).run, report).untilDone()

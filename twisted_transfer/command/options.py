@@ -1,0 +1,272 @@
+"""
+The options of ``send`` and ``receive``, for the command and for ``twist``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from typing import ClassVar, NoReturn, TextIO
+
+from twisted.python.usage import Options, UsageError
+
+from twisted_transfer.command.job import STANDARD, Request
+from twisted_transfer.command.reports import Status
+from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.errors import BadDescription
+
+_LONGEST = 65536
+
+_DESCRIPTIONS = """\
+DESCRIPTION says who dials, and how:
+  transfer:active:host=192.0.2.7:port=4000  dial that host and port
+  transfer:passive:port=4000                wait on that port for the partner
+  transfer:passive:port=0                   ... on any free port, and say which
+  transfer:active:tls:host=example.org:port=4000:trustRoots=ca
+                                            over TLS; what stands behind active:
+                                            or passive: can be any endpoint
+                                            description of Twisted
+  transfer:passive:mtls:port=0              both sides prove who they are, by an
+                                            invitation that this side makes
+  ...:within=SECONDS                        give up if nobody has come by then
+  ...:retryFor=SECONDS                      keep trying to dial for so long
+  @FILE                                     take the description from a file
+  -                                         take it from standard input
+"""
+
+
+def readDescription(argument: str, standardInput: TextIO | None) -> str:
+    """
+    Find the description that an argument stands for.
+
+    A secret does not have to stand on a command line, where other users of
+    the machine see it.
+
+    :param argument: a description, ``@FILE`` or ``-``.
+    :param standardInput: for ``-``.
+    :returns: the description, without white space around it.
+    :raises UsageError: if there is none to be had.
+    """
+    if argument == STANDARD:
+        if standardInput is None:
+            raise UsageError("the description is to come from standard input, closed")
+        where = "standard input"
+        try:
+            if standardInput.isatty():
+                print("description: ", end="", file=sys.stderr, flush=True)
+            text = standardInput.readline(_LONGEST + 1)
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"cannot read the description from {where}: {error}"
+            ) from error
+    elif argument.startswith("@"):
+        where = argument[1:]
+        try:
+            with open(where, encoding="utf-8") as file:
+                text = file.read(_LONGEST + 1)
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"cannot read the description from {where}: {error}"
+            ) from error
+    else:
+        return argument
+    if len(text) > _LONGEST:
+        raise UsageError(f"{where} is too long for a description: give one line")
+    lines = text.strip().splitlines()
+    if len(lines) != 1:
+        raise UsageError(
+            f"{where} has {len(lines) or 'no'} lines; "
+            "give one line with a transfer: description"
+        )
+    # It may have been pasted with the quotes that a shell needs.
+    return lines[0].removeprefix("'").removesuffix("'")
+
+
+class Versioned(Options):
+    """Options that show the version of this library, not of Twisted."""
+
+    longdesc = ""
+
+    def opt_version(self) -> NoReturn:
+        """Show the version and exit."""
+        try:
+            number = version("twisted_transfer")
+        except PackageNotFoundError:
+            number = "(not installed)"
+        print(f"twisted-transfer {number}")
+        sys.exit(Status.DONE)
+
+
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def readSize(text: str) -> int:
+    """
+    :param text: what stands behind ``--max-size``.
+    :returns: the number of bytes that it means.
+    :raises UsageError: if it means none.
+    """
+    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise UsageError(
+            f"--max-size={text}: give a number of bytes, or one with K, M, G or T "
+            "(powers of 1024), such as 10M"
+        )
+    return int(found[1]) << _UNITS[found[2].upper()]
+
+
+class TransferOptions(Versioned):
+    """
+    What sending and receiving have in common.
+
+    :ivar request: what is to be done, once the options have been read.
+    :cvar byDefault: the description if none is given; None: one has to be.
+    """
+
+    request: Request
+    epilogue = ""
+    sends = False
+    byDefault: ClassVar[str | None] = None
+
+    # Twisted collects these along the classes.
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["raw", None, "Carry the bytes and nothing else: no receipt, any partner."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._words: tuple[str, ...] = ()
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Add what cannot be said in one line per option."""
+        return f"{super().getUsage(width)}\n{self.epilogue}\n{_DESCRIPTIONS}"
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Take options also behind PATH and DESCRIPTION."""
+        given = list(sys.argv[1:] if options is None else options)
+        if "--_shell-completion" not in given:
+            end = given.index("--") if "--" in given else len(given)
+            flags: list[str] = []
+            words: list[str] = []
+            before = iter(given[:end])
+            for word in before:
+                known = flags if word.startswith("-") and word != STANDARD else words
+                known.append(word)
+                if self._takesValue(word):
+                    flags.extend(islice(before, 1))
+            given = [*flags, "--", *words, *given[end + 1 :]]
+        super().parseOptions(given)  # type: ignore[no-untyped-call]
+
+    def _takesValue(self, word: str) -> bool:
+        """Whether the next word belongs to this one."""
+        # getopt(3) lets names of options be cut short.
+        return any(
+            len(word) > 2 and f"--{name}".startswith(word)
+            for name, *_ in getattr(self, "optParameters", ())
+        )
+
+    def parseArgs(self, *words: str) -> None:
+        """Keep PATH and DESCRIPTION for later."""
+        self._words = words
+
+    def postOptions(self) -> None:
+        """Check that everything is there, and read the description."""
+        paths, argument = self._divide(self._words)
+        if self.sends and argument == STANDARD and STANDARD in paths:
+            raise UsageError(
+                "standard input can give the data or the description, not both: "
+                "use @FILE for the description"
+            )
+        try:
+            description = TransferDescription.parse(
+                readDescription(argument, sys.stdin)
+            )
+        except BadDescription as error:
+            raise UsageError(str(error)) from error
+        maxSize = self.get("max-size")
+        self.request = Request(
+            self.sends,
+            paths,
+            description,
+            raw=bool(self["raw"]),
+            force=bool(self.get("force", False)),
+            maxSize=None if maxSize is None else readSize(maxSize),
+        )
+
+    def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """Tell the paths from the description."""
+        several = self.sends and not self["raw"]
+        last = words[-1] if words else ""
+        # A lonely word is a path; so is, among several, what looks like one.
+        described = len(words) > 1 and (
+            not several
+            or last == STANDARD
+            or last.startswith(("transfer:", "@"))
+            or (":" in last and not os.path.exists(last))
+        )
+        paths = words[:-1] if described else words
+        if described and last != STANDARD and os.path.lexists(last):
+            # Somebody else may have chosen that name, for a shell to find it.
+            raise UsageError(
+                f"there is a file with the name {last!r}, which is a description as "
+                f"well; write ./{last} for the file, and behind it a description"
+            )
+        for word in paths:
+            if word.startswith("transfer:") and not os.path.lexists(word):
+                raise UsageError(
+                    "a description stands where PATH is wanted; PATH comes first"
+                )
+        if not described and self.byDefault is None and paths:
+            raise UsageError(
+                "PATH and DESCRIPTION are needed, and the last of the words, "
+                f"{last!r}, is no description: it begins with transfer:active: or "
+                "transfer:passive:, or is @FILE or -"
+                if several and len(words) > 1
+                else "PATH and DESCRIPTION are needed, two words, not 1"
+            )
+        if not paths or (len(paths) > 1 and not several):
+            what = "PATH..." if several else "PATH"
+            raise UsageError(
+                f"{what} and, if need be, DESCRIPTION are wanted, and "
+                f"{len(words) or 'no'} words are given; put a word with spaces or "
+                "other special characters in 'quotes'"
+            )
+        return paths, last if described else self.byDefault or ""
+
+
+class SendOptions(TransferOptions):
+    """The options of ``send``."""
+
+    sends = True
+    synopsis = "[options] PATH...|- DESCRIPTION"
+    epilogue = """\
+Send files to the partner, or what comes on standard input (-).  It is done when
+the partner has stored them.
+
+Example, to a partner who is waiting on port 4000:
+  twisted-transfer send plan.pdf transfer:active:host=192.0.2.7:port=4000
+"""
+
+
+class ReceiveOptions(TransferOptions):
+    """The options of ``receive``."""
+
+    synopsis = "[options] PATH|FOLDER|- DESCRIPTION"
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["force", "f", "Replace what exists at PATH."],
+    ]
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["max-size", None, None, "Take no file of more bytes: 5000, 10M, 2G."],
+    ]
+    epilogue = """\
+Receive from the partner into a file, into a folder by the names that the
+partner suggests, or to standard output (-).  A file appears when everything has
+come; until then it is PATH.part, and the next try goes on from there.
+
+Example, waiting for the partner on port 4000:
+  twisted-transfer receive plan.pdf transfer:passive:port=4000
+"""

@@ -1,0 +1,319 @@
+"""
+What a transfer tells while it runs, and to whom.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from contextlib import suppress
+from enum import IntEnum
+from typing import Any, Protocol, TextIO
+
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectBindError,
+    ConnectError,
+    DNSLookupError,
+)
+from twisted.python.failure import Failure
+
+from twisted_transfer.errors import (
+    BadOption,
+    DestinationError,
+    NotAdmitted,
+    NotAReceiptPartner,
+    NotEnoughData,
+    PartnerFailed,
+    PartnerProtocolError,
+    PartnerTimeout,
+    PeerRefused,
+    ReceiptMismatch,
+    SourceError,
+    Truncated,
+)
+from twisted_transfer.printable import printableUpTo
+
+_KIB = 1024.0
+
+
+def sizeText(count: float) -> str:
+    """
+    :param count: a number of bytes.
+    :returns: it in the unit that leaves few digits, such as ``3.2 MiB``.
+    """
+    if count < _KIB:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= _KIB
+        if count < _KIB:
+            return f"{count:.1f} {unit}"
+    return f"{count / _KIB:.1f} TiB"
+
+
+def summary(done: str, count: int, seconds: float) -> str:
+    """
+    :param done: what was done: ``sent`` or ``received``.
+    :param count: how many bytes.
+    :param seconds: in which time.
+    :returns: the closing line.
+    """
+    rate = f", {sizeText(count / seconds)}/s" if seconds > 0 else ""
+    return f"{done} {count} bytes in {seconds:.2f} s{rate}"
+
+
+class ProgressBar:
+    """
+    A bar on a terminal, for one transfer.
+
+    It is made at the first call, so that nothing is shown before something
+    moves, and wiped out at the end.
+    """
+
+    def __init__(self, label: str, stream: TextIO) -> None:
+        """
+        :param label: what is going on, such as ``sending``.
+        :param stream: the terminal.
+        """
+        self._label = label
+        self._stream = stream
+        self._bar: Any = None
+
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        """
+        :param count: how many bytes have moved.
+        :param total: how many there are, or None if unknown.
+        :param rate: how many a second; the bar measures that by itself.
+        """
+        if self._bar is None:
+            self._bar = self._make(count, total)
+        self._bar.update(count - self._bar.n)
+
+    def _make(self, count: int, total: int | None) -> Any:
+        # tqdm costs more than the rest of the program together to import, and
+        # is needed only on a terminal.
+        from tqdm import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]
+            # No thread that watches over bars which are not updated.
+            monitor_interval = 0
+
+        # The default is shared with other processes and costs a semaphore.
+        Bar.set_lock(threading.RLock())
+        return Bar(
+            total=total,
+            # What an earlier try has moved says nothing of the rate.
+            initial=count,
+            desc=self._label,
+            file=self._stream,
+            unit="iB",
+            unit_scale=True,
+            unit_divisor=1024,
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def close(self) -> None:
+        """Wipe the bar out."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+BUG = "this is a bug in twisted_transfer, please report it with what follows"
+
+
+class ShowsProgress(Protocol):
+    """Is called as a transfer goes on, and closed after it."""
+
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        """So many bytes have moved, of so many if that is known, at that rate."""
+
+    def close(self) -> None:
+        """The transfer is over."""
+
+
+class Report(Protocol):
+    """
+    What is told about one transfer.
+
+    :ivar confidential: whether what is told is for the user alone, and kept
+        nowhere.
+    """
+
+    confidential: bool
+
+    def say(self, text: str) -> None:
+        """Everything is as it should be."""
+
+    def tellSecret(self, text: str) -> None:
+        """What the user has to pass on; only if this is confidential."""
+
+    def complain(self, text: str) -> None:
+        """The transfer has failed for a reason that a person can act upon."""
+
+    def bug(self, failure: Failure) -> None:
+        """Something happened that should not."""
+
+    def progress(self, label: str) -> ShowsProgress | None:
+        """Who wants to know how far it is; None for nobody."""
+
+
+class ConsoleReport:
+    """
+    Tells a person, or a script that reads the lines.
+
+    A terminal that has gone away, or a pipe that nobody reads, is no reason to
+    end a transfer: what cannot be told is not told.
+    """
+
+    confidential = True
+
+    def __init__(self, stream: TextIO | None, quiet: bool = False) -> None:
+        """
+        :param stream: where to write; None if there is nothing.
+        :param quiet: whether to tell errors only.
+        """
+        self._stream = stream
+        self._quiet = quiet
+
+    def _write(self, text: str) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                print(text, file=self._stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write a line, unless this is quiet."""
+        if not self._quiet:
+            self._write(text)
+
+    def tellSecret(self, text: str) -> None:
+        """Write a line, also if this is quiet: nobody could come without it."""
+        self._write(text)
+
+    def complain(self, text: str) -> None:
+        """Write a line that says whose it is."""
+        self._write(f"twisted-transfer: {text}")
+
+    def bug(self, failure: Failure) -> None:
+        """Write everything that helps to find it."""
+        self._write(f"twisted-transfer: {BUG}\n{failure.getTraceback()}")
+
+    def progress(self, label: str) -> ShowsProgress | None:
+        """A bar, on a terminal only."""
+        if self._quiet or self._stream is None or not self._isTerminal(self._stream):
+            return None
+        return _Careful(ProgressBar(label, self._stream))
+
+    @staticmethod
+    def _isTerminal(stream: TextIO) -> bool:
+        try:
+            # A dumb terminal has no way back to the beginning of a line that
+            # a bar could be drawn with.
+            return stream.isatty() and os.environ.get("TERM") != "dumb"
+        except ValueError:
+            return False
+
+
+class _Careful:
+    """
+    Shows progress as long as the terminal takes it.
+
+    A terminal that is stopped (Ctrl-S) and shared with a standard input that
+    is being read refuses output with EAGAIN.
+    """
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar = bar
+
+    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        with suppress(OSError, ValueError):
+            self._bar(count, total, rate)
+
+    def close(self) -> None:
+        with suppress(OSError, ValueError):
+            self._bar.close()
+
+
+class Status(IntEnum):
+    """The exit statuses of the command."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    NO_PARTNER = 3
+    REFUSED = 4
+    TRUNCATED = 5
+    LOCAL = 6
+
+
+_STATUSES: tuple[tuple[type[BaseException], Status], ...] = (
+    # The first that fits counts: ConnectBindError is a ConnectError, and
+    # DNSLookupError an OSError.
+    (BadOption, Status.USAGE),
+    (PartnerTimeout, Status.NO_PARTNER),
+    (ConnectBindError, Status.LOCAL),
+    (ConnectError, Status.NO_PARTNER),
+    (DNSLookupError, Status.NO_PARTNER),
+    (PeerRefused, Status.REFUSED),
+    (NotAdmitted, Status.REFUSED),
+    (PartnerFailed, Status.TRUNCATED),
+    (Truncated, Status.TRUNCATED),
+    (ReceiptMismatch, Status.TRUNCATED),
+    (NotAReceiptPartner, Status.TRUNCATED),
+    (PartnerProtocolError, Status.TRUNCATED),
+    (NotEnoughData, Status.LOCAL),
+    (CannotListenError, Status.LOCAL),
+    (SourceError, Status.LOCAL),
+    (DestinationError, Status.LOCAL),
+    (OSError, Status.LOCAL),
+)
+
+
+# By the kinds of PartnerFailed: the partner did not want to begin.
+_REFUSALS = frozenset({"refused", "too-large", "exists"})
+
+
+def statusOf(error: BaseException) -> Status:
+    """
+    :param error: why a transfer has failed.
+    :returns: the exit status that says so; ``BUG`` for what should not happen.
+    """
+    if isinstance(error, PartnerFailed) and error.kind in _REFUSALS:
+        return Status.REFUSED
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return Status.BUG
+
+
+_LONGEST = 20_000  # characters of a line; a path has 4096 bytes at most
+_SECRET = re.compile(r"(secret=)[^:\s'\"]+", re.IGNORECASE)
+
+
+def sayable(text: str) -> str:
+    """
+    :param text: a message, with words of the command line in it.
+    :returns: the same without what would do something to a terminal, and
+        without a secret that was put in the wrong place.
+    """
+    lines = _SECRET.sub(r"\1…", text).split("\n")
+    return "\n".join(printableUpTo(line, _LONGEST) for line in lines)
+
+
+def wordsFor(error: BaseException) -> str:
+    """
+    :param error: why a transfer has failed; not a bug.
+    :returns: one line for a person, with what to do about it.
+    """
+    words = sayable(" ".join(str(error).split())) or type(error).__name__
+    if isinstance(error, ConnectError | DNSLookupError) and not isinstance(
+        error, ConnectBindError
+    ):
+        return (
+            f"the partner could not be reached: {words} Check the address; if the "
+            "partner may start later, add retryFor=SECONDS to the description."
+        )
+    if isinstance(error, CannotListenError):
+        return f"{words} Choose another port or path, or port=0 for any free port."
+    return words

@@ -1,0 +1,246 @@
+"""
+Who may be the partner.
+
+Every connection that a passive connector accepts is a *candidate*.  The first
+one that proves itself is admitted, and with it the admission is over.  On
+plain connections there is nothing to prove but the address; on TLS it is the
+completed handshake, with whatever identity that handshake verifies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides, implementer
+
+from twisted_transfer.channel.link import Link
+from twisted_transfer.connecting.options import AddressFilter
+from twisted_transfer.errors import PeerRefused
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
+
+MAX_CANDIDATES = 384
+"""How many candidates may be proving themselves at a time; one more, and the
+oldest has to go.  A port of Twisted's accepts up to 100 in one turn of the
+reactor, and a handshake takes a few turns: with a bound near 100 a flood would
+drive the partner out between two of its messages."""
+
+CANDIDATE_TIMEOUT = 10.0
+"""Seconds in which a candidate has to prove itself, counted from its first
+moment, whatever it sends meanwhile."""
+
+
+def candidateBound() -> int:
+    """
+    :returns: how many candidates there may be here: :data:`MAX_CANDIDATES`, and
+        no more than half of the descriptors that this process may have open,
+        so that silent ones cannot use those up.
+    """
+    if resource is None:
+        return MAX_CANDIDATES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CANDIDATES
+    return max(1, min(MAX_CANDIDATES, soft // 2))
+
+
+class _TurnedAway(Protocol):
+    """
+    A connection that is not a candidate.
+
+    :ivar gone: fires when it has ended.
+    """
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """End it, with nothing sent."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It has ended."""
+        self.gone.callback(None)
+
+
+@implementer(IProtocolFactory)
+class Admission(Factory):
+    """
+    Takes candidates in and admits the first one that proves itself.
+
+    :ivar wrapped: whether the endpoint may put layers around the protocols; to
+        set as soon as that is known.
+    :ivar accepted: how many candidates came.
+    :ivar admitted: how many of them were admitted: 0 or 1.
+    :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
+        ``evicted``, ``timeout``, ``hung up``, ``unproven``, ``closed``.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, addressFilter: AddressFilter | None = None
+    ) -> None:
+        """
+        :param clock: measures the candidates' time.
+        :param addressFilter: where they may come from; None: everywhere.
+        """
+        self._clock = clock
+        self._filter = addressFilter
+        self._bound = candidateBound()
+        self._candidates: dict[Link, IDelayedCall] = {}
+        self._hosts: WeakKeyDictionary[Link, object] = WeakKeyDictionary()
+        self._leaving: set[Deferred[None]] = set()
+        self._over = False
+        self.wrapped = False
+        self.winner: Deferred[Link] = Deferred()
+        self.accepted = 0
+        self.admitted = 0
+        self.dropped: Counter[str] = Counter()
+
+    def negotiateFor(self, factory: IProtocolFactory | None) -> None:
+        """
+        Let TLS agree on a protocol of the application's (ALPN, RFC 7301).
+
+        :param factory: makes the protocol that the winner gets in the end; what
+            it names is what may be agreed on.
+        """
+        if IProtocolNegotiationFactory.providedBy(factory):
+            self.acceptableProtocols = factory.acceptableProtocols
+            alsoProvides(self, IProtocolNegotiationFactory)
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
+        """
+        Take a candidate in, or turn it away.
+
+        A Twisted port accepts up to 100 connections in one wake-up, also after
+        it was told to stop; what comes after the winner is turned away here.
+
+        :param addr: where it comes from.
+        :returns: its protocol, or None if it is turned away.
+        """
+        self.accepted += 1
+        if self._over:
+            return self._turnAway("late", addr)
+        if self._filter is not None and (addr is None or not self._filter.allows(addr)):
+            return self._turnAway("address", addr)
+        if len(self._candidates) >= self._bound:
+            self._drop(self._toEvict(), "evicted")
+        link = Link(self._clock)
+        self._hosts[link] = getattr(addr, "host", None)
+        link.factory = self
+        self._candidates[link] = self._clock.callLater(
+            CANDIDATE_TIMEOUT, self._drop, link, "timeout"
+        )
+        link.whenReady().addCallbacks(
+            self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
+        )
+        return link
+
+    def _toEvict(self) -> Link:
+        """
+        The oldest of those from the address from which most have come, so that
+        a flood from one place drives out its own.
+        """
+        hosts = Counter(self._hosts[link] for link in self._candidates)
+        [(busiest, _)] = hosts.most_common(1)
+        return next(link for link in self._candidates if self._hosts[link] == busiest)
+
+    def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
+        self._countDrop(why, addr)
+        if not self.wrapped:
+            return None
+        # Twisted's wrapping factories wrap whatever they get, None too, and
+        # fail when it is connected.
+        refused = _TurnedAway()
+        self._see(refused.gone)
+        return refused
+
+    def _see(self, gone: Deferred[None]) -> None:
+        """Somebody is leaving."""
+        self._leaving.add(gone)
+        gone.addCallback(lambda ignored: self._leaving.discard(gone))
+
+    def _proved(self, ignored: None, link: Link) -> None:
+        """Admit the first; there is no second, for the others are dropped."""
+        if self._over:
+            return
+        self._over = True
+        self._candidates.pop(link).cancel()
+        self.admitted += 1
+        self._dropAll("late")
+        self._log.info(
+            "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
+            peer=link.addresses()[1],
+            accepted=self.accepted,
+            dropped=dict(self.dropped),
+        )
+        self.winner.callback(link)
+
+    def _failed(self, reason: Failure, link: Link) -> None:
+        """A candidate ended before it had proved itself."""
+        deadline = self._candidates.pop(link, None)
+        if deadline is None:
+            return  # dropped by this side, and counted then
+        deadline.cancel()
+        hungUp = reason.check(PeerRefused)
+        self._countDrop("hung up" if hungUp else "unproven", None, reason)
+
+    def _drop(self, link: Link, why: str) -> None:
+        deadline = self._candidates.pop(link)
+        if deadline.active():
+            deadline.cancel()
+        self._countDrop(why, None)
+        if link.transport is not None:
+            self._see(link.whenGone())
+        link.abort()
+
+    def _dropAll(self, why: str) -> None:
+        for link in list(self._candidates):
+            self._drop(link, why)
+
+    def _countDrop(
+        self, why: str, address: IAddress | None, reason: Failure | None = None
+    ) -> None:
+        self.dropped[why] += 1
+        self._log.debug(
+            "candidate {address} dropped: {why} ({reason})",
+            address=address,
+            why=why,
+            reason=reason.value if reason is not None else "",
+        )
+
+    def close(self) -> Deferred[Any]:
+        """
+        End the admission: whoever is not admitted by now never will be.
+
+        :returns: a Deferred that fires when the last candidate is gone.
+        """
+        if not self._over:
+            self._over = True
+            self._dropAll("closed")
+            self._log.info(
+                "no partner admitted; of {accepted} candidates dropped: {dropped}",
+                accepted=self.accepted,
+                dropped=dict(self.dropped),
+            )
+        return DeferredList(list(self._leaving))

@@ -1,0 +1,233 @@
+"""
+The description that a passive connector makes for its partner to use.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import wrapServerTLS
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
+from zope.interface import implementer
+
+from twisted_transfer.connecting.options import checkedHost
+from twisted_transfer.descriptions.mtls import (
+    SERVER,
+    Options,
+    _checked,
+    makesInvitation,
+    serverBelow,
+)
+from twisted_transfer.descriptions.strings import Description
+from twisted_transfer.descriptions.values import UnfitError
+from twisted_transfer.errors import BadOption
+from twisted_transfer.tls.keys import Identity, Secret
+from twisted_transfer.tls.policy import Policy
+
+_UNBOUND = ("0.0.0.0", "::", "")
+
+# Addresses for documentation (RFC 5737, RFC 3849): nothing is sent to them,
+# the system only says which of its own addresses it would send from.
+_ELSEWHERE = (
+    (socket.AF_INET, ("192.0.2.1", 9)),
+    (socket.AF_INET6, ("2001:db8::1", 9)),
+)
+
+
+def reachableHosts(bound: str) -> list[str]:
+    """
+    :param bound: the host of the address that is listened on.
+    :returns: the hosts that a partner may try to dial, the most probable first:
+        the one that is bound; or for all of this machine the addresses that it
+        has towards the outside, then those of its other networks; if it has no
+        network at all, those that it has for itself, or its name.
+    """
+    if bound not in _UNBOUND:
+        return [bound]
+    found: list[str] = []
+    for address in [*_outward(), *_assigned()]:
+        if address not in found and _isFor(bound, address):
+            found.append(address)
+    outside = [each for each in found if not ipaddress.ip_address(each).is_loopback]
+    return outside or found or [socket.gethostname()]
+
+
+def _isFor(bound: str, address: str) -> bool:
+    """Whether a port that is bound to all of one family is reached by it."""
+    parsed = ipaddress.ip_address(address)
+    # A link-local address means nothing without the name that the partner's
+    # machine has for the network between the two (RFC 4007, section 11).
+    if parsed.is_unspecified or parsed.is_multicast or parsed.is_link_local:
+        return False
+    return parsed.version == 4 or bound != "0.0.0.0"
+
+
+def _outward() -> Iterator[str]:
+    """The addresses from which this machine sends to the outside."""
+    for family, elsewhere in _ELSEWHERE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asking:
+                asking.connect(elsewhere)
+                yield str(asking.getsockname()[0]).partition("%")[0]
+        except OSError:
+            continue  # there is no way to the outside by this family
+
+
+def _assigned() -> Iterator[str]:
+    """The addresses of all network interfaces, IPv4 before IPv6."""
+    # It loads a library of the system's, which most runs do without.
+    import ifaddr
+
+    addresses = [each.ip for adapter in ifaddr.get_adapters() for each in adapter.ips]
+    yield from (each for each in addresses if isinstance(each, str))
+    yield from (each[0] for each in addresses if not isinstance(each, str))
+
+
+_CLIENTS = {
+    "": (),
+    "tcp": ("tcp",),
+    "tcp6": ("tcp",),
+    "ssl": ("tls",),
+    "tls": ("tls",),
+    "mtls": ("mtls",),
+}
+"""What dials each server type; nothing stands for plain TCP without a type."""
+
+
+def invitation(
+    socketCommand: object,
+    address: IAddress,
+    host: str | None,
+    proof: Mapping[str, str] | None = None,
+) -> str:
+    """
+    Find the description that reaches what is listened on.
+
+    :param socketCommand: how the connector that listens was told to.
+    :param address: where it listens.
+    :param host: the host that the partner is to dial; None: this side's best
+        guess.
+    :param proof: keywords by which the partner proves itself, and knows this
+        side; they hold a secret.
+    :returns: a description for the partner's side.
+    :raises BadOption: if no description surely reaches it.
+    """
+    kind = ""
+    if isinstance(socketCommand, str):
+        description = Description.parse(socketCommand)
+        kind = description.args[0].lower()
+        if kind == "mtls" and "endpoint" in description.keywords:
+            below = invitation(description.keywords["endpoint"], address, host)
+            wrapped = {"endpoint": below.removeprefix(_active((), {}) + ":")}
+            return _active(("mtls",), {**wrapped, **(proof or {})})
+    elif socketCommand is not None:
+        kind = type(socketCommand).__name__
+    if kind == "unix" and isinstance(address, UNIXAddress):
+        if host is not None:
+            raise BadOption("host=: a UNIX socket is reached by its path alone")
+        return _active(("unix",), {"path": _unixPath(address)})
+    if kind not in _CLIENTS or not isinstance(address, (IPv4Address, IPv6Address)):
+        raise BadOption(
+            f"no client description surely reaches what {kind or 'this'} listens on, "
+            f"{address}: tell the partner how to dial it"
+        )
+    chosen = reachableHosts(address.host)[0] if host is None else checkedHost(host)
+    _refuseUnspecified(chosen)
+    return _active(
+        _CLIENTS[kind], {"host": chosen, "port": str(address.port), **(proof or {})}
+    )
+
+
+def _active(args: tuple[str, ...], keywords: dict[str, str]) -> str:
+    return Description(("transfer", "active", *args), keywords).toString()
+
+
+def _unixPath(address: UNIXAddress) -> str:
+    name = address.name
+    if name is None or name[:1] == b"\0":
+        raise BadOption(f"the UNIX socket {address} has no path that could be told")
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _refuseUnspecified(host: str) -> None:
+    try:
+        unspecified = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return
+    if unspecified:
+        raise BadOption(f"host={host!r} is no host that a partner could dial")
+
+
+@implementer(IStreamServerEndpoint)
+class InvitingServerEndpoint:
+    """
+    Listens with a new identity and a new secret each time.
+
+    The partner's key is derived from the secret, so this side knows in advance
+    the one key that it will accept.
+    """
+
+    def __init__(self, reactor: Any, endpoint: IStreamServerEndpoint) -> None:
+        """
+        :param reactor: measures the time.
+        :param endpoint: what is listened on under TLS.
+        """
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._invitation: tuple[str, Secret] | None = None
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        :param protocolFactory: makes the protocols of the connections.
+        :returns: a Deferred with the port.
+        """
+        identity, secret = Identity.ephemeral(), Secret.fresh()
+        self._invitation = identity.pin, secret
+        policy = Policy(identity, frozenset({secret.identity().pin}))
+        endpoint = wrapServerTLS(policy, self._endpoint, clock=self._reactor)
+        return maybeDeferred(endpoint.listen, protocolFactory)
+
+    def proof(self) -> Mapping[str, str]:
+        """
+        :returns: what the partner needs beside the address, as the keywords of
+            an ``mtls`` client description.  It holds a secret.
+        """
+        if self._invitation is None:
+            return {}
+        pin, secret = self._invitation
+        return {"pin": pin, "secret": secret.text}
+
+
+def inviting(reactor: Any, description: Description) -> InvitingServerEndpoint | None:
+    """
+    :param reactor: does everything.
+    :param description: a server description of a passive connector.
+    :returns: an endpoint that makes invitations, if the description is one of
+        ``mtls`` that names no identity; else None.
+    :raises BadDescription: if it says something that cannot be.
+    """
+    if not makesInvitation(description):
+        return None
+
+    def make(options: Options) -> InvitingServerEndpoint:
+        for option in ("privateKey", "pin", "trustRoots"):
+            if option in options:
+                raise UnfitError(
+                    "without certificate= this side makes an identity and an "
+                    "invitation, and admits who has that; leave it out, or add "
+                    "certificate=PATH",
+                    option,
+                )
+        return InvitingServerEndpoint(reactor, serverBelow(reactor, options))
+
+    return _checked(SERVER, description, make)

@@ -1,0 +1,508 @@
+"""
+A file that is either whole or not there.
+
+The bytes go to ``NAME.part`` in the same folder, and ``NAME`` appears in one
+step when all of them are on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.python.failure import Failure
+from twisted.python.filepath import FilePath
+
+from twisted_transfer.errors import DestinationError
+
+_NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
+
+
+async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
+    """
+    Wait until all of a file is on the disk (fsync(2)).
+
+    A thread cannot be stopped: when this is cancelled, it ends as it
+    should, but not before the thread no longer uses the descriptor.
+
+    :param fd: the open file.
+    :param reactor: has the threads that wait; without it, this waits.
+    :raises OSError: if the disk says that it cannot.
+    """
+    if reactor is None:
+        os.fsync(fd)
+        return
+    outcome: Deferred[None] = Deferred()
+    over: Deferred[None] = Deferred()
+
+    def flushed(success: bool, result: Failure | None) -> None:
+        over.callback(None)
+        if not outcome.called:
+            outcome.callback(result)
+
+    reactor.getThreadPool().callInThreadWithCallback(
+        lambda *result: reactor.callFromThread(flushed, *result), os.fsync, fd
+    )
+    try:
+        await outcome
+    except CancelledError:
+        await over
+        raise
+
+
+def flushFolder(path: str) -> None:
+    """
+    Wait until the names in a folder are on the disk, where that can be asked.
+
+    :param path: the folder.
+    :raises OSError: if the disk says that it cannot.
+    """
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
+
+
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes] | FilePath[Any]
+"""What is accepted where a file is to be named."""
+
+
+def pathText(path: AnyPath) -> str:
+    """
+    :param path: a path in any of its forms; Twisted's ``FilePath`` is one, but
+        is no ``os.PathLike``.
+    :returns: the same path as ``str``.
+    """
+    return os.fsdecode(path.path if isinstance(path, FilePath) else path)
+
+
+def targetPath(path: str, follow: bool = True) -> str:
+    """
+    :param path: of a file that is to appear.
+    :param follow: whether its last part may be a symbolic link.
+    :returns: its absolute path, in which symbolic links are followed.
+    :raises ValueError: if it can only be the path of a folder, or of nothing;
+        the words say what would be right.
+    """
+    # realpath() drops the slash by which a folder is meant.
+    folder, name = os.path.split(path)
+    if not name:
+        raise ValueError(f"{path!r} is to be a folder; give the path of a file in it")
+    try:
+        if not follow:
+            return os.path.join(os.path.realpath(folder), name)
+        return os.path.realpath(path)
+    except ValueError as error:
+        raise ValueError(f"{path!r} is no path: {error}") from error
+
+
+def reasonText(error: OSError) -> str:
+    """
+    :returns: what the system says about an error, without its number and
+        without the path, which the message around it names already.
+    """
+    return error.strerror or str(error)
+
+
+SUFFIX = ".part"
+"""What is put behind the name of a file that is not whole yet."""
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+
+class PartFile:
+    """
+    The part of one target, held against everybody else by a lock (flock(2)).
+
+    :ivar path: where it is.
+    :ivar fd: its open descriptor, for writing.
+    """
+
+    fd = -1
+
+    def __init__(self, target: str, replace: bool) -> None:
+        """
+        :param target: the absolute path of the file that is to appear.
+        :param replace: whether a target, or a part that an interrupted
+            transfer has left, may be replaced.
+        """
+        self.path = target + SUFFIX
+        self._target = target
+        self._replace = replace
+        self._locks = True
+
+    def create(self) -> None:
+        """
+        Make an empty part that only the owner can read.
+
+        What is there already is never written to, for its name may be the
+        second one of a file that somebody needs.
+
+        :raises DestinationError: if there is one that may not be replaced, or
+            that another transfer is writing, or none can be made.
+        """
+        while self.fd == -1:
+            try:
+                fd = os.open(self.path, _NEW, 0o600)
+            except FileExistsError:
+                self._meet()
+            except (OSError, ValueError) as error:
+                raise self._noPlace(error) from error
+            else:
+                self._hold(fd)
+
+    def _noPlace(self, error: Exception) -> DestinationError:
+        reason = reasonText(error) if isinstance(error, OSError) else str(error)
+        return DestinationError(
+            f"cannot write in {os.path.dirname(self._target)}: {reason}; "
+            "choose a folder that exists and that you may write to",
+            "place",
+            f"the receiver cannot write in its folder: {reason}",
+        )
+
+    def _hold(self, fd: int) -> None:
+        """
+        Keep others away from what was opened, and make it this part.
+
+        It is closed instead if the path no longer leads to it: another
+        transfer has published it, or cleared it away, before there was a lock.
+        """
+        try:
+            if not self._lock(fd):
+                raise self._taken()
+            if self._isAt(fd, self.path):
+                self.fd = fd
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        finally:
+            if self.fd != fd:
+                os.close(fd)
+
+    def _taken(self) -> DestinationError:
+        return DestinationError(
+            f"another transfer is receiving {self._target} at this moment; "
+            "wait for its end, or choose another name",
+            "busy",
+            "another transfer is writing the same file",
+        )
+
+    def _lock(self, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # Where a file system has no locks, O_EXCL alone has to do.
+            if error.errno not in _NO_LOCKS:
+                raise
+            self._locks = False
+        return True
+
+    def _meet(self) -> None:
+        """Remove the abandoned part that is there, if that is allowed."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            old = os.open(self.path, flags)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
+        try:
+            if not stat.S_ISREG(os.fstat(old).st_mode):
+                raise self._inTheWay("is no regular file")
+            if not self._lock(old):
+                raise self._taken()
+            if not self._replace:
+                raise DestinationError(
+                    f"{self.path} is there already, left by an interrupted transfer "
+                    "or by another program; move it away, or give --force "
+                    "(force=True) to start over",
+                    "place",
+                    "the receiver has a part of such a file already",
+                )
+            if self._isAt(old, self.path):
+                os.unlink(self.path)
+        except OSError as error:
+            raise self._inTheWay(f"cannot be removed ({reasonText(error)})") from error
+        finally:
+            os.close(old)
+
+    def _inTheWay(self, how: str) -> DestinationError:
+        return DestinationError(
+            f"{self.path} is in the way and {how}; move it away",
+            "place",
+            "something is in the way where the receiver stores the file",
+        )
+
+    @staticmethod
+    def _isAt(fd: int, path: str) -> bool:
+        """Whether the path still leads to the open file."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.lstat(path))
+        except FileNotFoundError:
+            return False
+
+    async def flush(self, mode: int, reactor: IReactorThreads | None) -> None:
+        """
+        Wait until everything that was written is on the disk.
+
+        :param mode: the permission bits that the target is to have.
+        :param reactor: has the threads that wait; without it, this waits.
+        :raises DestinationError: if the disk says that it cannot.
+        """
+        try:
+            os.fchmod(self.fd, mode)
+            await flushFile(self.fd, reactor)
+        except OSError as error:
+            raise self._cannotStore(error) from error
+
+    def _cannotStore(self, error: OSError) -> DestinationError:
+        return DestinationError(
+            f"cannot store {self._target}: {reasonText(error)}",
+            "storing",
+            reasonText(error),
+        )
+
+    def _changed(self) -> DestinationError:
+        return DestinationError(
+            f"somebody has removed, replaced or changed {self.path} meanwhile; "
+            "receive it again",
+            "storing",
+            "the receiver's file was removed or changed meanwhile",
+        )
+
+    def publish(self) -> None:
+        """
+        Let the target appear, whole.
+
+        :raises DestinationError: if it cannot, in which case an older target
+            is as it was.
+        """
+        if not self._isAt(self.fd, self.path):
+            raise self._changed()
+        try:
+            if self._replace:
+                os.replace(self.path, self._target)
+            else:
+                self._publishNew()
+            flushFolder(os.path.dirname(self._target))
+        except FileExistsError as error:
+            raise exists(self._target, " by now") from error
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        os.close(self.fd)
+        self.fd = -1
+
+    def _publishNew(self) -> None:
+        """Give the part its name unless that is taken; rename(2) would take it."""
+        try:
+            os.link(self.path, self._target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # A file system without hard links: look, then rename.
+            if os.path.lexists(self._target):
+                raise FileExistsError(self._target) from error
+            os.rename(self.path, self._target)
+        else:
+            with suppress(OSError):
+                os.unlink(self.path)
+
+    def discard(self) -> None:
+        """Remove the part, if there is one and it is ours."""
+        if self.fd == -1:
+            return
+        fd, self.fd = self.fd, -1
+        with suppress(OSError):
+            if self._isAt(fd, self.path):
+                os.unlink(self.path)
+        os.close(fd)
+
+
+def targetMode(target: str, replace: bool) -> int:
+    """
+    Check what is at the place of the target.
+
+    :param target: the absolute path of the file that is to appear.
+    :param replace: whether it may be there already.
+    :returns: the permission bits that open(2) would leave it with.
+    :raises DestinationError: if it is there and may not be replaced, or is
+        something else than a regular file.
+    """
+    try:
+        status = os.lstat(target)
+    except (OSError, ValueError):
+        # Whatever is wrong with the folder is said when the part is made.  The
+        # mask can only be read by setting it; for that moment, let other
+        # threads make files that are too private, not too open.
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return 0o666 & ~mask
+    if stat.S_ISDIR(status.st_mode):
+        raise unfit(f"{target} is a folder; give the path of a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise unfit(
+            f"{target} is no regular file and cannot be replaced; "
+            "open it and use a StreamDestination"
+        )
+    if not replace:
+        raise exists(target)
+    return stat.S_IMODE(status.st_mode) & 0o777
+
+
+def exists(target: str, when: str = "") -> DestinationError:
+    """
+    :param target: what is there.
+    :param when: since when, for the message.
+    :returns: the error for a target that may not be replaced.
+    """
+    return DestinationError(
+        f"{target} exists{when} and is not replaced; choose another name, or give "
+        "--force (force=True)",
+        "exists",
+        "the receiver has such a file already and does not replace it",
+    )
+
+
+def unfit(message: str) -> DestinationError:
+    """
+    :param message: why there can be no file at the place of a target.
+    :returns: the error that says so.
+    """
+    return DestinationError(
+        message, "place", "the receiver cannot store a file at that place"
+    )
+
+
+_FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class ResumablePart(PartFile):
+    """
+    A part that is taken over if it is there already.
+
+    Only a regular file is, of the user that this program runs as, without a
+    second name: what is written to it is seen by nobody else, and changes
+    nothing that somebody needs.  Where the file system has no locks, nothing
+    can be taken over.
+
+    :ivar found: how many bytes of it were there already.
+    """
+
+    found = 0
+
+    def _meet(self) -> None:
+        """Take over the part that is there."""
+        try:
+            # Opening a device can have an effect of its own.
+            self._judge(os.lstat(self.path))
+            fd = os.open(self.path, _FOUND)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
+        self._hold(fd)
+        if self.fd == -1:
+            return
+        taken = False
+        try:
+            taken = self._takeOver(fd)
+        finally:
+            if not taken:
+                self.fd = -1
+                os.close(fd)
+        if not taken:
+            super()._meet()
+
+    def _judge(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise self._inTheWay("is no regular file")
+        if status.st_uid != os.geteuid():
+            raise self._inTheWay("belongs to another user")
+
+    def _takeOver(self, fd: int) -> bool:
+        """:returns: whether one can go on with what is locked by now."""
+        status = os.fstat(fd)
+        self._judge(status)
+        secondName = status.st_nlink > 1
+        if secondName and not self._isAt(fd, self._target):
+            raise self._inTheWay("has a second name")
+        if secondName or not self._locks:
+            # A transfer was killed between the two steps of its end, and this
+            # is the whole target; or another one may be writing it now.
+            return False
+        folder = os.path.dirname(self.path)
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+            raise self._noPlace(PermissionError("it is read-only"))
+        try:
+            os.fchmod(fd, 0o600)
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        self.found = status.st_size
+        return True
+
+    def goOnAt(self, offset: int) -> None:
+        """
+        Forget what stands behind an offset, and write there next.
+
+        :param offset: in bytes; 0 to start over.
+        :raises DestinationError: if the system refuses.
+        """
+        try:
+            os.ftruncate(self.fd, offset)
+            os.lseek(self.fd, offset, os.SEEK_SET)
+        except OSError as error:
+            raise self._cannotStore(error) from error
+
+    def write(self, data: bytes) -> None:
+        """
+        :param data: the next bytes.
+        :raises DestinationError: if not all of them can be stored; some may be.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self.fd, rest) :]
+            except OSError as error:
+                raise self._cannotStore(error) from error
+
+    def check(self, size: int) -> None:
+        """
+        Make sure that nobody else has written to it.
+
+        :param size: how many bytes it has to have.
+        :raises DestinationError: if it has not.
+        """
+        if os.fstat(self.fd).st_size != size:
+            raise self._changed()
+
+    def cannotRead(self, error: OSError) -> DestinationError:
+        """:returns: the error for what is there, but cannot be read."""
+        return self._inTheWay(f"cannot be read ({reasonText(error)})")
+
+    def keep(self) -> None:
+        """Give it back, to be found by the next transfer; nothing, if empty."""
+        if self.fd == -1:
+            return
+        if os.fstat(self.fd).st_size == 0:
+            self.discard()
+            return
+        # It may have got the mode of the target already.
+        with suppress(OSError):
+            os.fchmod(self.fd, 0o600)
+        fd, self.fd = self.fd, -1
+        os.close(fd)

@@ -1,0 +1,95 @@
+"""
+How far a transfer is and how fast it goes, for those who want to be told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from twisted_transfer.errors import BadOption
+
+Progress = Callable[[int, "int | None", float], object]
+"""Called with the number of bytes so far, the number of all of them or None
+where that is unknown, and the rate in bytes per second."""
+
+WINDOW = 3.0
+"""The rate is that of the last so many seconds."""
+
+_STEP = 0.1  # seconds between two samples, so that their number is bounded
+
+
+class Meter:
+    """
+    Measures one transfer, and tells somebody.
+
+    :ivar total: how many bytes there will be, or None while that is unknown.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        progress: Progress | None,
+        total: int | None,
+        count: int = 0,
+    ) -> None:
+        """
+        :param clock: measures the time, from here on.
+        :param progress: is told; an error of its own is logged and ends the
+            telling, not the transfer.
+        :param total: how many bytes there will be, or None if that is unknown.
+        :param count: how many there are already, which says nothing of the rate.
+        """
+        self.total = total
+        self._clock = clock
+        self._progress = progress
+        self._samples = deque([(clock.seconds(), count)])
+
+    def tell(self, count: int) -> None:
+        """
+        :param count: how many bytes have moved, since the beginning.
+        """
+        if self._progress is None:
+            return
+        try:
+            self._progress(count, self.total, self._rate(count))
+        except Exception:
+            self._log.failure("progress is not told any more")
+            self._progress = None
+
+    def _rate(self, count: int) -> float:
+        now = self._clock.seconds()
+        samples = self._samples
+        # The first one is the last that is older than the window.
+        while len(samples) > 1 and samples[1][0] <= now - WINDOW:
+            samples.popleft()
+        since, before = samples[0]
+        if now >= samples[-1][0] + _STEP:
+            samples.append((now, count))
+        seconds = now - since
+        return (count - before) / seconds if seconds > 0 else 0.0
+
+
+def checkNumber(
+    option: str, value: object, lowest: int = 0, highest: int | None = None
+) -> None:
+    """
+    :param option: the name of the option, for the message.
+    :param value: what was given for it.
+    :param lowest: the lowest number that it may be.
+    :param highest: the highest one, or None.
+    :raises BadOption: if it is no such number.
+    """
+    fits = isinstance(value, int) and not isinstance(value, bool)
+    if fits and lowest <= value and (highest is None or value <= highest):  # type: ignore[operator]
+        return
+    upTo = "" if highest is None else f" and at most {highest}"
+    raise BadOption(
+        f"{option}={value!r} is no number of bytes; give a whole number, at least "
+        f"{lowest}{upTo}"
+    )

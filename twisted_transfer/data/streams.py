@@ -1,0 +1,415 @@
+"""
+Open files, pipes, terminals and sockets, as sources and as destinations.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IConsumer,
+    IReactorFDSet,
+    IReadDescriptor,
+    IWriteDescriptor,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_transfer.data.destinations import (
+    _cannotWrite,
+    _writeAll,
+)
+from twisted_transfer.data.parts import reasonText
+from twisted_transfer.data.sources import (
+    FileProduction,
+    Limit,
+    Production,
+)
+from twisted_transfer.errors import DestinationError, SourceError
+from twisted_transfer.interfaces import IDestination, ILimitedSource
+
+
+class HasFileno(Protocol):
+    """An open file, a socket, or whatever else has a descriptor."""
+
+    def fileno(self) -> int:
+        """The number of the descriptor."""
+
+
+AnyStream = int | HasFileno
+"""What is accepted where an open stream is to be named."""
+
+
+class Borrowed:
+    """
+    A descriptor that is non-blocking while it is used here, and goes back as
+    it was.
+
+    :ivar fd: its number.
+    :ivar name: what to call it in messages.
+    """
+
+    def __init__(self, stream: AnyStream, name: str | None, close: bool) -> None:
+        """
+        :param stream: a descriptor, or something that has one.
+        :param name: what to call it in messages; the default is its name if
+            it has one, or else its number.
+        :param close: whether it is to be closed when it is given back.
+        """
+        self.fd = stream if isinstance(stream, int) else stream.fileno()
+        ownName = getattr(stream, "name", None)
+        self.name = name or (
+            ownName if isinstance(ownName, str) else f"file descriptor {self.fd}"
+        )
+        # Held on to, so that an open file is not closed by the collector.
+        self._stream: AnyStream | None = stream
+        self._close = close
+        self._wasBlocking = False
+
+    def status(self) -> os.stat_result:
+        """
+        :returns: what fstat(2) says.
+        :raises OSError: if it is closed.
+        """
+        return os.fstat(self.fd)
+
+    def isPlain(self) -> bool:
+        """
+        :returns: whether this is a regular file or a disk: always ready, and
+            refused by epoll(7).
+        """
+        mode = self.status().st_mode
+        return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+
+    def unblock(self) -> None:
+        """Let reads and writes return at once, whatever there is."""
+        if os.get_blocking(self.fd):
+            os.set_blocking(self.fd, False)
+            self._wasBlocking = True
+
+    def giveBack(self) -> None:
+        """Put it back as it was; a second time does nothing."""
+        if self._stream is None:
+            return
+        stream, self._stream = self._stream, None
+        if self._wasBlocking:
+            # Whoever closed it under us has no more use for its mode.
+            with suppress(OSError):
+                os.set_blocking(self.fd, True)
+        if self._close:
+            if isinstance(stream, int):
+                os.close(stream)
+            else:
+                stream.close()  # type: ignore[attr-defined]
+
+
+@implementer(IDestination, IWriteDescriptor)
+class StreamDestination:
+    """
+    Something that is open already: a pipe, a terminal, a socket, a device, or
+    a regular file at where it stands.
+
+    It never waits in the reactor's thread for somebody to read, and leaves the
+    blocking mode of the descriptor as it was.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorFDSet,
+        stream: AnyStream,
+        *,
+        name: str | None = None,
+        close: bool = False,
+    ) -> None:
+        """
+        :param reactor: watches the stream.
+        :param stream: a file descriptor, or an open file (which has to be
+            flushed, and not used meanwhile).
+        :param name: what to call it in messages.
+        :param close: whether to close it at the end.
+        """
+        self._reactor = reactor
+        self._borrowed = Borrowed(stream, name, close)
+        self._opened = False
+        self._plain = False
+        self._rest = memoryview(b"")
+        self._waiting: Deferred[None] | None = None
+
+    def open(self) -> None:
+        """
+        Make sure that it is open.
+
+        :raises DestinationError: if it is closed, or open for reading only.
+        """
+        if self._opened:
+            return
+        try:
+            flags = fcntl.fcntl(self._borrowed.fd, fcntl.F_GETFL)
+            self._plain = self._borrowed.isPlain()
+        except OSError as error:
+            raise _cannotWrite(self._borrowed.name, error) from error
+        if flags & os.O_ACCMODE == os.O_RDONLY:
+            raise DestinationError(
+                f"cannot write {self._borrowed.name}: it is open for reading only"
+            )
+        self._opened = True
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """
+        Hand some bytes to the system, or as many as it takes at once.
+
+        :param data: the next bytes.
+        :returns: None, or a Deferred that fires when the system has taken the
+            rest; see :class:`~twisted_transfer.interfaces.IDestination`.
+        :raises DestinationError: if the system refuses them.
+        """
+        self.open()
+        if self._plain:
+            _writeAll(self._borrowed.fd, data, self._borrowed.name)
+            return None
+        self._borrowed.unblock()
+        self._rest = memoryview(data)
+        self._push()
+        if not self._rest:
+            return None
+        self._waiting = Deferred(self._cancelled)
+        self._reactor.addWriter(self)
+        return self._waiting
+
+    def _push(self) -> None:
+        """Write as much as there is room for."""
+        while self._rest:
+            try:
+                self._rest = self._rest[os.write(self._borrowed.fd, self._rest) :]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._rest = memoryview(b"")
+                raise _cannotWrite(self._borrowed.name, error) from error
+
+    def _cancelled(self, waiting: Deferred[None]) -> None:
+        # The Deferred itself then fails with CancelledError.
+        self._settle()
+
+    def _settle(self) -> Deferred[None] | None:
+        """Stop waiting; returns who waited."""
+        self._reactor.removeWriter(self)
+        self._rest = memoryview(b"")
+        waiting, self._waiting = self._waiting, None
+        return waiting
+
+    def fileno(self) -> int:
+        """What the reactor is to watch."""
+        return self._borrowed.fd
+
+    def logPrefix(self) -> str:
+        """What Twisted's log calls this."""
+        return "StreamDestination"
+
+    def doWrite(self) -> None:
+        """There is room, or nobody reads any more."""
+        try:
+            self._push()
+        except DestinationError as error:
+            waiting = self._settle()
+            if waiting is not None:
+                waiting.errback(error)
+            return
+        if not self._rest:
+            waiting = self._settle()
+            if waiting is not None:
+                waiting.callback(None)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor sees that nobody reads any more; write(2) says why."""
+        self.doWrite()
+        waiting = self._settle()
+        if waiting is not None:
+            waiting.errback(
+                DestinationError(
+                    f"cannot write {self._borrowed.name}: {reason.getErrorMessage()}",
+                    reason="the receiver's output was closed",
+                )
+            )
+
+    async def _finish(self) -> None:
+        self.open()
+        self._borrowed.giveBack()
+
+    def finish(self) -> Deferred[None]:
+        """
+        Give the stream back as it was; the system has everything.
+
+        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
+        """
+        return Deferred.fromCoroutine(self._finish())
+
+    def abort(self) -> None:
+        """Give the stream back as it was, with what was written to it."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._borrowed.giveBack()
+
+
+STREAM_BLOCK_SIZE = 128 * 1024
+"""How many bytes of a stream are read at once at most; a pipe of Linux holds
+half as many."""
+
+
+@implementer(IReadDescriptor)
+class StreamProduction(Production):
+    """A descriptor that the reactor watches."""
+
+    def __init__(
+        self,
+        reactor: IReactorFDSet,
+        fd: int,
+        name: str,
+        consumer: IConsumer,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__(name, consumer)
+        self._fd = fd
+        self._reactor = reactor
+        self._limit = limit or Limit()
+        self._sent = 0
+
+    def fileno(self) -> int:
+        """What the reactor is to watch."""
+        return self._fd
+
+    def logPrefix(self) -> str:
+        """What Twisted's log calls this."""
+        return "StreamSource"
+
+    def pauseProducing(self) -> None:
+        self._reactor.removeReader(self)
+
+    def resumeProducing(self) -> None:
+        if not self._over:
+            self._reactor.addReader(self)
+
+    def _release(self) -> None:
+        self._reactor.removeReader(self)
+
+    def doRead(self) -> None:
+        """Something is there, or the end is."""
+        try:
+            block = os.read(self._fd, self._limit.wanted(STREAM_BLOCK_SIZE, self._sent))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._cannotRead(error)
+            return
+        self._sent += len(block)
+        if block:
+            self._consumer.write(block)
+        if not block or self._sent == self._limit.size:
+            self._succeed()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The reactor sees a hang-up and nothing to read.
+
+        With a pipe that is the end of the file; read(2) says whether it is
+        also the end of anything else.
+        """
+        if isinstance(reason.value, ConnectionDone):
+            self.doRead()
+        if not self._over:
+            self._fail(
+                SourceError(f"cannot read {self._name}: {reason.getErrorMessage()}")
+            )
+
+
+@implementer(ILimitedSource)
+class StreamSource:
+    """
+    Something that is open already: a pipe, a terminal, a socket, a device, or
+    a regular file from where it stands.
+
+    It never waits for input in the reactor's thread, and leaves the blocking
+    mode of the descriptor as it was.
+
+    :ivar size: how many bytes are left if it is a regular file, else None.
+    """
+
+    size: int | None = None
+
+    def __init__(
+        self,
+        reactor: IReactorFDSet,
+        stream: AnyStream,
+        *,
+        name: str | None = None,
+        close: bool = False,
+    ) -> None:
+        """
+        :param reactor: watches the stream.
+        :param stream: a file descriptor, or an open file (what its Python
+            buffer holds already is not sent).
+        :param name: what to call it in messages.
+        :param close: whether to close it after the copy.
+        """
+        self._reactor = reactor
+        self._borrowed = Borrowed(stream, name, close)
+        self._limit = Limit()
+
+    def open(self) -> None:
+        """
+        Make sure that it is open.
+
+        :raises SourceError: if it is closed or a folder.
+        """
+        try:
+            status = self._borrowed.status()
+            if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+                position = os.lseek(self._borrowed.fd, 0, os.SEEK_CUR)
+                self.size = max(status.st_size - position, 0)
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {self._borrowed.name}: {reasonText(error)}"
+            ) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"cannot read {self._borrowed.name}: it is a folder")
+
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """Read less, or in other blocks; see
+        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
+        self._limit = Limit(size, blockSize)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Write everything up to the end of the stream to the consumer.
+
+        :param consumer: who gets it.
+        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
+        """
+        try:
+            self.open()
+        except SourceError as error:
+            return fail(error)
+        fd, name = self._borrowed.fd, self._borrowed.name
+        production: Production
+        if self._borrowed.isPlain():
+            production = FileProduction(fd, name, consumer, self.size, self._limit)
+        else:
+            self._borrowed.unblock()
+            production = StreamProduction(
+                self._reactor, fd, name, consumer, self._limit
+            )
+        return production.begin().addBoth(self._closeAfter)
+
+    def _closeAfter(self, result: Failure | None) -> Failure | None:
+        self.close()
+        return result
+
+    def close(self) -> None:
+        """Give the stream back as it was, or close it if that was asked for."""
+        self._borrowed.giveBack()

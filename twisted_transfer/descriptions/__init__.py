@@ -1,0 +1,8 @@
+"""
+Endpoint descriptions: the strings that say how a connection is opened.
+"""
+
+from twisted_transfer.descriptions.strings import Description, quote
+from twisted_transfer.descriptions.transfer import OWN_KEYWORDS, TransferDescription
+
+__all__ = ["OWN_KEYWORDS", "Description", "TransferDescription", "quote"]

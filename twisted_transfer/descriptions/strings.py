@@ -1,0 +1,303 @@
+"""
+Any endpoint-description string, read and written.
+
+A :class:`Description` has the meaning that Twisted gives to its text
+(:func:`twisted.internet.endpoints.serverFromString`), whatever its type.  It
+shows no secret in an error message, a ``repr`` or a ``str``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import NamedTuple
+
+from twisted_transfer.descriptions.values import UnfitError
+from twisted_transfer.errors import BadDescription
+from twisted_transfer.printable import printable
+
+#: What stands in place of a secret in everything that is shown.
+HIDDEN = "…"
+
+_SECRET_WORDS = ("secret", "passphrase", "password", "passwd")
+
+# A description within a description is quoted once more, so real ones are a
+# few levels deep.  Text can be made to look deeper ("k=k=k=..."); below this
+# many levels it is hidden whole and not looked into.
+_DEEPEST = 32
+
+
+class Field(NamedTuple):
+    """
+    One argument of a description, with its quoting taken off.
+
+    :ivar position: where it starts, in characters from the start (0).
+    :ivar key: the name of a keyword; ``None`` for a positional argument.
+    :ivar value: the argument, or the value of the keyword.
+    """
+
+    position: int
+    key: str | None
+    value: str
+
+
+def quote(argument: str) -> str:
+    """
+    Write a string so that a description parser reads it back unchanged.
+
+    Other than :func:`twisted.internet.endpoints.quoteStringArgument` this
+    escapes the equals sign too, which otherwise turns a positional argument
+    into a keyword, and ends the name of a keyword early.
+
+    :param argument: any string: a positional argument, the name of a keyword
+        or its value.
+    :returns: the quoted string.
+    """
+    return re.sub(r"([\\:=])", r"\\\1", argument)
+
+
+def quoteValue(value: str) -> str:
+    """
+    Write the value of a keyword.
+
+    As :func:`quote`, but equals signs stay as they are: only the first one of
+    an argument has a meaning, and it stands in front of the value.
+
+    :param value: any string.
+    :returns: the quoted string.
+    """
+    return re.sub(r"([\\:])", r"\\\1", value)
+
+
+def split(text: str) -> tuple[list[Field], int | None]:
+    """
+    Take a description apart, whatever it holds.
+
+    :param text: the description.
+    :returns: its arguments (always at least one), and the position of a lone
+        backslash at the end, which quotes nothing and is an error, or
+        ``None``.  Such a backslash is kept in the value as it is.
+    """
+    fields: list[Field] = []
+    start = 0
+    key: str | None = None
+    current: list[str] = []
+    lone: int | None = None
+    characters = iter(enumerate(text))
+    for position, character in characters:
+        if character == "\\":
+            following = next(characters, None)
+            if following is None:
+                lone = position
+            current.append("\\" if following is None else following[1])
+        elif character == ":":
+            fields.append(Field(start, key, "".join(current)))
+            start, key, current = position + 1, None, []
+        elif character == "=" and key is None:
+            key, current = "".join(current), []
+        else:
+            current.append(character)
+    fields.append(Field(start, key, "".join(current)))
+    return fields, lone
+
+
+def _namesSecret(key: str) -> bool:
+    """Tell whether a keyword of this name, or of this misspelling, is secret."""
+    letters = re.sub("[^a-z]", "", key.lower())
+    if any(word in letters for word in _SECRET_WORDS):
+        return True
+    # The length bound keeps the comparison, which is quadratic, short.
+    return len(letters) <= 20 and bool(
+        get_close_matches(letters, _SECRET_WORDS, n=1, cutoff=0.8)
+    )
+
+
+def _hide(text: str, depth: int) -> str:
+    """Hide the secrets of a description and of those that are quoted in it."""
+    if depth == 0:
+        return HIDDEN if "=" in text else text
+    fields, _ = split(text)
+    if fields == [Field(0, None, text)]:
+        return text
+    shown: list[str] = []
+    changed = False
+    for part in fields:
+        value = _hide(part.value, depth - 1)
+        if part.key is None:
+            shown.append(quote(value))
+            changed = changed or value != part.value
+            continue
+        key = _hide(part.key, depth - 1)
+        if _namesSecret(part.key):
+            value = HIDDEN
+        shown.append(f"{quote(key)}={quoteValue(value)}")
+        changed = changed or (key, value) != (part.key, part.value)
+    return ":".join(shown) if changed else text
+
+
+def redact(text: str) -> str:
+    """
+    Hide the secrets of a description.
+
+    Secret are the values of all keywords whose name contains ``secret``,
+    ``passphrase`` or ``password``, or nearly so: a misspelt name must not show
+    the value either.  Descriptions that are quoted in this one, at any depth,
+    are treated alike.  The text need not be a valid description.
+
+    :param text: the description.
+    :returns: the same with ``…`` for each secret; the text itself where it
+        holds none.
+    """
+    return _hide(text, _DEEPEST)
+
+
+def shown(text: str) -> str:
+    """
+    Write a description, or a part of one, for an error message.
+
+    :param text: the description.
+    :returns: it in quotation marks, without its secrets, printable.
+    """
+    return f"'{printable(redact(text))}'"
+
+
+def _noType(text: str) -> BadDescription:
+    """Make the error for a description that names no type."""
+    return BadDescription(
+        f"{shown(text)} names no type; the type of the endpoint stands first, as in "
+        "'tcp:host=192.0.2.7:port=4000'"
+    )
+
+
+def _notASCII(key: str, where: str) -> BadDescription:
+    """Make the error for the name of a keyword that Twisted does not accept."""
+    return BadDescription(
+        f"the keyword {shown(key)} {where} is not ASCII; no endpoint has such a keyword"
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class Description:
+    """
+    What an endpoint description says.
+
+    :ivar args: the positional arguments; the first one is the type.
+    :ivar keywords: the keywords and their values, in order, read-only.
+    :raises BadDescription: where there is no type, or the name of a keyword is
+        not ASCII, which Twisted does not accept.
+    """
+
+    args: tuple[str, ...]
+    keywords: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", tuple(self.args))
+        object.__setattr__(self, "keywords", MappingProxyType(dict(self.keywords)))
+        for text in (*self.args, *self.keywords, *self.keywords.values()):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"the parts of a description are str, not {type(text).__name__}"
+                )
+        if not self.args or not self.args[0]:
+            raise _noType(self.toString())
+        for key in self.keywords:
+            if not key.isascii():
+                raise _notASCII(key, f"in {shown(self.toString())}")
+
+    def __hash__(self) -> int:
+        return hash((self.args, frozenset(self.keywords.items())))
+
+    @classmethod
+    def parse(cls, text: str) -> Description:
+        """
+        Read a description.
+
+        Each string that Twisted accepts means the same here, except that a
+        keyword may be given only once; Twisted silently takes the last.
+
+        :param text: the description.
+        :returns: what it says.
+        :raises BadDescription: where it is empty, ends in a lone backslash,
+            names no type, or gives a keyword twice.
+        :raises TypeError: where it is not a ``str``.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a description is a str, not {type(text).__name__}")
+        parts, lone = split(text)
+        if lone is not None:
+            raise BadDescription(
+                f"the backslash at character {lone + 1}, the last, of {shown(text)} "
+                "quotes nothing; write \\\\ for a backslash, or leave it out"
+            )
+        keywords: dict[str, str] = {}
+        positions: dict[str, int] = {}
+        for part in parts:
+            if part.key is None:
+                continue
+            if part.key in keywords:
+                raise BadDescription(
+                    f"{printable(redact(part.key))}= stands at character "
+                    f"{positions[part.key] + 1} and again at character "
+                    f"{part.position + 1} of {shown(text)}; give it once"
+                )
+            if not part.key.isascii():
+                raise _notASCII(
+                    part.key, f"at character {part.position + 1} of {shown(text)}"
+                )
+            keywords[part.key] = part.value
+            positions[part.key] = part.position
+        args = tuple(part.value for part in parts if part.key is None)
+        if not args or not args[0]:
+            raise _noType(text)
+        return cls(args, keywords)
+
+    def toString(self) -> str:
+        """
+        Write the description, with its secrets.
+
+        :returns: a string that :meth:`parse`, and Twisted, read back as this.
+        """
+        return ":".join(
+            [quote(argument) for argument in self.args]
+            + [f"{quote(k)}={quoteValue(v)}" for k, v in self.keywords.items()]
+        )
+
+    def redacted(self) -> str:
+        """
+        Write the description for people.
+
+        :returns: as :meth:`toString`, with ``…`` for each secret, also in
+            descriptions that are quoted in this one.
+        """
+        return redact(self.toString())
+
+    def __str__(self) -> str:
+        return self.redacted()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {shown(self.toString())}>"
+
+
+def refusal(
+    description: Description, unfit: UnfitError, value: str | None = None
+) -> BadDescription:
+    """
+    Make the error for a value that cannot be.
+
+    :param description: the description that the value stands in.
+    :param unfit: the option, and what would be right.
+    :param value: the value; by default that of the keyword.
+    :returns: the error, whose message shows no secret.
+    """
+    where = shown(description.toString())
+    if unfit.option is None:
+        return BadDescription(f"{where}: {unfit.reason}")
+    if value is None:
+        value = description.keywords.get(unfit.option)
+    option = quote(unfit.option)
+    if value is not None:
+        option = redact(f"{option}={quoteValue(value)}")
+    return BadDescription(f"{printable(option)} in {where}: {unfit.reason}")

@@ -1,0 +1,354 @@
+"""
+The sender's side of a transfer with receipts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
+from zope.interface import implementer
+
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.data.parts import AnyPath, reasonText
+from twisted_transfer.data.progress import Meter
+from twisted_transfer.data.sources import FileProduction, FileSource
+from twisted_transfer.errors import SourceError
+from twisted_transfer.interfaces import ISource
+from twisted_transfer.receipts.digest import RunningDigest
+from twisted_transfer.receipts.messages import Accept, Begin, End, Offer, Role, Stored
+from twisted_transfer.receipts.receipt import Receipt, Watch, told
+from twisted_transfer.receipts.talk import Talk
+
+
+@implementer(IConsumer)
+class _Hashing:
+    """Hashes on the way to a consumer."""
+
+    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+        self._consumer = consumer
+        self._digest = digest
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        self._consumer.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._consumer.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._consumer.write(data)
+
+
+@implementer(ISource)
+class DigestedSource:
+    """
+    Any source, with the digest of what it gives.
+
+    What is no file cannot go back to prove how it begins, so all of it is sent.
+
+    :ivar offset: how many bytes are not sent, since the partner has them: 0
+        unless :meth:`checkPrefix` said that it has.
+    """
+
+    offset = 0
+
+    def __init__(self, source: ISource, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param source: gives the bytes.
+        :param reactor: with one, its threads hash.
+        """
+        self._source = source
+        self._digest = RunningDigest(reactor)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are, with those that are not sent; or None."""
+        return self._source.size
+
+    @property
+    def count(self) -> int:
+        """How many bytes the digest is of: those not sent, and those sent."""
+        return self._digest.count
+
+    def digest(self) -> bytes:
+        """:returns: the SHA-256 of the first :attr:`count` bytes, 32 bytes."""
+        return self._digest.digest()
+
+    def open(self) -> None:
+        """
+        Make sure that there is something to read.
+
+        :raises SourceError: if it cannot be read.
+        """
+        self._source.open()
+
+    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+        """
+        Compare what the partner has with what there is.
+
+        :param length: how many bytes the partner has.
+        :param digest: their SHA-256.
+        :returns: a Deferred that says whether these are the first bytes of the
+            source.  If so, only the rest is sent; if not, everything.
+        """
+        return succeed(False)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Write everything from :attr:`offset` on to the consumer.
+
+        :param consumer: who gets it.
+        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
+        """
+        return self._source.startProducing(_Hashing(consumer, self._digest))
+
+    def close(self) -> None:
+        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        self._source.close()
+
+
+@implementer(ISource)
+class ResumableFileSource(DigestedSource):
+    """
+    A file of which only the rest is sent, if the partner has its beginning.
+
+    As many bytes are sent as it had when it was opened: what was added
+    meanwhile is not sent, and if some were cut off that is a ``SourceError``.
+    It is opened once, so another file that takes its name changes nothing.
+    """
+
+    def __init__(self, path: AnyPath, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param path: the file to read.
+        :param reactor: with one, its threads hash.
+        """
+        self._file = _File(path)
+        super().__init__(self._file, reactor)
+        self.path = self._file.path
+        self._reading: Deferred[int] | None = None
+
+    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+        """
+        Compare what the partner has with how the file begins.
+
+        The beginning is read and hashed once, in a thread; the digest of the
+        whole goes on from there.
+
+        :param length: how many bytes the partner has.
+        :param digest: their SHA-256.
+        :returns: a Deferred that says whether these are the first bytes of the
+            file.  If so, only the rest is sent; if not, everything.  It fails
+            with ``SourceError`` if they cannot be read.  It may be cancelled.
+        """
+        return Deferred.fromCoroutine(self._check(length, digest))
+
+    async def _check(self, length: int, digest: bytes) -> bool:
+        self.open()
+        if self.size is None or not 0 < length <= self.size:
+            return False
+        try:
+            self._reading = self._digest.hashFile(self._file.fd, length)
+            count = await self._reading
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {self.path}: {reasonText(error)}"
+            ) from error
+        if count < length:
+            raise SourceError(
+                f"{self.path} has shrunk while it was looked at: it had {self.size} "
+                f"bytes, but ends after {count}; send it again when nobody changes it"
+            )
+        if self._digest.digest() == digest:
+            self.offset = self._file.offset = length
+            return True
+        self._digest.startOver()
+        return False
+
+    def close(self) -> None:
+        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        if self._reading is not None:
+            # No thread reads the file when this has returned.
+            self._reading.cancel()
+        super().close()
+
+
+class _File(FileSource):
+    """
+    A file that is read from somewhere on.
+
+    :ivar offset: where from, in bytes.
+    """
+
+    offset = 0
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, once it is open."""
+        assert self._fd is not None
+        return self._fd
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        try:
+            self.open()
+        except SourceError as error:
+            return fail(error)
+        os.lseek(self.fd, self.offset, os.SEEK_SET)
+        production = _Rest(self.fd, self.path, consumer, self.size, self.offset)
+        return production.begin().addBoth(self._closeAfter)
+
+
+class _Rest(FileProduction):
+    """Reads on where the descriptor stands, as if it had read what is before."""
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        consumer: IConsumer,
+        size: int | None,
+        offset: int,
+    ) -> None:
+        super().__init__(fd, name, consumer, size)
+        self._sent = offset
+
+
+def digestedSource(
+    source: ISource, reactor: IReactorThreads | None = None
+) -> DigestedSource:
+    """
+    :param source: any source, not opened.
+    :param reactor: with one, its threads hash.
+    :returns: the same for a transfer with a receipt; a file can be gone on with
+        in the middle.
+    """
+    if isinstance(source, DigestedSource):
+        return source
+    if isinstance(source, FileSource):
+        return ResumableFileSource(source.path, reactor)
+    return DigestedSource(source, reactor)
+
+
+_BLOCK = 2**20
+"""The most bytes in one frame: those of a source that gives more at once are
+divided, for they are all in memory then."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """
+    One file to send.
+
+    :ivar name: what the partner may call it, or None.
+    :ivar source: gives the bytes.
+    """
+
+    name: str | None
+    source: DigestedSource
+
+
+@implementer(IConsumer)
+class _Framing:
+    """Puts what a source gives into frames, no faster than they are taken."""
+
+    def __init__(self, talk: Talk, meter: Meter, count: int, size: int | None) -> None:
+        self._talk = talk
+        self._meter = meter
+        self._count = count
+        self._size = size
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        self._talk.consumer.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._talk.consumer.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        if self._size is not None and len(data) > self._size - self._count:
+            self._talk.breakOff(_otherSize(self._size, "more"))
+            return
+        for start in range(0, len(data), _BLOCK):
+            self._talk.write(data[start : start + _BLOCK])
+        self._count += len(data)
+        self._meter.tell(self._count)
+
+
+def offer(
+    reactor: Any,
+    channel: TransferChannel,
+    files: Sequence[Outgoing],
+    watch: Watch,
+) -> Deferred[list[Receipt]]:
+    """
+    Send some files, and get the receipts for them.
+
+    :param reactor: measures the time.
+    :param channel: carries bytes, and nothing else yet; closed in the end.
+    :param files: in this order.
+    :param watch: is told how it goes on.
+    :returns: a Deferred with the receipts, one for each file.  It fails with
+        ``PartnerFailed`` when the partner says that it cannot take them, with
+        ``NotAReceiptPartner`` if it does not use receipts, with
+        ``ReceiptMismatch`` if its receipt is for something else, with
+        ``PartnerProtocolError`` or ``Truncated``; and with ``SourceError`` if
+        a file cannot be read, which the partner is told.  When it is
+        cancelled, the partner is told, too.
+    """
+    return Deferred.fromCoroutine(_offer(reactor, channel, files, watch))
+
+
+async def _offer(
+    reactor: Any, channel: TransferChannel, files: Sequence[Outgoing], watch: Watch
+) -> list[Receipt]:
+    talk = Talk(reactor, channel, Role.SENDS)
+    receipts = []
+    try:
+        await talk.begin()
+        for file in files:
+            receipts.append(await _one(talk, file, watch))
+    except Exception as error:
+        await talk.giveUp(*told(error))
+        raise
+    finally:
+        for file in files:
+            file.source.close()
+    # With the last receipt everything is good, however they part.
+    await talk.end()
+    return receipts
+
+
+async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
+    source = file.source
+    source.open()
+    talk.say(Offer(file.name, source.size))
+    accept = await talk.next(Accept)
+    assert isinstance(accept, Accept)
+    if accept.digest is not None:
+        checking: Any = source.checkPrefix(accept.offset, accept.digest)
+        await talk.unless(checking)
+    talk.say(Begin(source.offset))
+    offset = source.offset
+    progress = watch.begins(file.name, source.size, offset)
+    meter = Meter(talk.clock, progress, source.size, offset)
+    meter.tell(offset)
+    framing = _Framing(talk, meter, offset, source.size)
+    await talk.unless(source.startProducing(framing))
+    if source.size is not None and source.count != source.size:
+        raise _otherSize(source.size, "fewer" if source.count < source.size else "more")
+    end = End(source.count, source.digest())
+    talk.say(end)
+    await talk.next(Stored)
+    receipt = Receipt(file.name, end.size, end.digest, end.size - offset)
+    watch.ends(receipt)
+    return receipt
+
+
+def _otherSize(size: int, relation: str) -> SourceError:
+    return SourceError(
+        f"the source said that it has {size} bytes, and gives {relation}; let its size "
+        "be what it gives, or None"
+    )

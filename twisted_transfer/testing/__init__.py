@@ -1,0 +1,73 @@
+"""
+What helps to test programs that use this library, and any that listen or dial.
+
+In memory, moved by a clock, with no network and no real time:
+
+- :func:`memoryPair`: two channels that are connected with each other;
+- :class:`MemoryListener`: an address to listen on, and to dial from others;
+- :class:`MemoryTransport`: one end of a connection, for protocols;
+- :func:`settle`: lets everything happen that is due.
+
+Hostile peers, in memory or on real sockets:
+
+- :class:`Scanner`, :class:`Resetter`, :class:`Staller`, :class:`Dripper`,
+  :class:`Garbler`, :class:`Flooder`, :class:`Impostor`: one bad thing each, to
+  whoever listens; :class:`ImpostorServer`: to whoever dials;
+- :class:`HostilePeer`: what they have in common, and the base for your own;
+- :func:`attack`: one peer comes; :func:`siege`: many come;
+- :func:`ambush`: one lies in wait for who dials;
+- :func:`thiefEndpoint`: dials from another address, on real sockets.
+
+A test of a server that must not be taken by the first who comes::
+
+    clock = Clock()
+    listener = MemoryListener(clock)
+    connector = TransferConnector(
+        clock, "passive", socketCommand=listener, admit=["127.0.0.1"]
+    )
+    waiting = connector.connect()
+    thief = attack(clock, listener.client("127.0.0.2"), Staller)
+    settle(clock)
+    self.assertEqual(self.successResultOf(thief).outcome, "end of file")
+    self.assertNoResult(waiting)
+"""
+
+from __future__ import annotations
+
+from twisted_transfer.testing.attacks import ambush, attack, siege, thiefEndpoint
+from twisted_transfer.testing.memory import (
+    MemoryListener,
+    MemoryTransport,
+    memoryPair,
+    settle,
+)
+from twisted_transfer.testing.peers import (
+    Dripper,
+    Flooder,
+    Garbler,
+    HostilePeer,
+    Resetter,
+    Scanner,
+    Staller,
+)
+from twisted_transfer.testing.tlspeers import Impostor, ImpostorServer
+
+__all__ = [
+    "Dripper",
+    "Flooder",
+    "Garbler",
+    "HostilePeer",
+    "Impostor",
+    "ImpostorServer",
+    "MemoryListener",
+    "MemoryTransport",
+    "Resetter",
+    "Scanner",
+    "Staller",
+    "ambush",
+    "attack",
+    "memoryPair",
+    "settle",
+    "siege",
+    "thiefEndpoint",
+]

@@ -1,0 +1,296 @@
+"""
+Attacking a server with hostile peers: with one, or with many at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import (
+    IAddress,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from twisted_transfer.deferreds import Waiters
+from twisted_transfer.errors import BadOption
+from twisted_transfer.testing.peers import HostilePeer, Scanner
+
+_P = TypeVar("_P", bound=HostilePeer)
+
+PATIENCE = 60.0
+"""Seconds for which a hostile peer stays at most, unless told otherwise."""
+
+CONCURRENCY = 256
+"""How many hostile peers are in a siege at a time, unless told otherwise."""
+
+
+class _OnePeer(Factory, Generic[_P]):
+    """Has one peer to give, once."""
+
+    noisy = False
+
+    def __init__(self, peer: _P) -> None:
+        self.peer: _P | None = peer
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """:returns: the peer, the first time, and nothing after that."""
+        peer, self.peer = self.peer, None
+        return peer
+
+
+def thiefEndpoint(
+    reactor: Any, host: str, port: int, bindAddress: str = "127.0.0.2"
+) -> IStreamClientEndpoint:
+    """
+    The endpoint of a thief: one that dials from where no partner comes from.
+
+    With any peer it shows whether a server looks at where its clients come
+    from, and with one that stays, whether it keeps the port from others::
+
+        thief = await attack(
+            reactor, thiefEndpoint(reactor, "127.0.0.1", port), Staller
+        )
+
+    :param reactor: dials.
+    :param host: whom to dial: an IPv4 address or a name that has one, of this
+        machine.
+    :param port: which port to dial.
+    :param bindAddress: where to dial from.  On Linux all of 127.0.0.0/8 are
+        addresses of the machine itself; elsewhere they may have to be added.
+    :returns: the endpoint.
+    """
+    return TCP4ClientEndpoint(reactor, host, port, bindAddress=(bindAddress, 0))
+
+
+def attack(
+    reactor: Any,
+    endpoint: IStreamClientEndpoint,
+    makePeer: Callable[[], _P],
+    patience: float = PATIENCE,
+) -> Deferred[_P]:
+    """
+    Attack a server with one hostile peer.
+
+    :param reactor: the one that the endpoint uses.
+    :param endpoint: whom to attack.
+    :param makePeer: makes the peer: its class, or a function.
+    :param patience: for how many seconds the peer stays connected at most; it
+        has to be more than those in which the server owes to hang up.
+    :returns: a Deferred with the peer, when its connection is gone: look at
+        its ``outcome``.  A server that cannot be dialled is an outcome, too.
+        Cancelling it resets the connection, and it fails with
+        ``CancelledError`` when nothing is left.
+    """
+    peer = makePeer()
+    factory = _OnePeer(peer)
+    dialling: Deferred[Any] = maybeDeferred(endpoint.connect, factory)
+    over: Waiters[None] = Waiters()
+    finished = False
+
+    async def run() -> _P:
+        unexpected: Exception | None = None
+        try:
+            await dialling
+        except Exception as error:
+            if not isinstance(error, (ConnectError, DNSLookupError)):
+                unexpected = error
+            if factory.peer is None:
+                peer.abort()  # connected, and lost to the endpoint for all that
+            else:
+                factory.peer = None
+                peer.notReached(Failure())
+        if peer.outcome is None:
+            impatience = reactor.callLater(patience, peer.giveUp)
+            await peer.ended
+            if impatience.active():
+                impatience.cancel()
+        # What the transport still does after it told the peer.
+        await deferLater(reactor, 0)
+        if unexpected is not None:
+            raise unexpected
+        return peer
+
+    def cancel(ignored: Deferred[_P]) -> None:
+        dialling.cancel()
+        peer.abort()
+
+    def waited(failure: Failure) -> Any:
+        """Those who cancel hear of it when everything is gone."""
+        return failure if finished else over.wait().addCallback(lambda _: failure)
+
+    attacking: Deferred[_P] = Deferred(cancel)
+    attacking.addErrback(waited)
+
+    def done(result: Any) -> None:
+        nonlocal finished
+        finished = True
+        if not attacking.called:
+            attacking.callback(result)
+        over.fire(None)
+
+    Deferred.fromCoroutine(run()).addBoth(done)
+    return attacking
+
+
+def siege(
+    reactor: Any,
+    makeEndpoint: Callable[[], IStreamClientEndpoint],
+    makePeers: Sequence[Callable[[], HostilePeer]],
+    count: int,
+    concurrency: int = CONCURRENCY,
+    patience: float = PATIENCE,
+) -> Deferred[Counter[str]]:
+    """
+    Attack a server with many hostile peers, so many at a time::
+
+        besieging = siege(
+            reactor,
+            lambda: TCP4ClientEndpoint(reactor, "127.0.0.1", port),
+            [Scanner, Resetter, Staller, lambda: Dripper(reactor)],
+            10_000,
+        )
+        ...  # the server does its work all the same
+        outcomes = await besieging
+        assert outcomes["admitted"] == outcomes["stayed"] == 0
+
+    It is over when all have come and gone.  (Of the connections that wait to
+    be accepted when a port is closed, the system may leave some standing; a
+    Staller on one of these has ``stayed``.  A server whose ``backlog`` has
+    room for all that come at a time has none.)
+
+    :param reactor: the one that the endpoints use.
+    :param makeEndpoint: makes the endpoint for each peer: whom to attack.
+    :param makePeers: make the peers, each in turn.
+    :param count: how many are to come, in all.
+    :param concurrency: how many are there at a time.
+    :param patience: for how many seconds each stays connected at most.
+    :returns: a Deferred with how many had which ``outcome``.  Cancelling it
+        resets the connections that there are, and it fails with
+        ``CancelledError`` when nothing is left.  What ``makeEndpoint`` or one
+        of ``makePeers`` raises ends the siege in the same way.
+    :raises BadOption: if there are none to come, or none at a time.
+    """
+    if not makePeers or count < 0 or concurrency < 1:
+        raise BadOption(
+            f"makePeers={makePeers!r}, count={count!r}, concurrency={concurrency!r}: "
+            "a siege takes one kind of peers at least, a count of 0 or more, and "
+            "at least 1 at a time"
+        )
+    outcomes: Counter[str] = Counter()
+    turns = iter(range(count))
+    columns: list[Deferred[None]] = []
+
+    async def column() -> None:
+        """Send one peer after the other, as long as there are any."""
+        for turn in turns:
+            makePeer = makePeers[turn % len(makePeers)]
+            peer = await attack(reactor, makeEndpoint(), makePeer, patience)
+            assert peer.outcome is not None
+            outcomes[peer.outcome] += 1
+
+    def broken(failure: Failure) -> Failure:
+        """The others do not go on alone."""
+        if not failure.check(CancelledError):
+            for each in columns:
+                each.cancel()
+        return failure
+
+    def finished(results: list[tuple[bool, Any]]) -> Any:
+        failures = [result for succeeded, result in results if not succeeded]
+        # The first to fail is why the others were cancelled, if they were.
+        failures.sort(key=lambda failure: bool(failure.check(CancelledError)))
+        return failures[0] if failures else outcomes
+
+    for _ in range(min(count, concurrency)):
+        columns.append(Deferred.fromCoroutine(column()))
+    for each in columns:
+        each.addErrback(broken)
+    return DeferredList(columns, consumeErrors=True).addCallback(finished)
+
+
+class _Trap(Factory, Generic[_P]):
+    """Has its peer for the first who comes."""
+
+    noisy = False
+
+    def __init__(self, peer: _P) -> None:
+        self.peer = peer
+        self.sprung: Deferred[None] = Deferred()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """:returns: the peer, the first time; then one that hangs up."""
+        if self.sprung.called:
+            return Scanner()
+        self.sprung.callback(None)
+        return self.peer
+
+
+def ambush(
+    reactor: Any,
+    endpoint: IStreamServerEndpoint,
+    makePeer: Callable[[], _P],
+    patience: float = PATIENCE,
+) -> Deferred[tuple[IAddress, Deferred[_P]]]:
+    """
+    Let a hostile peer lie in wait for a program that dials::
+
+        address, meeting = await ambush(
+            reactor, endpoint, lambda: ImpostorServer(reactor)
+        )
+        ...  # let the program dial the address
+        peer = await meeting
+        assert peer.outcome == "alert: unknown ca"
+
+    The first who dials meets it; then the port is closed.
+
+    :param reactor: the one that the endpoint uses.
+    :param endpoint: where to listen.  An
+        :class:`~twisted_transfer.testing.ImpostorServer` brings its own TLS.
+    :param makePeer: makes the peer: its class, or a function.
+    :param patience: for how many seconds the peer stays connected at most; it
+        has to be more than those in which the program owes to hang up.
+    :returns: a Deferred with the address that is listened on, and a Deferred
+        with the peer when its connection is gone, and the port as well: look
+        at its ``outcome``.  Cancelling the latter closes the port and resets
+        the connection, and it fails with ``CancelledError`` when nothing is
+        left.  The former fails with ``CannotListenError`` if there can be no
+        port.
+    """
+    peer = makePeer()
+    trap = _Trap(peer)
+
+    async def meet(port: Any) -> _P:
+        try:
+            try:
+                await trap.sprung
+            finally:
+                stopping = maybeDeferred(port.stopListening)
+            impatience = reactor.callLater(patience, peer.giveUp)
+            try:
+                await peer.ended
+            except CancelledError:
+                peer.abort()
+                await peer.ended
+                raise
+            finally:
+                if impatience.active():
+                    impatience.cancel()
+        finally:
+            await stopping
+            # What the transport still does after it told the peer.
+            await deferLater(reactor, 0)
+        return peer
+
+    def listening(port: Any) -> tuple[IAddress, Deferred[_P]]:
+        return port.getHost(), Deferred.fromCoroutine(meet(port))
+
+    return maybeDeferred(endpoint.listen, trap).addCallback(listening)

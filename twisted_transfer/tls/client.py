@@ -1,0 +1,317 @@
+"""
+Waiting until the partner has accepted this side, too.
+
+In TLS 1.3 the dialling side completes its handshake before the listening side
+has judged its certificate (RFC 8446, section 4.4.2.4 and appendix E.1.2), so a
+completed handshake says nothing about being accepted.  A server sends its
+session tickets after that judgement, and a refused client never sees one.  So
+a :class:`Gate` keeps the user's protocol from the connection until
+
+- the first ticket comes,
+- or data comes, which a server sends to those whom it has accepted,
+- or, with a server that sends no tickets and waits for the client to speak,
+  :data:`CONFIRM_TIMEOUT` has passed without a refusal (but not if the server is
+  known to send tickets, as the one that made an invitation is),
+- or at once with TLS 1.2, where the server judges first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import NoProtocol
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHandshakeListener,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_transfer.deferreds import Waiters
+from twisted_transfer.errors import NotAdmitted, PartnerTimeout
+from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf
+
+CONFIRM_TIMEOUT = 2.0
+"""Seconds for which a server that sends no tickets may still refuse."""
+
+
+@implementer(IHandshakeListener)
+class Gate(Protocol):
+    """
+    Stands in for the user's protocol until the partner has accepted this side.
+
+    :ivar opened: fires with the user's protocol when it has the connection, or
+        fails with ``PeerRefused``, ``NotAdmitted`` or ``PartnerTimeout``.
+    :ivar gone: fires when it has no connection any more: it has ended, or is
+        the protocol's.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        policy: Policy,
+        factory: IProtocolFactory,
+        address: IAddress | None,
+        timeout: float,
+        onConnected: Callable[[Gate], object],
+        confirms: bool = False,
+    ) -> None:
+        """
+        :param clock: measures the time.
+        :param policy: whom this side accepts.
+        :param factory: makes the user's protocol.
+        :param address: the partner's, for the factory.
+        :param timeout: seconds for the whole handshake.
+        :param onConnected: called when it has a connection.
+        :param confirms: whether the partner is known to send tickets, so that
+            its silence is no consent.
+        """
+        self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
+        self.gone: Deferred[None] = Deferred()
+        self._onConnected = onConnected
+        self._confirms = confirms
+        self._clock = clock
+        self._policy = policy
+        self._factory = factory
+        self._address = address
+        self._early: list[bytes] = []
+        self._refusal: NotAdmitted | PartnerTimeout | None = None
+        self._accepted = False
+        self._abandoned = False
+        self._call: IDelayedCall | None = clock.callLater(timeout, self._late, timeout)
+
+    def connectionMade(self) -> None:
+        """Have a look after each of the pieces that come."""
+        assert isinstance(self.transport, TLSMemoryBIOProtocol)
+        self._receive: Callable[[bytes], None] = self.transport.dataReceived
+        self.transport.dataReceived = self._received
+        self._onConnected(self)
+        if self._abandoned:
+            self._abort()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more; a connection that comes is ended."""
+        self._abandoned = True
+        self._abort()
+
+    def _received(self, data: bytes) -> None:
+        """Open when the piece that held the ticket has been read."""
+        self._receive(data)
+        if self._accepted:
+            self._open()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def _late(self, timeout: float) -> None:
+        self._call = None
+        self._refusal = PartnerTimeout(
+            f"the partner did not complete the TLS handshake in {timeout:g} seconds"
+        )
+        self._abort()
+
+    def _stopClock(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
+
+    def handshakeCompleted(self) -> None:
+        """This side has accepted the partner; is it mutual?"""
+        assert isinstance(self.transport, TLSMemoryBIOProtocol)
+        connection = self.transport.getHandle()
+        whyNot = self._policy.checkHost(connection)
+        if whyNot is not None:
+            self._refusal = NotAdmitted(f"the partner's certificate: {whyNot}")
+            self._abort()
+            return
+        if connection.get_protocol_version() < SSL.TLS1_3_VERSION:
+            self._open()
+            return
+        handshake = handshakeOf(connection)
+        assert handshake is not None
+        handshake.onTicket = self._confirmed
+        if not self._confirms:
+            self._stopClock()
+            self._call = self._clock.callLater(CONFIRM_TIMEOUT, self._open)
+
+    def _confirmed(self) -> None:
+        # This is called from within OpenSSL, which is not the place from which
+        # to let a user's protocol write to the same connection.  A later turn of
+        # the reactor would be too late: behind the ticket there may be the end.
+        self._accepted = True
+
+    def dataReceived(self, data: bytes) -> None:
+        """Whoever sends data is content."""
+        self._early.append(data)
+        self._open()
+
+    def _open(self) -> None:
+        """Put the user's protocol in this one's place."""
+        self._stopClock()
+        transport = self.transport
+        assert isinstance(transport, TLSMemoryBIOProtocol)
+        if self.opened.called:
+            return
+        transport.dataReceived = self._receive
+        try:
+            protocol = self._factory.buildProtocol(self._address)
+            if protocol is None:
+                raise NoProtocol()
+        except BaseException:
+            self.opened.errback()
+            self._abort()
+            return
+        transport.wrappedProtocol = protocol
+        protocol.makeConnection(transport)
+        if IHandshakeListener.providedBy(protocol):
+            protocol.handshakeCompleted()
+        self._leave()
+        self.opened.callback(protocol)
+        for data in self._early:
+            protocol.dataReceived(data)
+
+    def _leave(self) -> None:
+        if not self.gone.called:
+            self.gone.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It ended before it was accepted on both sides."""
+        self._stopClock()
+        self._leave()
+        if self.opened.called:
+            return
+        if self._refusal is not None:
+            self.opened.errback(self._refusal)
+            return
+        assert isinstance(self.transport, TLSMemoryBIOProtocol)
+        handshake = handshakeOf(self.transport.getHandle())
+        refusal = None if handshake is None else handshake.refusal
+        self.opened.errback(handshakeError(reason, refusal))
+
+
+class _GateFactory(Factory):
+    """Makes a gate for each connection of one dial."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        policy: Policy,
+        factory: IProtocolFactory,
+        timeout: float,
+        onConnected: Callable[[Gate], object],
+        confirms: bool,
+    ) -> None:
+        self._arguments = (clock, policy, factory)
+        self._more = (timeout, onConnected, confirms)
+        self._abandoned = False
+        self.gate: Gate | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Gate:
+        self.gate = Gate(*self._arguments, addr, *self._more)
+        if self._abandoned:
+            self.gate.abandon()
+        return self.gate
+
+    def abandon(self) -> None:
+        """Nobody waits for the connection any more, whether it is there or not."""
+        self._abandoned = True
+        if self.gate is not None:
+            self.gate.abandon()
+
+
+@implementer(IStreamClientEndpoint)
+class MutualTLSClientEndpoint:
+    """Dials through another endpoint, and has both sides prove who they are."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        policy: Policy,
+        endpoint: IStreamClientEndpoint,
+        timeout: float = 30.0,
+        *,
+        confirms: bool = False,
+    ) -> None:
+        """
+        :param clock: measures the time.
+        :param policy: who this side is and whom it accepts.
+        :param endpoint: what is dialled.
+        :param timeout: seconds for the TLS handshake.
+        :param confirms: whether the partner is known to send session tickets
+            to whom it accepts, as each one does that made an invitation.  Then
+            its silence is no consent, however long its answer is on its way.
+        """
+        self._clock = clock
+        self._policy = policy
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._confirms = confirms
+        self._shut: set[Gate] = set()
+        self._idle: Waiters[None] = Waiters()
+
+    def whenIdle(self) -> Deferred[None]:
+        """
+        :returns: a Deferred that fires when there is no connection which a
+            protocol does not have.
+        """
+        return self._idle.wait() if self._shut else succeed(None)
+
+    def _connected(self, gate: Gate) -> None:
+        self._shut.add(gate)
+
+        def settled(ignored: object) -> None:
+            self._shut.discard(gate)
+            if not self._shut:
+                self._idle.fire(None)
+
+        gate.gone.addCallback(settled)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        :param protocolFactory: makes the protocol, when both sides are content.
+        :returns: a Deferred with the protocol.  It fails as the endpoint does
+            that is dialled, or with ``PeerRefused`` if the partner does not
+            accept this side, ``NotAdmitted`` if this side does not accept the
+            partner, ``PartnerTimeout`` if the handshake takes too long.
+        """
+        gates = _GateFactory(
+            self._clock,
+            self._policy,
+            protocolFactory,
+            self._timeout,
+            self._connected,
+            self._confirms,
+        )
+        connecting = maybeDeferred(
+            self._endpoint.connect,
+            TLSMemoryBIOFactory(self._policy, True, gates, clock=self._clock),
+        )
+
+        def reached(ignored: object) -> Deferred[IProtocol]:
+            assert gates.gate is not None
+            return gates.gate.opened
+
+        def cancel(ignored: object) -> None:
+            # The endpoint may have its connection all the same, and late.
+            gates.abandon()
+            connecting.cancel()
+
+        def fire(result: IProtocol | Failure) -> None:
+            if not opened.called:
+                opened.callback(result)
+
+        opened: Deferred[IProtocol] = Deferred(cancel)
+        connecting.addCallback(reached).addBoth(fire)
+        return opened

@@ -1,0 +1,195 @@
+"""
+Key pairs that prove who this side is, and the secrets they are derived from.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+import os
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.dsa import DSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from twisted_transfer.errors import BadOption
+
+PrivateKey = (
+    DSAPrivateKey
+    | EllipticCurvePrivateKey
+    | Ed25519PrivateKey
+    | Ed448PrivateKey
+    | RSAPrivateKey
+)
+"""The kinds of private keys that OpenSSL takes for TLS."""
+
+SECRET_BYTES = 32
+"""How long a secret is: as much as an Ed25519 key holds."""
+
+_PURPOSE = b"twisted_transfer invitation, key of the partner, version 1"
+
+# A pin is for a key, whatever a clock says: no certificate made here expires.
+_BEGIN = datetime.datetime(1970, 1, 2, tzinfo=datetime.timezone.utc)
+_END = datetime.datetime(9999, 12, 31, tzinfo=datetime.timezone.utc)
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _decode(name: str, text: str, length: int) -> bytes:
+    """
+    :raises BadOption: if the text is not what :func:`_encode` makes of so many
+        bytes.  The text is not shown, for it may be a secret.
+    """
+    try:
+        data = base64.b64decode(
+            text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True
+        )
+    except (UnicodeError, binascii.Error):
+        data = b""
+    if len(data) != length or _encode(data) != text:
+        characters = len(_encode(bytes(length)))
+        raise BadOption(
+            f"{name}=: this is not one; it has {characters} letters, digits, "
+            "hyphens and underscores: copy it whole"
+        )
+    return data
+
+
+def pinOf(certificate: x509.Certificate) -> str:
+    """
+    :param certificate: somebody's certificate.
+    :returns: the SHA-256 digest of its SubjectPublicKeyInfo (RFC 7469, section
+        2.4), as unpadded URL-safe base64 (RFC 4648, section 5): 43 characters.
+    """
+    info = certificate.public_key().public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    return _encode(hashlib.sha256(info).digest())
+
+
+def checkedPin(pin: str) -> str:
+    """
+    :param pin: what a user gave as a pin.
+    :returns: the pin.
+    :raises BadOption: if it cannot be one.
+    """
+    _decode("pin", pin, hashlib.sha256().digest_size)
+    return pin
+
+
+@dataclass(frozen=True)
+class Secret:
+    """
+    What an invitation lets its bearer prove.
+
+    Its text is shown only by :attr:`text`.
+    """
+
+    _data: bytes
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+    @classmethod
+    def fresh(cls) -> Secret:
+        """:returns: a secret that nobody else knows."""
+        return cls(os.urandom(SECRET_BYTES))
+
+    @classmethod
+    def fromText(cls, text: str) -> Secret:
+        """
+        :param text: what :attr:`text` gave.
+        :returns: the secret.
+        :raises BadOption: if it cannot be one.
+        """
+        return cls(_decode("secret", text, SECRET_BYTES))
+
+    @property
+    def text(self) -> str:
+        """The secret as unpadded URL-safe base64: 43 characters."""
+        return _encode(self._data)
+
+    def identity(self) -> Identity:
+        """
+        :returns: the identity that this secret stands for, the same each time:
+            its Ed25519 private key is the HKDF-SHA256 (RFC 5869) of the secret.
+        """
+        derived = HKDF(SHA256(), SECRET_BYTES, salt=None, info=_PURPOSE)
+        return Identity.selfSigned(
+            Ed25519PrivateKey.from_private_bytes(derived.derive(self._data))
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Identity:
+    """
+    A certificate with its private key.
+
+    :ivar privateKey: the private key.
+    :ivar certificate: the certificate for it.
+    :ivar chain: the certificates between this one and an authority, in order.
+    """
+
+    privateKey: PrivateKey
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.pin}>"
+
+    @property
+    def pin(self) -> str:
+        """The pin by which a partner knows this identity."""
+        return pinOf(self.certificate)
+
+    @classmethod
+    def ephemeral(cls) -> Identity:
+        """:returns: a new identity, an Ed25519 key that is kept nowhere."""
+        return cls.selfSigned(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def selfSigned(cls, key: Ed25519PrivateKey) -> Identity:
+        """
+        :param key: a private key.
+        :returns: it, with a certificate that it signed for itself.
+        """
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "twisted_transfer")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(_BEGIN)
+            .not_valid_after(_END)
+            .sign(key, None)
+        )
+        return cls(key, certificate)
+
+
+@dataclass(frozen=True)
+class PeerIdentity:
+    """
+    The identity that the partner showed in its TLS handshake.
+
+    :ivar certificate: the partner's own certificate.
+    """
+
+    certificate: x509.Certificate
+
+    @property
+    def pin(self) -> str:
+        """See :func:`twisted_transfer.tls.keys.pinOf`."""
+        return pinOf(self.certificate)

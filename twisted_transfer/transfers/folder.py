@@ -1,0 +1,242 @@
+"""
+A folder for files whose names the partner suggests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorThreads
+from zope.interface import implementer
+
+from twisted_transfer.data.parts import AnyPath, exists, flushFile, pathText, reasonText
+from twisted_transfer.errors import DestinationError
+from twisted_transfer.interfaces import IDestination
+from twisted_transfer.printable import printableUpTo
+from twisted_transfer.receipts.messages import Offer
+from twisted_transfer.receipts.receiving import (
+    DigestingDestination,
+    ResumableFileDestination,
+)
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@implementer(IDestination)
+class ExistingFile(DigestingDestination):
+    """
+    Takes a file that it has already, and no other.
+
+    What comes is compared and not stored.  The sender is told nothing of what
+    is there, not even its digest, by which it could find out more: it hears
+    only at the first difference that a file exists.
+
+    :ivar path: the file; it is only read.
+    """
+
+    def __init__(self, path: str, reactor: IReactorThreads | None = None) -> None:
+        """
+        :param path: the file.
+        :param reactor: with one, its threads hash, and wait for the disk.
+        """
+        super().__init__(reactor, None)
+        self.path = path
+        self._reactor = reactor
+        self._fd = -1
+        self._found: tuple[int, int] = (0, 0)
+
+    def _status(self) -> tuple[int, int]:
+        """The size, and when it was last changed."""
+        status = os.fstat(self._fd)
+        return status.st_size, status.st_mtime_ns
+
+    def open(self) -> None:
+        """
+        :raises DestinationError: if it cannot be read.
+        """
+        if self._fd != -1:
+            return
+        try:
+            self._fd = os.open(self.path, _FLAGS)
+        except OSError as error:
+            raise exists(self.path) from error
+        self._found = self._status()
+
+    def checkSize(self, size: int) -> None:
+        """
+        :param size: how many bytes are announced, or have come.
+        :raises DestinationError: if this file has fewer.
+        """
+        if size > self._found[0]:
+            raise exists(self.path)
+
+    def _store(self, data: bytes) -> None:
+        if os.pread(self._fd, len(data), self.size) != data:
+            raise exists(self.path)
+
+    def finish(self) -> Deferred[None]:
+        """
+        :returns: a Deferred that fires when it is on the disk; it fails with
+            ``DestinationError`` if there is more in it than has come, or if
+            somebody has changed it meanwhile.
+        """
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        if self.size != self._found[0] or self._status() != self._found:
+            raise exists(self.path)
+        try:
+            await flushFile(self._fd, self._reactor)
+        except OSError as error:
+            raise DestinationError(
+                f"cannot store {self.path}: {reasonText(error)}",
+                reason=reasonText(error),
+            ) from error
+        self.abort()
+
+    def abort(self) -> None:
+        """Leave it as it is."""
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
+
+
+MAX_NAME = 250
+"""The most bytes that a suggested name has in UTF-8.  File systems take 255, and
+while a file is received five of them are for ``.part``."""
+
+# Controls; what is not seen but changes how the rest is seen, such as bidi
+# overrides; halves of a pair; ends of a line or of a paragraph.
+_REFUSED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Persian, Hindi and emoji need these two of the unseen ones, within a word.
+_JOINERS = "\u200c\u200d"
+# What Windows takes for a device, with whatever extension: "Naming Files, Paths,
+# and Namespaces" of its documentation.
+_DEVICE = re.compile(
+    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def suggestedName(text: str) -> str | None:
+    """
+    Take a name that somebody suggests for a file, or leave it.
+
+    It is never changed: a name that is not good as it is may be meant to be
+    something else than a name.  Refused are
+
+    - the empty name, ``.`` and ``..``, slashes and backslashes, and what begins
+      with the letter of a drive (``C:``);
+    - what begins with a dot, a hyphen, a tilde, an at sign or ``transfer:``:
+      such files are hidden, or mean something else on a command line;
+    - dots at the end, and spaces at the beginning and at the end;
+    - control and format characters, among them line ends and bidi overrides,
+      but for the two joiners U+200C and U+200D;
+    - what is not UTF-8, and what is longer than :data:`MAX_NAME` bytes;
+    - the names of Windows' devices, such as ``nul`` and ``COM1.txt``;
+    - ``.part`` at the end, for that is what this library calls what is not
+      whole yet.
+
+    :param text: the name as it was announced; or that of a file which is to be
+        announced.
+    :returns: the same text if it is the name of a file, in whatever folder
+        there is, or None.
+    """
+    if not text or re.search(r"[/\\]|\A[.~@-]|\A[A-Za-z]:|\.\Z", text, re.DOTALL):
+        return None
+    if text.casefold().startswith("transfer:"):
+        return None
+    if text != text.strip() or text.lower().endswith(".part"):
+        return None
+    if any(
+        unicodedata.category(character) in _REFUSED and character not in _JOINERS
+        for character in text
+    ):
+        return None
+    if len(text.encode()) > MAX_NAME or _DEVICE.fullmatch(text):
+        return None
+    return text
+
+
+class FolderDestination:
+    """
+    A folder in which received files get the names that the partner suggests.
+
+    A name is never a path: what is not the plain name of a file is refused,
+    and so is one that is a symbolic link in the folder.  Nothing outside the
+    folder is touched.
+
+    :ivar path: the folder.
+    """
+
+    def __init__(self, path: AnyPath, force: bool = False) -> None:
+        """
+        :param path: the folder, which has to be there.
+        :param force: whether files that are there may be replaced; but never
+            those of the same transfer.
+        """
+        self.path = pathText(path)
+        self._force = force
+        self._names: set[str] = set()
+
+    def open(self) -> None:
+        """
+        Make sure that there is such a folder.
+
+        :raises DestinationError: if there is not.
+        """
+        if not os.path.isdir(self.path):
+            raise DestinationError(
+                f"{self.path} is no folder; make it, or give another one",
+                "place",
+                "the receiver has no folder there",
+            )
+
+    def choose(
+        self, reactor: Any, offer: Offer, maxSize: int | None
+    ) -> DigestingDestination:
+        """
+        :param reactor: has the threads that hash and wait for the disk.
+        :param offer: what the partner has.
+        :param maxSize: how many bytes it may have; None: any number.
+        :returns: where it goes.  A file that is there already is good if it is
+            the same, as after a transfer that was interrupted behind it.
+        :raises DestinationError: if it cannot have that name here.
+        """
+        shown = "no name"
+        if offer.name is not None:
+            shown = f"the name '{printableUpTo(offer.name, MAX_NAME)}'"
+        name = None if offer.name is None else suggestedName(offer.name)
+        if name is None:
+            raise self._refused(
+                f"the partner's file has {shown}, which cannot be one in a folder; "
+                "give the path of a file to receive it into",
+                f"the receiver cannot give a file {shown}",
+            )
+        if name.casefold() in self._names:
+            raise self._refused(
+                f"the partner sends two files that would both have {shown}; let it "
+                "send them one by one",
+                f"two files of this transfer have {shown}",
+            )
+        target = os.path.join(self.path, name)
+        if os.path.islink(target):
+            raise self._refused(
+                f"{target} is a symbolic link, which is not followed for a name that "
+                "the partner chose; remove it, or give the path of a file",
+                f"the receiver cannot store anything by {shown}",
+            )
+        self._names.add(name.casefold())
+        if not self._force and os.path.isfile(target):
+            return ExistingFile(target, reactor)
+        return ResumableFileDestination(
+            target, self._force, reactor, maxSize, follow=False
+        )
+
+    @staticmethod
+    def _refused(message: str, reason: str) -> DestinationError:
+        return DestinationError(message, "refused", reason)

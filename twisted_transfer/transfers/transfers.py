@@ -1,0 +1,444 @@
+"""
+Whole transfers: get the partner, move the data, know that it has arrived.
+
+They are what ``transfer::transmitter`` and ``transfer::receiver`` are in Tcl's
+tcllib, with receipts and resumption besides.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+
+from twisted_transfer.channel.channel import TransferChannel, settingsOf, transportOf
+from twisted_transfer.channel.wires import bottomOf
+from twisted_transfer.connecting.connector import TransferConnector, reactorOf
+from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.parts import AnyPath
+from twisted_transfer.data.progress import Progress, checkNumber
+from twisted_transfer.data.receiving import gone
+from twisted_transfer.data.sources import FileSource
+from twisted_transfer.errors import AlreadyConnecting, BadOption
+from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.receipts.messages import MAX_NAME, Offer
+from twisted_transfer.receipts.receipt import Receipt, Watch
+from twisted_transfer.receipts.receiving import (
+    DigestedDestination,
+    DigestingDestination,
+    accept,
+    digestedDestination,
+)
+from twisted_transfer.receipts.sending import (
+    Outgoing,
+    ResumableFileSource,
+    digestedSource,
+    offer,
+)
+from twisted_transfer.text.settings import TextSettings
+from twisted_transfer.transfers.folder import FolderDestination
+from twisted_transfer.transfers.raw import receiveRaw, sendRaw
+
+# Seconds until the first question, between two of them, and how many are asked.
+_QUESTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+
+
+def keepAlive(channel: TransferChannel) -> None:
+    """
+    Have the system find out, within two minutes, that the partner is no longer
+    there (RFC 1122, section 4.2.3.6); where it has no such thing, do nothing.
+
+    :param channel: a connected one.
+    """
+    bottom: Any = bottomOf(transportOf(channel))
+    # A UNIX socket says of itself that it is TCP, too; and one that has gone
+    # meanwhile has no socket any more.
+    with suppress(AttributeError, OSError):
+        handle = bottom.getHandle()
+        if handle.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        bottom.setTcpKeepAlive(True)
+        for option, value in _QUESTIONS.items():
+            if hasattr(socket, option):
+                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Unwatched:
+    """Tells nobody, or one function, how a transfer goes on."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        """
+        :param progress: called after each block of each file.
+        """
+        self._progress: Progress = progress or (lambda count, total, rate: None)
+
+    def connecting(self, connector: TransferConnector) -> None:
+        """Nobody is told."""
+
+    def connected(self, channel: TransferChannel) -> None:
+        """Nobody is told."""
+
+    def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
+        """:returns: what is called after each block."""
+        return self._progress
+
+    def ends(self, receipt: Receipt) -> None:
+        """Nobody is told."""
+
+
+class Transfer:
+    """
+    One transfer: a partner, and the data that move to it or from it.
+
+    :ivar receipts: in the end, a :class:`~twisted_transfer.receipts.receipt.Receipt`
+        for each file.
+    """
+
+    def __init__(
+        self,
+        connector: TransferConnector,
+        raw: bool,
+        progress: Progress | None,
+        watch: Watch | None,
+    ) -> None:
+        """
+        :param connector: gets the partner.
+        :param raw: whether it is without receipts.
+        :param progress: called after each block of each file, with the bytes
+            so far, those of the whole file or None, and the bytes per second.
+        :param watch: is told more than that.
+        :raises BadOption: if both are given.
+        """
+        if progress is not None and watch is not None:
+            raise BadOption("progress= and watch= tell the same; give one of them")
+        self.receipts: list[Receipt] = []
+        self._connector = connector
+        self._reactor = reactorOf(connector)
+        self._raw = raw
+        self._watch: Watch = watch or Unwatched(progress)
+        self._started = False
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has been started, and is not over."""
+        return self._busy
+
+    def start(self) -> Deferred[int]:
+        """
+        Get the partner and do the transfer.
+
+        What is local is looked at first: what cannot be read or stored is an
+        error before anybody is dialled or listened for.
+
+        :returns: a Deferred with the number of bytes of all files, when all
+            are stored and, with receipts, both sides know it.  It fails with
+            whatever ``connect()`` fails with; with ``SourceError`` or
+            ``DestinationError`` if this side cannot go on; with
+            ``PartnerFailed`` if the partner cannot, and says so; with
+            ``Truncated`` if the connection breaks; and, with receipts, with
+            ``NotAReceiptPartner``, ``ReceiptMismatch`` or
+            ``PartnerProtocolError``.  It may be cancelled at any time, which
+            the partner is told.
+        :raises AlreadyConnecting: the second time.
+        """
+        if self._started:
+            raise AlreadyConnecting(
+                f"a {type(self).__name__} is good for one transfer; make another one"
+            )
+        self._started = self._busy = True
+        return Deferred.fromCoroutine(self._run())
+
+    async def _run(self) -> int:
+        try:
+            self._open()
+            # Not closed if it is busy, for then it is somebody else's.
+            connecting = self._connector.connect()
+            try:
+                self._watch.connecting(self._connector)
+                channel = await connecting
+            except Exception:
+                # If it is whoever watches that has failed, nobody waits for it.
+                connecting.addErrback(lambda failure: None)
+                await self._connector.close()
+                raise
+            try:
+                self._watch.connected(channel)
+                self._check(channel)
+                keepAlive(channel)
+                self.receipts = await self._move(channel)
+            except Exception:
+                # Nobody else would, if it is an error of whoever watches.
+                channel.abortConnection()
+                await gone(channel)
+                raise
+        finally:
+            self._release()
+            self._busy = False
+        return sum(receipt.size for receipt in self.receipts)
+
+    def _check(self, channel: TransferChannel) -> None:
+        if not self._raw and settingsOf(channel) != TextSettings.BINARY:
+            raise BadOption(
+                "a transfer with receipts carries bytes as they are; leave out "
+                "translation=, encoding= and eofChar=, or give --raw (raw=True)"
+            )
+
+    def whenListening(self) -> Deferred[IAddress]:
+        """:returns: see :meth:`TransferConnector.whenListening`."""
+        return self._connector.whenListening()
+
+    def invitation(self, host: str | None = None) -> Deferred[str]:
+        """
+        :param host: see :meth:`TransferConnector.invitation`.
+        :returns: the same.
+        """
+        return self._connector.invitation(host)
+
+    def _open(self) -> None:
+        """Get the local end ready, before anybody is dialled or listened for."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Give back what that took."""
+        raise NotImplementedError
+
+    async def _move(self, channel: TransferChannel) -> list[Receipt]:
+        """Do it, on a channel on which nothing has been said yet."""
+        raise NotImplementedError
+
+    def _rawly(self, count: int) -> list[Receipt]:
+        """:returns: what is known of a transfer of so many bytes without receipts."""
+        receipt = Receipt(None, count, None, count)
+        self._watch.ends(receipt)
+        return [receipt]
+
+
+class Transmitter(Transfer):
+    """
+    Sends to one partner, and is done when the partner has stored it.
+
+    It is the counterpart of ``transfer::transmitter`` of Tcl's tcllib.
+
+    :ivar receipts: in the end, a :class:`~twisted_transfer.receipts.receipt.Receipt`
+        for each file.
+    """
+
+    def __init__(
+        self,
+        connector: TransferConnector,
+        source: ISource | Sequence[ISource],
+        *,
+        raw: bool = False,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        """
+        :param connector: gets the partner.
+        :param source: what to send; several, one after the other, with
+            receipts only.
+        :param raw: send the bytes and nothing else, so that any program can
+            receive them; then nobody knows whether they were stored.
+        :param progress: called after each block of each file, with the bytes
+            so far, those of the whole file or None, and the bytes per second.
+        :param watch: is told more than that.
+        :raises BadOption: if the options do not go together.
+        """
+        super().__init__(connector, raw, progress, watch)
+        sources = [*source] if isinstance(source, Sequence) else [source]
+        for each in sources:
+            if not ISource.providedBy(each):
+                raise BadOption(
+                    f"a source is an ISource, not {type(each).__name__}; for what is "
+                    "in memory there is BytesSource"
+                )
+        if not sources or (raw and len(sources) > 1):
+            raise BadOption(
+                f"{len(sources)} sources: give one, or with receipts (raw=False) "
+                "several"
+            )
+        self._files = [
+            Outgoing(nameOf(each), digestedSource(each, self._reactor))
+            for each in sources
+        ]
+        self._sources = sources
+
+    def _open(self) -> None:
+        if self._raw:
+            self._sources[0].open()
+        else:
+            for file in self._files:
+                file.source.open()
+                if len(self._files) > 1 and isinstance(
+                    file.source, ResumableFileSource
+                ):
+                    # It can be read; there may be more files than descriptors.
+                    file.source.close()
+
+    def _release(self) -> None:
+        for file in self._files:
+            file.source.close()
+        for source in self._sources:
+            source.close()
+
+    async def _move(self, channel: TransferChannel) -> list[Receipt]:
+        if not self._raw:
+            return await offer(self._reactor, channel, self._files, self._watch)
+        [source] = self._sources
+        progress = self._watch.begins(None, source.size, 0)
+        return self._rawly(await sendRaw(self._reactor, source, channel, progress))
+
+
+class Receiver(Transfer):
+    """
+    Receives from one partner, and is done when everything is stored.
+
+    It is the counterpart of ``transfer::receiver`` of Tcl's tcllib.
+
+    :ivar receipts: in the end, a :class:`~twisted_transfer.receipts.receipt.Receipt`
+        for each file.
+    """
+
+    def __init__(
+        self,
+        connector: TransferConnector,
+        destination: IDestination | FolderDestination,
+        *,
+        raw: bool = False,
+        maxSize: int | None = None,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        """
+        :param connector: gets the partner.
+        :param destination: where it goes; a folder, with receipts only, for
+            any number of files, which get the names that the partner suggests.
+        :param raw: take the bytes and nothing else, so that any program can
+            send them.
+        :param maxSize: how many bytes a file may have; None: any number.
+        :param progress: see :class:`Transmitter`.
+        :param watch: the same.
+        :raises BadOption: if the options do not go together.
+        """
+        super().__init__(connector, raw, progress, watch)
+        if maxSize is not None:
+            checkNumber("maxSize", maxSize)
+        if not isinstance(destination, FolderDestination) and not (
+            IDestination.providedBy(destination)
+        ):
+            raise BadOption(
+                f"{type(destination).__name__} is no destination; for the path of a "
+                "file give FileDestination(path), for a folder FolderDestination(path)"
+            )
+        self._maxSize = maxSize
+        self._folder: FolderDestination | None = None
+        self._plain: IDestination | None = None
+        self._digested: DigestingDestination | None = None
+        if isinstance(destination, FolderDestination):
+            if raw:
+                raise BadOption(
+                    "a folder goes with receipts only, for a raw sender suggests no "
+                    "names: give the path of a file, or leave raw= out"
+                )
+            self._folder = destination
+        elif raw and maxSize is None:
+            self._plain = destination
+        elif raw and not isinstance(destination, DigestingDestination):
+            self._digested = DigestedDestination(destination, self._reactor, maxSize)
+        else:
+            self._digested = digestedDestination(destination, self._reactor, maxSize)
+
+    def _open(self) -> None:
+        target = self._folder or self._plain or self._digested
+        assert target is not None
+        target.open()
+
+    def _release(self) -> None:
+        # What is finished is not touched by this, nor what is kept.
+        for target in (self._plain, self._digested):
+            if target is not None:
+                target.abort()
+
+    def _choose(self, offer: Offer) -> DigestingDestination:
+        if self._folder is not None:
+            return self._folder.choose(self._reactor, offer, self._maxSize)
+        assert self._digested is not None
+        return self._digested
+
+    async def _move(self, channel: TransferChannel) -> list[Receipt]:
+        if not self._raw:
+            many = self._folder is not None
+            return await accept(self._reactor, channel, self._choose, self._watch, many)
+        target = self._plain or self._digested
+        assert target is not None
+        progress = self._watch.begins(None, None, 0)
+        return self._rawly(await receiveRaw(channel, target, progress))
+
+
+def nameOf(source: ISource) -> str | None:
+    """
+    :param source: what is sent.
+    :returns: what the partner may call it: the name of a file without its
+        folder; None for what is no file.
+    """
+    path = getattr(source, "path", None)
+    name = os.path.basename(path) if isinstance(path, str) else ""
+    try:
+        fits = 0 < len(name.encode()) <= MAX_NAME
+    except UnicodeEncodeError:
+        return None  # it is not UTF-8, and the partner could not be told
+    return name if fits else None
+
+
+def sendFile(
+    connector: TransferConnector,
+    path: AnyPath,
+    *,
+    raw: bool = False,
+    progress: Progress | None = None,
+) -> Deferred[int]:
+    """
+    Send a file.
+
+    :param connector: gets the partner.
+    :param path: the file.
+    :param raw: see :class:`Transmitter`.
+    :param progress: the same.
+    :returns: see :meth:`Transmitter.start`.
+    """
+    source = FileSource(path)
+    return Transmitter(connector, source, raw=raw, progress=progress).start()
+
+
+def receiveFile(
+    connector: TransferConnector,
+    path: AnyPath,
+    *,
+    force: bool = False,
+    raw: bool = False,
+    maxSize: int | None = None,
+    progress: Progress | None = None,
+) -> Deferred[int]:
+    """
+    Receive into a file, which appears when it is stored, and not before.
+
+    :param connector: gets the partner.
+    :param path: the file.
+    :param force: whether it may be there already and is replaced then.
+    :param raw: see :class:`Receiver`.
+    :param maxSize: the same.
+    :param progress: the same.
+    :returns: see :meth:`Receiver.start`.
+    """
+    return Receiver(
+        connector,
+        FileDestination(path, force, reactorOf(connector)),
+        raw=raw,
+        maxSize=maxSize,
+        progress=progress,
+    ).start()

@@ -1,0 +1,158 @@
+"""
+From the strings in a configuration to endpoints, as a Twisted plugin.
+
+Every ``twist`` command imports this module, so it imports next to nothing
+before it is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+
+    from twisted_transfer.descriptions.transfer import TransferDescription
+
+
+@implementer(
+    IPlugin,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+class TransferParser:
+    """
+    Makes endpoints of ``transfer:active:…`` and ``transfer:passive:…``.
+
+    :ivar prefix: what such strings begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        """
+        :param prefix: what the strings begin with.
+        """
+        self.prefix = prefix
+
+    # ``self`` and ``reactor`` are positional-only, for a keyword in the string
+    # may have just that name.
+
+    def parseStreamClient(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamClientEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a client endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.connecting.connector import TransferConnector
+        from twisted_transfer.errors import BadDescription
+        from twisted_transfer.twist.endpoints import TransferClientEndpoint
+
+        description = self._read(args, kwargs)
+        if description.again:
+            raise BadDescription(
+                "again=yes is for servers: a client connects once each time it is "
+                "told to; leave it out"
+            )
+        connector = TransferConnector.fromDescription(reactor, description)
+        return TransferClientEndpoint(connector)
+
+    def parseStreamServer(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamServerEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a server endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.connecting.connector import TransferConnector
+        from twisted_transfer.twist.endpoints import TransferServerEndpoint
+
+        description = self._read(args, kwargs)
+        connector = TransferConnector.fromDescription(reactor, description)
+        return TransferServerEndpoint(reactor, connector, description.again)
+
+    @staticmethod
+    def _read(args: tuple[str, ...], kwargs: dict[str, str]) -> TransferDescription:
+        """Read the description, and refuse what an endpoint cannot do."""
+        from twisted_transfer.descriptions.mtls import makesInvitation
+        from twisted_transfer.descriptions.transfer import TransferDescription
+        from twisted_transfer.errors import BadDescription
+
+        description = TransferDescription.fromArguments(args, kwargs)
+        command = description.socketCommand
+        if (
+            description.mode == "passive"
+            and command is not None
+            and makesInvitation(command)
+        ):
+            raise BadDescription(
+                "transfer:passive:mtls without certificate= makes an invitation, which "
+                "this program has nowhere to show; add certificate=PATH, or use "
+                "TransferConnector.fromString in code"
+            )
+        if description.encoding is not None:
+            raise BadDescription(
+                f"encoding={description.encoding}: a Twisted protocol takes bytes, "
+                "not text; leave encoding= out, or use TransferConnector.fromString "
+                "in code"
+            )
+        return description
+
+
+@implementer(
+    IPlugin,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+class MutualTLSParser:
+    """
+    Makes endpoints of ``mtls:…``, where both sides prove who they are.
+
+    :ivar prefix: what such strings begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        """
+        :param prefix: what the strings begin with.
+        """
+        self.prefix = prefix
+
+    def parseStreamClient(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamClientEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a client endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.descriptions.mtls import parseClient
+
+        return parseClient(reactor, (self.prefix, *args), kwargs)
+
+    def parseStreamServer(  # type: ignore[override]
+        self, reactor: Any, /, *args: str, **kwargs: str
+    ) -> IStreamServerEndpoint:
+        """
+        :param reactor: does everything.
+        :param args: what stood in the string without a keyword.
+        :param kwargs: what stood in it with one.
+        :returns: a server endpoint.
+        :raises BadDescription: if the string says something that cannot be.
+        """
+        from twisted_transfer.descriptions.mtls import parseServer
+
+        return parseServer(reactor, (self.prefix, *args), kwargs)

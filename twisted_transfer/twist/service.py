@@ -1,0 +1,197 @@
+"""
+``twist transfer`` and ``twistd transfer``: the command as a service.
+
+The dropin names this module, and ``twist`` imports it while it is still
+choosing a reactor, so the global reactor is imported in functions only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.usage import UsageError
+
+from twisted_transfer.command.job import STANDARD, Job, Request
+from twisted_transfer.command.options import (
+    ReceiveOptions,
+    SendOptions,
+    TransferOptions,
+    Versioned,
+)
+from twisted_transfer.command.reports import BUG, Status, sayable
+
+
+class Options(Versioned):
+    """The command line behind ``twist transfer``."""
+
+    synopsis = "COMMAND [options]"
+    longdesc = (
+        "Make one transfer and stop; the exit status is that of twisted-transfer. "
+        "What happens is told in the log."
+    )
+    subCommands: ClassVar[list[list[Any]]] = [
+        ["send", None, SendOptions, "Send files, or standard input, to the partner."],
+        ["receive", None, ReceiveOptions, "Receive files, or to standard output."],
+    ]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Exit with the status of this command, not of twist, if they are wrong."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except UsageError as error:
+            command = f" {self.subCommand}" if self.subCommand else ""
+            print(
+                f"twist transfer{command}: {sayable(str(error))}\n"
+                f"(see: twist transfer{command} --help)",
+                file=sys.stderr,
+            )
+            sys.exit(Status.USAGE)
+
+    def getSynopsis(self) -> str:
+        """Leave out, before the synopsis of a command, that it is a command."""
+        whole: str = super().getSynopsis()
+        if self.subCommand is None:
+            return whole
+        return whole.removesuffix(self.synopsis).rstrip()
+
+    def postOptions(self) -> None:
+        """Insist on a command."""
+        if self.subCommand is None:
+            raise UsageError("which command: send or receive?")
+
+
+_log = Logger("twisted_transfer")
+
+
+class _LogReport:
+    """Tells the log of the service."""
+
+    confidential = False
+
+    def say(self, text: str) -> None:
+        """Everything is as it should be."""
+        _log.info("{text}", text=text)
+
+    def tellSecret(self, text: str) -> None:
+        """This is not confidential, so nothing is."""
+        raise AssertionError("a secret is not to be logged")
+
+    def complain(self, text: str) -> None:
+        """The transfer has failed for a reason that a person can act upon."""
+        _log.error("{text}", text=text)
+
+    def bug(self, failure: Failure) -> None:
+        """Something happened that should not."""
+        _log.failure(BUG, failure=failure)
+
+    def progress(self, label: str) -> None:
+        """A log is no place for a bar."""
+
+
+class TransferService(Service):
+    """
+    One transfer; the reactor stops when it has ended.
+
+    Stopping the service cancels the transfer and waits until all is closed.
+    """
+
+    def __init__(self, request: Request) -> None:
+        """
+        :param request: what is to be done.
+        """
+        self.setName("transfer")  # type: ignore[no-untyped-call]
+        self.request = request
+        self._doing: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin."""
+        super().startService()  # type: ignore[no-untyped-call]
+        from twisted.internet import reactor
+
+        job = Job(reactor, self.request, _LogReport())
+        self._doing = job.run().addCallbacks(self._ended, self._failed, (reactor,))
+
+    def stopService(self) -> Deferred[None] | None:
+        """End it, if it has not ended."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        doing = self._doing
+        if doing is not None:
+            doing.cancel()
+        return doing
+
+    def _ended(self, status: int, reactor: Any) -> None:
+        if status != Status.DONE:
+            _exitWith(status)
+        # It may have failed before the reactor runs, in which it cannot stop.
+        reactor.callWhenRunning(self._stop, reactor)
+
+    def _stop(self, reactor: Any) -> None:
+        self._doing = None
+        # A signal may have been quicker.
+        with suppress(ReactorNotRunning):
+            reactor.stop()
+
+    def _failed(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            _LogReport().bug(failure)
+            _exitWith(Status.BUG)
+
+
+def _exitWith(status: int) -> None:
+    """
+    Let the process end with a status.
+
+    ``twist`` and ``twistd`` return from their main function with 0 whatever
+    the service says, and an exception raised while the reactor runs is logged
+    and forgotten.  What is left is the end of the interpreter: exit handlers
+    cannot change the status, but they can leave for good.  Those that were
+    registered before this one do not run then, so what they would do for the
+    standard library is done here.
+    """
+
+    def leave() -> None:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(leave)
+
+
+def _withOutputApart(request: Request) -> Request:
+    """
+    Leave standard output to the data, if that is where they go.
+
+    ``twist`` writes its log there; from here on the log goes to standard error.
+    """
+    if request.sends or STANDARD not in request.paths or sys.__stdout__ is None:
+        return request
+    sys.__stdout__.flush()
+    data = os.dup(request.standardOutput)
+    os.dup2(2, request.standardOutput)
+    return replace(request, standardOutput=data)
+
+
+def makeService(options: Options) -> TransferService:
+    """
+    Make the service; ``twist`` calls this.
+
+    :param options: parsed already.
+    :returns: a service that makes the one transfer.
+    """
+    chosen = options.subOptions
+    assert isinstance(chosen, TransferOptions)
+    return TransferService(_withOutputApart(chosen.request))
