@@ -178,7 +178,7 @@ class Admission(Factory):
     def _see(self, gone: Deferred[None]) -> None:
         """Somebody is leaving."""
         self._leaving.add(gone)
-        gone.addCallback(lambda ignored: self._leaving.discard(gone))
+        gone.addBoth(lambda ignored: self._leaving.discard(gone))
 
     def _proved(self, ignored: None, link: Link) -> None:
         """Admit the first; there is no second, for the others are dropped."""
