@@ -50,6 +50,16 @@ class TextSettings:
     #: A new channel's settings: bytes, untouched.
     BINARY: ClassVar[TextSettings]
 
+    @property
+    def isBinary(self) -> bool:
+        """
+        Whether bytes pass unchanged, so that no decoder and no encoder is needed.
+
+        A decoder that ran before may still owe something to these settings: its
+        ``pending()`` bytes, and a LF that belongs to a CR given out as a newline.
+        """
+        return self == TextSettings.BINARY
+
     def replaced(
         self,
         *,

@@ -167,6 +167,18 @@ class SettingsTests(SynchronousTestCase):
         """A new channel carries bytes, untouched."""
         self.assertEqual(BINARY, TextSettings("lf", "lf", None, None, None))
 
+    def test_isBinary(self) -> None:
+        """Only settings that change nothing on either side are binary."""
+        self.assertTrue(_TEXT.replaced(translation="binary").isBinary)
+        for options in (
+            {"translation": ("cr", "lf")},
+            {"translation": ("lf", "cr")},
+            {"encoding": "utf-8"},
+            {"eofChar": ("x", "")},
+            {"eofChar": ("", "x")},
+        ):
+            self.assertFalse(BINARY.replaced(**options).isBinary, options)
+
     def test_onlyWhatIsGiven(self) -> None:
         """What is not given stays as it is."""
         self.assertEqual(_TEXT.replaced(), _TEXT)
