@@ -32,6 +32,8 @@ REACTORS = ("asyncio", "poll", "select")
 README_TESTS = r"<!-- test-command -->\s*```\w*\n([^`]*)```"
 README_DEMO = r"```\w*\n([^`]*twisted-transfer demo\n)```"
 PYTEST = ("python", "-m", "pytest")
+# Programs as users write them.
+USER = ("docs/examples", "tests/typing/user.py")
 # Seconds after which a row has failed.
 LONGEST = 540
 
@@ -197,6 +199,12 @@ def checkRows(tools: Environment) -> dict[str, Row]:
             tools, ("ruff", "format", "--check", "."), ("ruff", "check", ".")
         ),
         "mypy": commandRow(tools, ("mypy", ".", ".ci/gate.py", ".ci/pythons.py")),
+        "types as a user sees them": commandRow(
+            tools,
+            # Without the project's settings, and so without any plugin.
+            ("mypy", "--strict", "--config-file=", "--cache-dir=.user_cache", *USER),
+            ("basedpyright", *USER),
+        ),
         "shellcheck": commandRow(tools, ("shellcheck", ".ci/run")),
         "changelog": commandRow(
             tools, ("towncrier", "build", "--draft", "--version", version)

@@ -6,6 +6,8 @@ The interfaces that this library's parts, and its users' own parts, provide.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
@@ -118,3 +120,34 @@ class IDestination(Interface):
         It is safe to call at any time, and more than once; after ``finish``
         has succeeded it does nothing.
         """
+
+
+# What Twisted's interfaces say, for type checkers that do not know zope's: what
+# users hand over is annotated with these.
+
+
+class ClientEndpoint(Protocol):
+    """What an ``IStreamClientEndpoint`` has, for type checkers."""
+
+    def connect(self, protocolFactory: Any, /) -> Deferred[Any]:
+        """Dial, and give the connection to a protocol of the factory."""
+
+
+class ServerEndpoint(Protocol):
+    """What an ``IStreamServerEndpoint`` has, for type checkers."""
+
+    def listen(self, protocolFactory: Any, /) -> Deferred[Any]:
+        """Listen, and give each connection to a protocol of the factory."""
+
+
+class StreamProtocol(Protocol):
+    """What an ``IProtocol`` has, for type checkers."""
+
+    def makeConnection(self, transport: Any, /) -> Any:
+        """Take the transport."""
+
+    def dataReceived(self, data: Any, /) -> Any:
+        """Take some bytes."""
+
+    def connectionLost(self, reason: Any, /) -> Any:
+        """Hear that the connection has ended, and how."""

@@ -16,7 +16,7 @@ from twisted_transfer import (
     copy,
     receive,
 )
-from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.testing import memoryPair
 
 
 def countdown() -> Iterator[bytes]:

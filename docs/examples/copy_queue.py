@@ -13,7 +13,7 @@ from twisted_transfer import (
     QueueAborted,
     receive,
 )
-from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.testing import memoryPair
 
 
 def status(pending: int, busy: bool) -> None:

@@ -1,3 +1,4 @@
+# mypy: disallow-untyped-calls=False
 """An echo server for one partner, as a service: twistd -ny echo_service.py"""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# mypy: disallow-untyped-calls=False
 """Wait for one partner, and send it a file: python offer.py PATH"""
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import react
 from twisted.protocols.basic import LineOnlyReceiver
 
-from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.testing import memoryPair
 
 
 class Shout(LineOnlyReceiver):

@@ -1,3 +1,4 @@
+# mypy: disallow-untyped-calls=False
 """Send a file, as the description says: python share.py PATH DESCRIPTION"""
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer import Truncated
-from twisted_transfer.testing.memory import memoryPair, settle
+from twisted_transfer.testing import memoryPair, settle
 
 
 class GreetTests(SynchronousTestCase):

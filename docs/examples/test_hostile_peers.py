@@ -23,19 +23,24 @@ from twisted.internet.task import Clock
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twisted_transfer.testing.attacks import ambush, attack, siege, thiefEndpoint
-from twisted_transfer.testing.memory import MemoryListener, settle
-from twisted_transfer.testing.peers import (
+from twisted_transfer.testing import (
     Dripper,
     Flooder,
     Garbler,
     HostilePeer,
+    Impostor,
+    ImpostorServer,
+    MemoryListener,
     Resetter,
     Scanner,
     Staller,
+    ambush,
+    attack,
+    settle,
+    siege,
+    thiefEndpoint,
 )
-from twisted_transfer.testing.tlspeers import Impostor, ImpostorServer
-from twisted_transfer.tls.keys import Identity
+from twisted_transfer.tls import Identity
 
 # The server.
 
@@ -155,18 +160,19 @@ class ImpostorTests(SynchronousTestCase):
     """Somebody with good TLS, and another identity."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
-        self.listener = MemoryListener(self.clock)
+        self.clock: Any = Clock()
+        self.listener: Any = MemoryListener(self.clock)
 
     def test_server(self) -> None:
         """The server lets in whom it knows, and nobody else."""
         mine, partner = certificate(), certificate()
+        tls: Any
         for tls, outcome in (
             (mine.options(partner), "alert: unknown ca"),
             (mine.options(), "admitted"),  # this asks nobody who he is
         ):
-            listener = MemoryListener(self.clock)
-            server = wrapServerTLS(tls, listener, clock=self.clock)
+            listener: Any = MemoryListener(self.clock)
+            server: Any = wrapServerTLS(tls, listener, clock=self.clock)
             server.listen(WelcomeFactory(self.clock, seconds=10))
             attacking = attack(
                 self.clock, listener.client(), lambda: Impostor(self.clock)
@@ -179,7 +185,7 @@ class ImpostorTests(SynchronousTestCase):
         _, meeting = self.successResultOf(
             ambush(self.clock, self.listener, lambda: ImpostorServer(self.clock))
         )
-        client = wrapClientTLS(
+        client: Any = wrapClientTLS(
             optionsForClientTLS("localhost"), self.listener.client(), clock=self.clock
         )
         client.connect(Factory.forProtocol(Guest))

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import react
 
 from twisted_transfer import Undecodable
-from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.testing import memoryPair
 
 
 async def main(reactor: Any) -> None:

@@ -112,7 +112,7 @@ class ClientTests(_PartiesTestCase):
         connector = self.connector(self.ours.passive())
         connecting = connector.connect()
         address = await connector.whenListening()
-        return connector, connecting, str(address.port)  # type: ignore[attr-defined]
+        return connector, connecting, str(address.port)
 
     async def admitted(self, connecting: Deferred[TransferChannel], port: str) -> None:
         """The right client is admitted, and what it sends arrives."""
@@ -382,7 +382,7 @@ class TclReceiveTests(_PartiesTestCase):
         connector = self.connector(self.peer.passive)
         connecting = connector.connect()
         address = await connector.whenListening()
-        port = str(address.port)  # type: ignore[attr-defined]
+        port = str(address.port)
         # In TLS 1.3 our side sends session tickets, which a Tcl that only sends
         # does not read: its close then is a reset, which may overtake the data.
         sender = self.peer.dialling(self, True, self.source, port, "-tls1.3", "0")

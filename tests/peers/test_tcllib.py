@@ -139,7 +139,7 @@ class TextTests(TestCase):
         connecting = connector.connect()
         address = await connector.whenListening()
         peer = self.tcl(
-            *("read", "active", _HOST, str(address.port), ""),  # type: ignore[attr-defined]
+            *("read", "active", _HOST, str(address.port), ""),
             *("-encoding", "shiftjis", "-translation", "crlf", "-eofchar", r"\x1a"),
         )
         channel = await connecting

@@ -134,7 +134,7 @@ class ReceiveTests(TestCase):
         connector = TransferConnector.fromString(reactor, self.peer.passive)
         connecting = connector.connect()
         address = await connector.whenListening()
-        port = str(address.port)  # type: ignore[attr-defined]
+        port = str(address.port)
         # In TLS 1.3 our side sends session tickets, which a Tcl that only sends
         # does not read: its close then is a reset, which may overtake the data.
         peer = self.peer.dialling(self, True, self.source, port, "-tls1.3", "0")

@@ -751,7 +751,7 @@ class CancelTests(KindsTestCase):
             await TransferConnector(
                 reactor,
                 host="127.0.0.1",
-                port=address.port,  # type: ignore[attr-defined]
+                port=address.port,
             ).connect()
 
     async def test_abortedByPartner(self) -> None:

@@ -1,8 +1,9 @@
 """
 What a user writes, and the types that it has.
 
-mypy checks this file with all others.  A public name without a type, or with
-another one than stands here, fails there.
+mypy checks this file with all others, with mypy-zope; ``user.py`` is for those who do
+not use that.  A public name without a type, or with another one than stands here,
+fails there.
 """
 
 from __future__ import annotations
@@ -26,36 +27,32 @@ from twisted.internet.task import Clock
 from twisted_transfer import (
     BadDescription,
     BadOption,
+    BytesDestination,
+    BytesSource,
+    CallableDestination,
     CopyQueue,
+    FileDestination,
+    FileSource,
+    IterableSource,
     Mode,
     NotEnoughData,
+    StreamDestination,
+    StreamSource,
     TransferChannel,
     TransferConnector,
     TransferError,
     Undecodable,
+    copy,
+    receive,
 )
-from twisted_transfer.connecting.admission import Admission
-from twisted_transfer.data.copying import copy
-from twisted_transfer.data.destinations import (
-    BytesDestination,
-    CallableDestination,
-    FileDestination,
-)
-from twisted_transfer.data.iterables import IterableSource
-from twisted_transfer.data.receiving import receive
-from twisted_transfer.data.sources import BytesSource, FileSource
-from twisted_transfer.data.streams import StreamDestination, StreamSource
-from twisted_transfer.descriptions.strings import Description, quote
-from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.connecting import Admission
+from twisted_transfer.descriptions import Description, TransferDescription, quote
 from twisted_transfer.interfaces import IDestination, ISource
-from twisted_transfer.testing.memory import memoryPair, settle
-from twisted_transfer.text.settings import TextSettings
-from twisted_transfer.tls.keys import PeerIdentity
-from twisted_transfer.transfers.raw import sendRaw
-from twisted_transfer.twist.endpoints import (
-    TransferClientEndpoint,
-    TransferServerEndpoint,
-)
+from twisted_transfer.testing import memoryPair, settle
+from twisted_transfer.text import TextSettings
+from twisted_transfer.tls import PeerIdentity
+from twisted_transfer.transfers import sendRaw
+from twisted_transfer.twist import TransferClientEndpoint, TransferServerEndpoint
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -67,7 +64,7 @@ async def connecting(reactor: Any) -> None:
     assert_type(channel, TransferChannel)
     passive = TransferConnector(reactor, Mode.PASSIVE, admit=["192.0.2.0/24"], within=3)
     assert_type(passive.connect(), Deferred[TransferChannel])
-    assert_type(await passive.whenListening(), IAddress)
+    assert_type(passive.whenListening(), Deferred[Any])
     assert_type(passive.close(), Deferred[None])
     assert_type(passive.candidates, Admission | None)
     assert_type(passive.mode, Mode)

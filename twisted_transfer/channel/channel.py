@@ -29,6 +29,7 @@ from zope.interface import alsoProvides, implementer
 from twisted_transfer.channel.delivery import Intake
 from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
+from twisted_transfer.interfaces import StreamProtocol
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.tls.keys import PeerIdentity
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from twisted_transfer.connecting.connector import TransferConnector
 
 
-_P = TypeVar("_P", bound=IProtocol)
+_P = TypeVar("_P", bound=IProtocol | StreamProtocol)
 _Self = TypeVar("_Self", bound="Readable")
 
 

@@ -5,7 +5,7 @@ The input of a channel: who reads it, and how fast it may come.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -57,7 +57,7 @@ class Intake:
 
     # Who reads.
 
-    def start(self, protocol: IProtocol) -> None:
+    def start(self, protocol: Any) -> None:
         """
         :param protocol: gets everything that nobody has read yet.
         :raises AlreadyReading: if there is a reader already.

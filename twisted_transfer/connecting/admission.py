@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
     IProtocolNegotiationFactory,
-    IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -97,9 +96,7 @@ class Admission(Factory):
     noisy = False
     _log = Logger()
 
-    def __init__(
-        self, clock: IReactorTime, addressFilter: AddressFilter | None = None
-    ) -> None:
+    def __init__(self, clock: Any, addressFilter: AddressFilter | None = None) -> None:
         """
         :param clock: measures the candidates' time.
         :param addressFilter: where they may come from; None: everywhere.

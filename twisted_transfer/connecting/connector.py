@@ -46,9 +46,17 @@ from twisted_transfer.descriptions.endpoints import (
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
+from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.text.settings import TextSettings
 
-SocketCommand = str | IStreamClientEndpoint | IStreamServerEndpoint | None
+SocketCommand = (
+    str
+    | IStreamClientEndpoint
+    | IStreamServerEndpoint
+    | ClientEndpoint
+    | ServerEndpoint
+    | None
+)
 """How the socket is opened: by a description, by an endpoint object, or as
 plain TCP."""
 
@@ -336,7 +344,7 @@ class TransferConnector:
         self._address = address
         self._whenListening.fire(address)
 
-    def whenListening(self) -> Deferred[IAddress]:
+    def whenListening(self) -> Deferred[Any]:
         """
         The address to tell the partner; for passive connectors.
 

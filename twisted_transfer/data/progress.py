@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from twisted_transfer.errors import BadOption
@@ -33,7 +33,7 @@ class Meter:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Any,
         progress: Progress | None,
         total: int | None,
         count: int = 0,

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from twisted_transfer.deferreds import Waiters
 from twisted_transfer.errors import BadOption
+from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.testing.peers import HostilePeer, Scanner
 
 _P = TypeVar("_P", bound=HostilePeer)
@@ -49,7 +50,7 @@ class _OnePeer(Factory, Generic[_P]):
 
 def thiefEndpoint(
     reactor: Any, host: str, port: int, bindAddress: str = "127.0.0.2"
-) -> IStreamClientEndpoint:
+) -> TCP4ClientEndpoint:
     """
     The endpoint of a thief: one that dials from where no partner comes from.
 
@@ -73,7 +74,7 @@ def thiefEndpoint(
 
 def attack(
     reactor: Any,
-    endpoint: IStreamClientEndpoint,
+    endpoint: IStreamClientEndpoint | ClientEndpoint,
     makePeer: Callable[[], _P],
     patience: float = PATIENCE,
 ) -> Deferred[_P]:
@@ -143,7 +144,7 @@ def attack(
 
 def siege(
     reactor: Any,
-    makeEndpoint: Callable[[], IStreamClientEndpoint],
+    makeEndpoint: Callable[[], IStreamClientEndpoint | ClientEndpoint],
     makePeers: Sequence[Callable[[], HostilePeer]],
     count: int,
     concurrency: int = CONCURRENCY,
@@ -236,7 +237,7 @@ class _Trap(Factory, Generic[_P]):
 
 def ambush(
     reactor: Any,
-    endpoint: IStreamServerEndpoint,
+    endpoint: IStreamServerEndpoint | ServerEndpoint,
     makePeer: Callable[[], _P],
     patience: float = PATIENCE,
 ) -> Deferred[tuple[IAddress, Deferred[_P]]]:

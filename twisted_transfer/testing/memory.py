@@ -29,9 +29,7 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProducer,
     IProtocol,
-    IProtocolFactory,
     IPushProducer,
-    IReactorTime,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
     ITransport,
@@ -46,6 +44,7 @@ from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
 from twisted_transfer.deferreds import Waiters
 from twisted_transfer.errors import BadOption
+from twisted_transfer.interfaces import StreamProtocol
 
 _BUFFER = 65536  # as much as Twisted's own transports keep before they pause
 
@@ -65,16 +64,16 @@ class MemoryTransport:
 
     other: MemoryTransport
 
-    def __init__(self, clock: IReactorTime, host: IAddress, peer: IAddress) -> None:
+    def __init__(self, clock: Any, host: Any, peer: Any) -> None:
         """
         :param clock: moves the bytes, by ``callLater(0, …)``.
         :param host: the address of this end.
         :param peer: the address of the other one.
         """
         self._clock = clock
-        self._host = host
-        self._peer = peer
-        self._protocol: IProtocol | None = None
+        self._host: IAddress = host
+        self._peer: IAddress = peer
+        self._protocol: StreamProtocol | None = None
         self._buffer = bytearray()
         self._producer: Any = None
         self._streaming = False
@@ -90,7 +89,7 @@ class MemoryTransport:
 
     @classmethod
     def pair(
-        cls, clock: IReactorTime, first: IAddress, second: IAddress
+        cls, clock: Any, first: Any, second: Any
     ) -> tuple[MemoryTransport, MemoryTransport]:
         """
         Both ends of a new connection.
@@ -113,7 +112,7 @@ class MemoryTransport:
         """
         return succeed(None) if self._lost else self._whenGone.wait()
 
-    def attach(self, protocol: IProtocol) -> None:
+    def attach(self, protocol: StreamProtocol) -> None:
         """
         :param protocol: gets what arrives at this end.
         """
@@ -275,7 +274,7 @@ class MemoryTransport:
         self.loseConnection()
 
 
-def memoryPair(clock: IReactorTime) -> tuple[TransferChannel, TransferChannel]:
+def memoryPair(clock: Any) -> tuple[TransferChannel, TransferChannel]:
     """
     Two channels that are connected with each other, in memory only.
 
@@ -318,9 +317,7 @@ _AT_ONCE = 100  # as many as a port of Twisted's accepts in one turn of the reac
 class Dial:
     """One who dials, from the first moment to the last of the connection."""
 
-    def __init__(
-        self, factory: IProtocolFactory, host: IAddress, peer: IAddress
-    ) -> None:
+    def __init__(self, factory: Any, host: Any, peer: Any) -> None:
         """
         :param factory: makes the protocol of who dials.
         :param host: the address of who dials.
@@ -379,9 +376,7 @@ class MemoryPort:
 
     _log = Logger()
 
-    def __init__(
-        self, clock: IReactorTime, address: IAddress, factory: IProtocolFactory
-    ) -> None:
+    def __init__(self, clock: Any, address: IAddress, factory: Any) -> None:
         """
         :param clock: has one turn after the other.
         :param address: the address that is listened on.
@@ -505,9 +500,7 @@ class MemoryListener:
     :ivar address: the address.
     """
 
-    def __init__(
-        self, clock: IReactorTime, host: str = "127.0.0.1", port: int = 4000
-    ) -> None:
+    def __init__(self, clock: Any, host: str = "127.0.0.1", port: int = 4000) -> None:
         """
         :param clock: moves everything: a ``twisted.internet.task.Clock``, or a
             reactor.
@@ -527,7 +520,7 @@ class MemoryListener:
             self._port = None
         return self._port
 
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+    def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
         """
         :param protocolFactory: makes the protocols of those who dial.
         :returns: a Deferred with the port.  It fails with
@@ -535,14 +528,14 @@ class MemoryListener:
         """
         return execute(self._listen, protocolFactory)
 
-    def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+    def _listen(self, factory: Any) -> IListeningPort:
         if self.port is not None:
             inUse = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             raise CannotListenError(self.address.host, self.address.port, inUse)
         self._port = MemoryPort(self._clock, self.address, factory)
         return self._port
 
-    def client(self, host: str = "127.0.0.1") -> IStreamClientEndpoint:
+    def client(self, host: str = "127.0.0.1") -> MemoryClient:
         """
         :param host: the address from which to dial, IPv4 or IPv6; the port is
             another one each time.
@@ -550,9 +543,9 @@ class MemoryListener:
         :raises BadOption: if the host is no address.
         """
         _address(host, 0)
-        return _MemoryClient(self, host)
+        return MemoryClient(self, host)
 
-    def dial(self, host: str, factory: IProtocolFactory) -> Deferred[IProtocol]:
+    def dial(self, host: str, factory: Any) -> Deferred[IProtocol]:
         """
         What the endpoints do.
 
@@ -574,12 +567,12 @@ class MemoryListener:
 
 
 @implementer(IStreamClientEndpoint)
-class _MemoryClient:
+class MemoryClient:
     """Dials a memory listener from one address."""
 
     def __init__(self, listener: MemoryListener, host: str) -> None:
         self._listener = listener
         self._host = host
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         return self._listener.dial(self._host, protocolFactory)

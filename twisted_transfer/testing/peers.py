@@ -31,7 +31,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
-from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -274,7 +274,7 @@ class Dripper(HostilePeer):
     """
 
     def __init__(
-        self, clock: IReactorTime, interval: float = 0.1, data: bytes | None = None
+        self, clock: Any, interval: float = 0.1, data: bytes | None = None
     ) -> None:
         """
         :param clock: measures the time.

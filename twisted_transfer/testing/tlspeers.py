@@ -17,7 +17,6 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
-    IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
@@ -73,7 +72,7 @@ class HandshakingPeer(HostilePeer):
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Any,
         context: SSL.Context,
         *,
         dials: bool,
@@ -234,7 +233,7 @@ class Impostor(HandshakingPeer):
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Any,
         *,
         certificate: bool = True,
         identity: Identity | None = None,
@@ -307,7 +306,7 @@ class ImpostorServer(HandshakingPeer):
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Any,
         *,
         identity: Identity | None = None,
         version: str = "1.3",

@@ -6,8 +6,10 @@ Its orderly end is the end of the data, so any program can be the partner.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -64,7 +66,7 @@ class _Discarding(Protocol):
 
 
 def sendRaw(
-    reactor: IReactorTime,
+    reactor: Any,
     source: ISource,
     channel: TransferChannel,
     progress: Progress | None = None,
@@ -94,7 +96,7 @@ def sendRaw(
 
 
 async def _sendRaw(
-    reactor: IReactorTime,
+    reactor: Any,
     source: ISource,
     channel: TransferChannel,
     progress: Progress | None,

@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
 
 from twisted_transfer.channel.channel import TransferChannel, settingsOf, transportOf
 from twisted_transfer.channel.wires import bottomOf
@@ -189,7 +188,7 @@ class Transfer:
                 "translation=, encoding= and eofChar=, or give --raw (raw=True)"
             )
 
-    def whenListening(self) -> Deferred[IAddress]:
+    def whenListening(self) -> Deferred[Any]:
         """:returns: see :meth:`TransferConnector.whenListening`."""
         return self._connector.whenListening()
 

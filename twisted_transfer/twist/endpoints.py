@@ -224,7 +224,7 @@ class TransferClientEndpoint:
         """
         self._connector = connector
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         """
         :param protocolFactory: makes the protocol.
         :returns: a Deferred with the connected protocol; it fails as
@@ -267,7 +267,7 @@ class TransferServerEndpoint:
         self._connector = connector
         self._again = again
 
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+    def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
         """
         :param protocolFactory: makes the protocol that serves the partner.
         :returns: a Deferred with a port.  In passive mode it fires when the

@@ -489,7 +489,7 @@ class _AmbushTestCase(SynchronousTestCase):
 
     def dial(self, protocol: Protocol, tls: Any = None) -> None:
         """Let a program dial, and let happen what then happens."""
-        endpoint = self.listener.client()
+        endpoint: IStreamClientEndpoint = self.listener.client()
         if tls is not None:
             endpoint = wrapClientTLS(tls, endpoint, clock=self.clock)
         endpoint.connect(One(protocol))
@@ -536,7 +536,7 @@ class AmbushTests(_AmbushTestCase):
         """The first who dials meets it, and whoever comes later nobody."""
         meeting = self.ambushed(Staller)
         first, second = Server(), Server()
-        endpoint = self.listener.client()
+        endpoint: IStreamClientEndpoint = self.listener.client()
         # Both are accepted in one turn of the reactor.
         endpoint.connect(One(first))
         endpoint.connect(One(second))
