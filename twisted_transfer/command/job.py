@@ -37,7 +37,7 @@ from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
 from twisted_transfer.interfaces import IDestination, ISource
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
 from twisted_transfer.transfers.transfers import Receiver, Transmitter
@@ -343,7 +343,7 @@ def _nothing(count: int, total: int | None, rate: float) -> None:
 
 def _shown(name: str | None) -> str:
     """A name from the partner, as it may stand in a line."""
-    return "" if name is None else f" {printableUpTo(name, MAX_NAME)}"
+    return "" if name is None else f" {printable(name, MAX_NAME)}"
 
 
 def addressText(address: IAddress) -> str:

@@ -33,7 +33,7 @@ from twisted_transfer.errors import (
     SourceError,
     Truncated,
 )
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 
 _KIB = 1024.0
 
@@ -298,7 +298,7 @@ def sayable(text: str) -> str:
         without a secret that was put in the wrong place.
     """
     lines = _SECRET.sub(r"\1…", text).split("\n")
-    return "\n".join(printableUpTo(line, _LONGEST) for line in lines)
+    return "\n".join(printable(line, _LONGEST) for line in lines)
 
 
 def wordsFor(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 from twisted_transfer.receipts.frames import (
     DATA,
     MAX_DATA,
@@ -425,7 +425,7 @@ class Conversation:
     def _heard(self, message: Message) -> Message:
         self._order.take(message, mine=False)
         if isinstance(message, Failed):
-            reason = printableUpTo(message.reason, MAX_REASON)
+            reason = printable(message.reason, MAX_REASON)
             raise PartnerFailed(message.kind.value, reason)
         return message
 

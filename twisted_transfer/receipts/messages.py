@@ -21,7 +21,7 @@ from twisted.protocols.amp import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 
 MAX_SIZE = 2**63 - 1
 """The most bytes that a file, or a place in it, can have."""
@@ -164,7 +164,7 @@ class Failed:
         :param reason: an error, or words of any length.
         :returns: the message with as much of the words as it can carry.
         """
-        return cls(kind, printableUpTo(str(reason), MAX_REASON))
+        return cls(kind, printable(str(reason), MAX_REASON))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from twisted_transfer.data.parts import AnyPath, exists, flushFile, pathText, reasonText
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 from twisted_transfer.receipts.messages import Offer
 from twisted_transfer.receipts.receiving import (
     DigestingDestination,
@@ -209,7 +209,7 @@ class FolderDestination:
         """
         shown = "no name"
         if offer.name is not None:
-            shown = f"the name '{printableUpTo(offer.name, MAX_NAME)}'"
+            shown = f"the name '{printable(offer.name, MAX_NAME)}'"
         name = None if offer.name is None else suggestedName(offer.name)
         if name is None:
             raise self._refused(

@@ -26,7 +26,7 @@ from tests.support.talks import (
 from twisted_transfer.data.parts import SUFFIX
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
-from twisted_transfer.printable import printableUpTo
+from twisted_transfer.printable import printable
 from twisted_transfer.receipts.messages import Begin, End, Finished, Offer, Role
 from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
 from twisted_transfer.testing.memory import memoryPair
@@ -352,28 +352,28 @@ class PrintableTests(SynchronousTestCase):
     def test_escaped(self) -> None:
         """What garbles a terminal is written as in a Python string."""
         self.assertEqual(
-            printableUpTo("a\x1b[2J\n\u202e\udc80\x9b\u00e4", 99),
+            printable("a\x1b[2J\n\u202e\udc80\x9b\u00e4", 99),
             "a\\x1b[2J\\n\\u202e\\udc80\\x9b\u00e4",
         )
 
     def test_fits(self) -> None:
         """What fits is not cut."""
-        self.assertEqual(printableUpTo("abcd", 4), "abcd")
-        self.assertEqual(printableUpTo("\n\n", 4), "\\n\\n")
-        self.assertEqual(printableUpTo("", 1), "")
+        self.assertEqual(printable("abcd", 4), "abcd")
+        self.assertEqual(printable("\n\n", 4), "\\n\\n")
+        self.assertEqual(printable("", 1), "")
 
     def test_cut(self) -> None:
         """What does not fit is cut, but not within an escape."""
-        self.assertEqual(printableUpTo("abcde", 4), "abc…")
-        self.assertEqual(printableUpTo("a\x1bb", 4), "a…")
-        self.assertEqual(printableUpTo("\x1b" * 3, 10), "\\x1b\\x1b…")
-        self.assertEqual(printableUpTo("\x1b", 1), "…")
+        self.assertEqual(printable("abcde", 4), "abc…")
+        self.assertEqual(printable("a\x1bb", 4), "a…")
+        self.assertEqual(printable("\x1b" * 3, 10), "\\x1b\\x1b…")
+        self.assertEqual(printable("\x1b", 1), "…")
 
     @given(st.text(), st.integers(1, 50))
     @example("\U0010ffff", 10)
     def test_bounded(self, text: str, limit: int) -> None:
         """The result is never longer than that, and does nothing to a terminal."""
-        shown = printableUpTo(text, limit)
+        shown = printable(text, limit)
         self.assertLessEqual(len(shown), limit)
         self.assertTrue(shown.isprintable(), shown)
         if text.isprintable() and len(text) <= limit:
