@@ -50,7 +50,7 @@ from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.text.settings import TextSettings
 
 SocketCommand = (
-    str
+    Description
     | IStreamClientEndpoint
     | IStreamServerEndpoint
     | ClientEndpoint
@@ -91,9 +91,9 @@ def openingEndpoint(
             "localhost" if host is None else host,
             checkedPort(port or 0, lowest=1),
         )
-    if isinstance(socketCommand, str):
+    if isinstance(socketCommand, Description):
         description = withAddress(
-            Description.parse(socketCommand), host=host if active else None, port=port
+            socketCommand, host=host if active else None, port=port
         )
         if active:
             return clientEndpoint(reactor, description)
@@ -144,7 +144,7 @@ class TransferConnector:
         mode: str | Mode = Mode.ACTIVE,
         host: str | None = None,
         port: int | None = None,
-        socketCommand: SocketCommand = None,
+        socketCommand: str | SocketCommand = None,
         *,
         translation: Separator = None,
         encoding: str | None = None,
@@ -161,9 +161,9 @@ class TransferConnector:
         :param port: which port to dial, or to listen on; in passive mode 0,
             the default, lets the system choose.
         :param socketCommand: how the socket is opened.  None: plain TCP.  An
-            endpoint description as a string: host and port, where they are
-            given here, are added to it as ``host=`` and ``port=`` (in passive
-            mode ``port=`` only).  Or an endpoint object.
+            endpoint description, as a string or read already: host and port,
+            where they are given here, are added to it as ``host=`` and
+            ``port=`` (in passive mode ``port=`` only).  Or an endpoint object.
         :param translation: newlines, as for ``TransferChannel.configure``.
         :param encoding: the same; without one the channel carries bytes.
         :param eofChar: the same.
@@ -188,6 +188,8 @@ class TransferConnector:
         if self.mode is Mode.PASSIVE and retryFor is not None:
             raise BadOption("retryFor= is for the active mode: who listens only waits")
         # At once, so that what is wrong is heard at once.
+        if isinstance(socketCommand, str):
+            socketCommand = Description.parse(socketCommand)
         self._endpoint: Any = openingEndpoint(
             reactor, self.mode, host, port, socketCommand
         )
@@ -219,13 +221,12 @@ class TransferConnector:
         :returns: see :meth:`fromString`.
         :raises BadDescription: the same.
         """
-        command = description.socketCommand
         return cls(
             reactor,
             description.mode,
             description.host,
             description.port,
-            None if command is None else command.toString(),
+            description.socketCommand,
             translation=description.translation,
             encoding=description.encoding,
             eofChar=description.eofChar,

@@ -111,31 +111,45 @@ def invitation(
     proof: Mapping[str, str] | None = None,
 ) -> str:
     """
-    Find the description that reaches what is listened on.
+    Write the description that reaches what a passive connector listens on.
 
-    :param socketCommand: how the connector that listens was told to.
+    :param socketCommand: the socket command of the connector: a description, an
+        endpoint object, or ``None`` for plain TCP.
     :param address: where it listens.
-    :param host: the host that the partner is to dial; None: this side's best
-        guess.
-    :param proof: keywords by which the partner proves itself, and knows this
+    :param host: the host that the partner is to dial; ``None`` for this side's
+        best guess.
+    :param proof: keywords by which the partner proves itself and knows this
         side; they hold a secret.
     :returns: a description for the partner's side.
     :raises BadOption: if no description surely reaches it.
     """
+    args, keywords = _dialling(socketCommand, address, host)
+    whole = Description(("transfer", "active", *args), {**keywords, **(proof or {})})
+    return whole.toString()
+
+
+def _dialling(
+    socketCommand: object, address: IAddress, host: str | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """
+    Find the client description for a port.
+
+    :returns: its positional arguments and its keywords; the former are empty
+        for plain TCP without a type.
+    """
     kind = ""
-    if isinstance(socketCommand, str):
-        description = Description.parse(socketCommand)
-        kind = description.args[0].lower()
-        if kind == "mtls" and "endpoint" in description.keywords:
-            below = invitation(description.keywords["endpoint"], address, host)
-            wrapped = {"endpoint": below.removeprefix(_active((), {}) + ":")}
-            return _active(("mtls",), {**wrapped, **(proof or {})})
+    if isinstance(socketCommand, Description):
+        kind = socketCommand.kind
+        if kind == "mtls" and "endpoint" in socketCommand.keywords:
+            wrapped = Description.parse(socketCommand.keywords["endpoint"])
+            below = Description(*_dialling(wrapped, address, host))
+            return ("mtls",), {"endpoint": below.toString()}
     elif socketCommand is not None:
         kind = type(socketCommand).__name__
     if kind == "unix" and isinstance(address, UNIXAddress):
         if host is not None:
             raise BadOption("host=: a UNIX socket is reached by its path alone")
-        return _active(("unix",), {"path": _unixPath(address)})
+        return ("unix",), {"path": _unixPath(address)}
     if kind not in _CLIENTS or not isinstance(address, (IPv4Address, IPv6Address)):
         raise BadOption(
             f"no client description surely reaches what {kind or 'this'} listens on, "
@@ -143,16 +157,11 @@ def invitation(
         )
     chosen = reachableHosts(address.host)[0] if host is None else checkedHost(host)
     _refuseUnspecified(chosen)
-    return _active(
-        _CLIENTS[kind], {"host": chosen, "port": str(address.port), **(proof or {})}
-    )
-
-
-def _active(args: tuple[str, ...], keywords: dict[str, str]) -> str:
-    return Description(("transfer", "active", *args), keywords).toString()
+    return _CLIENTS[kind], {"host": chosen, "port": str(address.port)}
 
 
 def _unixPath(address: UNIXAddress) -> str:
+    """Give the path of a UNIX socket, if it has one."""
     name = address.name
     if name is None or name[:1] == b"\0":
         raise BadOption(f"the UNIX socket {address} has no path that could be told")
@@ -160,6 +169,7 @@ def _unixPath(address: UNIXAddress) -> str:
 
 
 def _refuseUnspecified(host: str) -> None:
+    """Refuse an address that stands for all addresses of a machine."""
     try:
         unspecified = ipaddress.ip_address(host).is_unspecified
     except ValueError:

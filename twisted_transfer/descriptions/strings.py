@@ -207,6 +207,11 @@ class Description:
             if not key.isascii():
                 raise _notASCII(key, f"in {shown(self.toString())}")
 
+    @property
+    def kind(self) -> str:
+        """The type of the endpoint, in lower case."""
+        return self.args[0].lower()
+
     def __hash__(self) -> int:
         return hash((self.args, frozenset(self.keywords.items())))
 

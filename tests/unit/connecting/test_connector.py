@@ -35,7 +35,8 @@ from twisted_transfer import (
     TransferChannel,
     TransferConnector,
 )
-from twisted_transfer.connecting.connector import SocketCommand, openingEndpoint
+from twisted_transfer.connecting import connector as connectors
+from twisted_transfer.descriptions.strings import Description
 
 PARTNER = IPv4Address("TCP", "192.0.2.7", 5000)
 
@@ -531,6 +532,15 @@ class PassiveTests(SynchronousTestCase):
         self.successResultOf(channel.whenClosed())
 
 
+def openingEndpoint(
+    reactor: Any, mode: Mode, host: str | None, port: int | None, command: Any
+) -> Any:
+    """:returns: the endpoint for these arguments of a connector."""
+    if isinstance(command, str):
+        command = Description.parse(command)
+    return connectors.openingEndpoint(reactor, mode, host, port, command)
+
+
 class OpeningTests(SynchronousTestCase):
     """From a connector's arguments to an endpoint."""
 
@@ -538,7 +548,7 @@ class OpeningTests(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
 
     def active(
-        self, host: str | None, port: int | None, command: SocketCommand = None
+        self, host: str | None, port: int | None, command: Any = None
     ) -> tuple[str, int]:
         """:returns: what is dialled."""
         endpoint = openingEndpoint(self.reactor, Mode.ACTIVE, host, port, command)
@@ -550,7 +560,7 @@ class OpeningTests(SynchronousTestCase):
         return dialled
 
     def passive(
-        self, host: str | None, port: int | None, command: SocketCommand = None
+        self, host: str | None, port: int | None, command: Any = None
     ) -> tuple[int, str]:
         """:returns: what is listened on."""
         endpoint = openingEndpoint(self.reactor, Mode.PASSIVE, host, port, command)

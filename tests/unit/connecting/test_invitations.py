@@ -21,14 +21,21 @@ from twisted_transfer import BadOption, TransferConnector
 from twisted_transfer.connecting import invitations
 from twisted_transfer.connecting.invitations import (
     InvitingServerEndpoint,
-    invitation,
     reachableHosts,
 )
+from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.tls.keys import Secret
 
 V4 = IPv4Address("TCP", "192.0.2.7", 4000)
 V6 = IPv6Address("TCP", "2001:db8::7", 4000)
+
+
+def invitation(command: object, *rest: Any) -> str:
+    """:returns: the invitation of a connector with this socket command."""
+    if isinstance(command, str):
+        command = Description.parse(command)
+    return invitations.invitation(command, *rest)
 
 
 class InvitationTests(SynchronousTestCase):
