@@ -183,6 +183,7 @@ class HostileTests(SynchronousTestCase):
     @example(["there", "There"], True)
     @example(["sub"], True)
     @example(["new", "new"], True)
+    @example(["there"], False)
     def test_any(self, offered: list[str], force: bool) -> None:
         """
         After a transfer of files with any names, all that is outside of the
@@ -208,15 +209,17 @@ class HostileTests(SynchronousTestCase):
         for name in offered:
             partner.say(Offer(name, 4))
             self.goOn(clock)
-            if accepting.called or partner.conversation.error is not None:
+            if partner.conversation.error is not None:
                 break
             partner.say(Begin())
             partner.data(b"evil")
             partner.say(End(4, sha256(b"evil").digest()))
             self.goOn(clock)
-            if partner.conversation.error is None:
-                stored.add(str(place.path / name))
+            if partner.conversation.error is not None:
+                break
+            stored.add(str(place.path / name))
         else:
+            # A partner that was told of a failure says no more.
             partner.say(Finished())
         theirs.loseConnection()
         secondsUntil(clock, accepting, 0)
