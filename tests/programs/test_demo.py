@@ -1,70 +1,20 @@
-"""Tests for :mod:`twisted_transfer.command.demo` and what belongs to it."""
+"""Tests for :mod:`twisted_transfer.command.demo`."""
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
-import ssl
+import subprocess
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import newFolder
 from tests.support.programs import Program, until
-from twisted_transfer.command.demo import makeCertificates
-
-
-class CertificatesTests(SynchronousTestCase):
-    """What TLS needs in the demonstration."""
-
-    def setUp(self) -> None:
-        self.folder = newFolder(self)
-        self.made = makeCertificates(str(self.folder))
-
-    def test_verified(self) -> None:
-        """The two sides agree; OpenSSL's own verification is the judge."""
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(self.made.certKey, self.made.privateKey)
-        for name in ("localhost", "127.0.0.1"):
-            client = ssl.create_default_context(
-                cafile=os.path.join(self.made.trustRoots, "ca.pem")
-            )
-            toServer, toClient = ssl.MemoryBIO(), ssl.MemoryBIO()
-            ends = [
-                client.wrap_bio(toClient, toServer, server_hostname=name),
-                server.wrap_bio(toServer, toClient, server_side=True),
-            ]
-            while ends:
-                end = ends.pop(0)
-                try:
-                    end.do_handshake()
-                except ssl.SSLWantReadError:
-                    ends.append(end)
-
-    def test_onlyThese(self) -> None:
-        """The authority's key is kept nowhere, and all of it ends soon."""
-        names = sorted(
-            str(path.relative_to(self.folder))
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        )
-        self.assertEqual(names, ["ca/ca.pem", "cert.pem", "key.pem"])
-        keys = [path for path in self.folder.rglob("*") if b"KEY" in content(path)]
-        self.assertEqual([path.name for path in keys], ["key.pem"])
-        for name in names[:2]:
-            certificate = x509.load_pem_x509_certificate(content(self.folder / name))
-            lifetime = (
-                certificate.not_valid_after_utc - certificate.not_valid_before_utc
-            )
-            self.assertLessEqual(lifetime.days, 2)
-
-
-def content(path: Path) -> bytes:
-    """:returns: what is in a file; nothing for a folder."""
-    return path.read_bytes() if path.is_file() else b""
 
 
 class DemoTests(SynchronousTestCase):
@@ -76,53 +26,82 @@ class DemoTests(SynchronousTestCase):
     def demo(
         self,
         *words: str,
-        terminal: bool = False,
         setUp: Callable[[], object] | None = None,
     ) -> Program:
         """:returns: the demonstration, under way, in a folder of its own."""
         return Program(
             self,
             ["demo", *words],
-            environment={"TMPDIR": str(self.folder), "TERM": "xterm"},
-            terminal=terminal,
+            environment={"TMPDIR": str(self.folder)},
             setUp=setUp,
         )
 
     def test_shown(self) -> None:
         """
-        Both directions are shown, with what was run and how fast it was, and
+        Both directions are shown, with what was run and what each side said, and
         nothing is left behind.
         """
         program = self.demo("--size", "3")
         self.assertEqual((program.end(), program.said), (0, ""))
         story = program.out().decode()
-        for times, text in (
-            (1, "1. The receiver waits, the sender dials."),
-            (1, "2. The sender waits, the receiver dials."),
-            (2, "$ twisted-transfer send --raw original "),
-            (1, "receive --raw received-1 \\\n       transfer:passive:ssl:port=0:"),
-            (1, "receive --raw received-2 \\\n       transfer:active:tls:host="),
-            (1, "send --raw original \\\n       transfer:active:tls:host=localhost:"),
-            (1, "send --raw original \\\n       transfer:passive:ssl:port=0:"),
-            (2, ":privateKey=key.pem:certKey=cert.pem:"),
-            (2, ":trustRoots=ca\n"),
-            (2, "listening on 127.0.0.1:"),
-            (2, "sent 3145728 bytes in "),
-            (2, "received 3145728 bytes in "),
-            (2, "Both files have the same SHA-256, "),
+        waits = r"transfer:passive:mtls:port=0:interface=127\.0\.0\.1:within=60"
+        invitation = r"transfer:active:mtls:host=127\.0\.0\.1:port=\d+:pin=\S+:secret=…"
+        for times, pattern in (
+            (1, r"1\. The receiver waits, the sender dials\."),
+            (1, r"2\. The sender waits, the receiver dials\."),
+            (1, rf"   \$ twisted-transfer receive received-1 {waits}"),
+            (1, r"   \$ twisted-transfer send original -"),
+            (1, rf"   \$ twisted-transfer send original {waits}"),
+            (1, r"   \$ twisted-transfer receive received-2 -"),
+            (1, rf"     receiver: partner: twisted-transfer send \S+ {invitation}"),
+            (1, rf"     sender:   partner: twisted-transfer receive \S+ {invitation}"),
+            (2, rf"     description: {invitation}"),
+            (2, r"     \w+: +listening on 127\.0\.0\.1:\d+"),
+            (
+                2,
+                r"     sender:   sent original: 3145728 bytes .*stored by the partner",
+            ),
+            (2, r"     receiver: received original: 3145728 bytes .*; stored"),
+            (2, r"   Both files have the same SHA-256, [0-9a-f]{16}\.\.\."),
         ):
-            self.assertEqual(story.count(text), times, f"{text}\n{story}")
-        for line in story.splitlines():
-            # Paths are shown as short as they are for who stands in the folder.
-            self.assertNotIn(str(self.folder), line)
+            found = re.findall(rf"(?m)^{pattern}$", story)
+            self.assertEqual(len(found), times, f"{pattern}\n{story}")
+        self.assertRegex(story, r"\nNext: twisted-transfer send FILE, .*\.\n\Z")
+        self.assertNotIn(str(self.folder), story)
         self.assertEqual(os.listdir(self.folder), [])
 
-    def test_progress(self) -> None:
-        """On a terminal there is a bar."""
-        program = self.demo("--size=3", terminal=True)
-        program.hears("moving:")
+    def test_secret(self) -> None:
+        """The secret is on no command line, where others can see it."""
+        program = self.demo("--size=100")
+        for name in ("received-1.part", "received-2.part"):
+            until(lambda name=name: self.moves(name), name)  # type: ignore[misc]
+            lines = [
+                Path(f"/proc/{child}/cmdline").read_bytes()
+                for child in childrenOf(program.process.pid)
+            ]
+            self.assertEqual(len(lines), 2)
+            self.assertNotIn(b"secret", b"".join(lines))
         self.assertEqual(program.end(), 0)
-        self.assertRegex(program.said, r"moving: +\d+%\|.*/3\.00M \[")
+
+    def moves(self, name: str) -> bool:
+        """:returns: whether some of a file has come, so that both sides are there."""
+        return any(path.stat().st_size > 0 for path in self.folder.glob(f"*/{name}"))
+
+    def test_callersFolder(self) -> None:
+        """No program that it starts looks for code where the caller stands."""
+        here = newFolder(self)
+        for name in ("twisted_transfer", "twisted", "zope"):
+            (here / f"{name}.py").write_text("raise SystemExit('taken')")
+        result = subprocess.run(
+            [f"{sysconfig.get_path('scripts')}/twisted-transfer", "demo", "--size=1"],
+            cwd=here,
+            env={**os.environ, "TMPDIR": str(self.folder)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("Both worked", result.stdout)
 
     def test_stopped(self) -> None:
         """

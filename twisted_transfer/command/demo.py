@@ -1,10 +1,9 @@
 """
-``twisted-transfer demo``: both directions, seen on one machine.
+``twisted-transfer demo``: an invitation and a receipt, seen on one machine.
 """
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import os
 import shlex
@@ -13,263 +12,98 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
 from twisted_transfer.command.options import Versioned
-from twisted_transfer.command.reports import ConsoleReport, ShowsProgress, Status
-from twisted_transfer.descriptions.strings import quote
+from twisted_transfer.command.reports import ConsoleReport, Status, sayable
+from twisted_transfer.deferreds import Waiters
 
 _PATIENCE = 5.0
-"""Seconds that a process has for ending itself when it is told to."""
+"""Seconds that a process has to end by itself after SIGTERM."""
+
+_MEBIBYTE = 1024 * 1024
+
+# It listens on this machine only, and not for ever if the other process fails.
+_WAITS = "transfer:passive:mtls:port=0:interface=127.0.0.1:within=60"
+
+_INVITED = "partner: "
+"""What stands before the command that invites the partner."""
 
 
-class DemoProcess(ProcessProtocol):
-    """A ``twisted-transfer`` process whose lines are passed on."""
+class _Process(ProcessProtocol):
+    """
+    A ``twisted-transfer`` process whose lines are passed on.
 
-    def __init__(self, reactor: Any, tell: Callable[[str], None]) -> None:
+    :ivar invited: fires with the description that lets the partner in, or with
+        None if the process ended without one.
+    """
+
+    def __init__(self, tell: Callable[[str], object], stdin: str) -> None:
         """
-        :param reactor: runs it.
-        :param tell: is called with each line that it says.
+        :param tell: called with each line that the process writes.
+        :param stdin: what the process reads.
         """
-        self._reactor = reactor
-        self._tell = tell
-        self._buffer = b""
-        self._lines: list[str] = []
+        self.invited: Deferred[str | None] = Deferred()
         self._status: int | None = None
-        self._lineWaiters: list[tuple[str, Deferred[str | None]]] = []
-        self._endWaiters: list[Deferred[int]] = []
-
-    def spawn(self, words: list[str]) -> None:
-        """
-        Start it.
-
-        :param words: the command line behind the name of the program.
-        """
-        self._reactor.spawnProcess(
-            self,
-            sys.executable,
-            [sys.executable, "-m", "twisted_transfer", *words],
-            env=None,
-            childFDs={0: "w", 1: "r", 2: "r"},
-        )
+        self._ended: Waiters[int] = Waiters()
+        self._tell = tell
+        self._stdin = stdin
+        self._unfinished = b""
 
     def connectionMade(self) -> None:
-        """It runs; there is nothing for it to read."""
-        self.transport.closeStdin()  # type: ignore[union-attr]
+        """Give the process its standard input."""
+        assert self.transport is not None
+        self.transport.write(self._stdin.encode())
+        self.transport.closeStdin()
 
-    def whenSaid(self, beginning: str) -> Deferred[str | None]:
-        """
-        :param beginning: of a line.
-        :returns: a Deferred with the first line that begins so, or None when
-            the process has ended without it.
-        """
-        waiter: Deferred[str | None] = Deferred()
-        said = [line for line in self._lines if line.startswith(beginning)]
-        if said or self._status is not None:
-            waiter.callback(said[0] if said else None)
-        else:
-            self._lineWaiters.append((beginning, waiter))
-        return waiter
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """Pass on whole lines, and take the invitation from its line."""
+        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        for line in map(os.fsdecode, lines):
+            self._tell(line)
+            if line.startswith(_INVITED) and not self.invited.called:
+                self.invited.callback(shlex.split(line)[-1])
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell the exit status."""
+        value: Any = reason.value
+        self._status = 128 + value.signal if value.signal else value.exitCode
+        if not self.invited.called:
+            self.invited.callback(None)
+        self._ended.fire(self._status)
 
     def whenEnded(self) -> Deferred[int]:
         """
-        :returns: a Deferred with the exit status; 128 and the number of the
-            signal if one has ended it.
+        :returns: a Deferred with the exit status: 128 and the number of the
+            signal if one ended the process.
         """
-        waiter: Deferred[int] = Deferred()
-        if self._status is not None:
-            waiter.callback(self._status)
-        else:
-            self._endWaiters.append(waiter)
-        return waiter
+        return self._ended.wait() if self._status is None else succeed(self._status)
 
-    def end(self) -> Deferred[int]:
+    def end(self, reactor: Any) -> Deferred[int]:
         """
-        End it if it runs, by force if it takes too long.
+        End the process if it runs, by force if that takes too long.
 
-        :returns: as :meth:`whenEnded`.
+        :returns: see :meth:`whenEnded`.
         """
-        ended = self.whenEnded()
-        if self._status is None:
-            self._signal("TERM")
-            force = self._reactor.callLater(_PATIENCE, self._signal, "KILL")
+        self._signal("TERM")
+        force = reactor.callLater(_PATIENCE, self._signal, "KILL")
 
-            def calm(status: int) -> int:
-                if force.active():
-                    force.cancel()
-                return status
+        def calm(status: int) -> int:
+            force.cancel()
+            return status
 
-            ended.addCallback(calm)
-        return ended
+        return self.whenEnded().addCallback(calm)
 
     def _signal(self, name: str) -> None:
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess(name)  # type: ignore[union-attr]
-
-    def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """It says something."""
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            self._said(os.fsdecode(line))
-
-    def _said(self, line: str) -> None:
-        self._lines.append(line)
-        self._tell(line)
-        waiters, self._lineWaiters = self._lineWaiters, []
-        for beginning, waiter in waiters:
-            if line.startswith(beginning):
-                waiter.callback(line)
-            else:
-                self._lineWaiters.append((beginning, waiter))
-
-    def processEnded(self, reason: Failure) -> None:
-        """It is gone, and has said everything."""
-        assert isinstance(reason.value, ProcessDone | ProcessTerminated)
-        code, number = reason.value.exitCode, reason.value.signal
-        self._status = Status.BUG if number is None else 128 + number
-        if code is not None:
-            self._status = code
-        lineWaiters, self._lineWaiters = self._lineWaiters, []
-        for _, lineWaiter in lineWaiters:
-            lineWaiter.callback(None)
-        endWaiters, self._endWaiters = self._endWaiters, []
-        for endWaiter in endWaiters:
-            endWaiter.callback(self._status)
-
-
-_DAY = datetime.timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """
-    The files that TLS needs on the two sides, in PEM form.
-
-    :ivar privateKey: of the listening side.
-    :ivar certKey: its certificate, for ``localhost`` and 127.0.0.1.
-    :ivar trustRoots: a folder with the certificate of the authority.
-    """
-
-    privateKey: str
-    certKey: str
-    trustRoots: str
-
-
-def makeCertificates(folder: str) -> Certificates:
-    """
-    Make an authority, and a certificate that it has signed.
-
-    The authority's key is forgotten at once, so nobody can make another one.
-
-    :param folder: where the files are put; only the owner should see it.
-    :returns: the files.
-    """
-    made = Certificates(
-        os.path.join(folder, "key.pem"),
-        os.path.join(folder, "cert.pem"),
-        os.path.join(folder, "ca"),
-    )
-    authorityKey = ec.generate_private_key(ec.SECP256R1())
-    authorityName = _name("twisted-transfer demonstration authority")
-    authority = (
-        _builder(authorityName, authorityName, authorityKey, authorityKey)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_use(signsCertificates=True), critical=True)
-        .sign(authorityKey, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    )
-    certificate = (
-        _builder(_name("localhost"), authorityName, key, authorityKey)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_use(signsCertificates=False), critical=True)
-        .add_extension(names, critical=False)
-        .sign(authorityKey, hashes.SHA256())
-    )
-    os.mkdir(made.trustRoots)
-    _write(
-        os.path.join(made.trustRoots, "ca.pem"),
-        authority.public_bytes(serialization.Encoding.PEM),
-    )
-    _write(made.certKey, certificate.public_bytes(serialization.Encoding.PEM))
-    _write(
-        made.privateKey,
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
-    return made
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _use(signsCertificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signsCertificates,
-        key_cert_sign=signsCertificates,
-        crl_sign=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuerKey: ec.EllipticCurvePrivateKey,
-) -> x509.CertificateBuilder:
-    """Begin a certificate with what RFC 5280 (section 4.2.1) wants in each."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
-            critical=False,
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key()),
-            critical=False,
-        )
-    )
-
-
-def _write(path: str, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-
-
-_MEBIBYTE = 1024 * 1024
-_LISTENING = "listening on "
 
 
 class DemoOptions(Versioned):
@@ -282,8 +116,8 @@ class DemoOptions(Versioned):
     mebibytes = 64
     synopsis = "[options]"
     longdesc = (
-        "Move a generated file between two processes on this machine, over TLS with "
-        "a verified certificate: first the sender dials, then the receiver. "
+        "Move a generated file between two processes on this machine, each time by "
+        "an invitation and with a receipt: first the sender dials, then the receiver. "
         "Everything is made in a temporary folder and removed at the end."
     )
     optParameters: ClassVar[list[list[str]]] = [
@@ -301,31 +135,21 @@ class DemoOptions(Versioned):
 class Demo:
     """Two transfers between two processes each."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        mebibytes: int,
-        out: TextIO | None = None,
-        err: TextIO | None = None,
-    ) -> None:
+    def __init__(self, reactor: Any, mebibytes: int) -> None:
         """
         :param reactor: runs the processes.
         :param mebibytes: the size of the file.
-        :param out: for the story; the default is standard output.
-        :param err: for the progress, if it is a terminal, and errors; the
-            default is standard error.
         """
         self._reactor = reactor
         self._mebibytes = mebibytes
-        self._story = ConsoleReport(sys.stdout if out is None else out)
-        self._report = ConsoleReport(sys.stderr if err is None else err)
-        self._processes: list[DemoProcess] = []
+        self._show = ConsoleReport(sys.stdout).say
+        self._complain = ConsoleReport(sys.stderr).complain
         self._folder = ""
-        self._bar: ShowsProgress | None = None
+        self._processes: list[_Process] = []
 
     def run(self) -> Deferred[int]:
         """
-        Show it.
+        Show both transfers.
 
         :returns: a Deferred with the exit status, when every process has ended
             and the folder is gone; it may be cancelled.
@@ -338,57 +162,91 @@ class Demo:
             try:
                 return await self._inFolder()
             finally:
-                await gatherResults([p.end() for p in self._processes])
+                await gatherResults([p.end(self._reactor) for p in self._processes])
                 shutil.rmtree(self._folder)
         except OSError as error:
-            self._report.complain(f"the demonstration has failed: {error}")
+            self._complain(f"the demonstration has failed: {error}")
             return Status.LOCAL
 
     async def _inFolder(self) -> int:
-        self._story.say(
-            f"Two processes on this machine move a file of {self._mebibytes} MiB over "
-            "TLS;\nthe side that dials verifies the certificate of the side that waits."
+        self._show(
+            f"Two processes on this machine move a file of {self._mebibytes} MiB.  The "
+            "one that waits\ninvites the other, and nobody else gets in."
         )
-        certificates = makeCertificates(self._folder)
-        digest = await self._makeFile(self._path("original"))
-        for number, senderDials in enumerate([True, False], 1):
-            dials, waits = "sender", "receiver"
-            if not senderDials:
-                dials, waits = waits, dials
-            self._story.say(f"\n{number}. The {waits} waits, the {dials} dials.")
-            received = self._path(f"received-{number}")
-            status = await self._oneTransfer(certificates, received, senderDials)
+        with open(self._path("original"), "xb") as file:
+            for _ in range(self._mebibytes):
+                file.write(os.urandom(_MEBIBYTE))
+                await self._breathe()
+        for number, sides in enumerate(
+            [("receiver", "sender"), ("sender", "receiver")]
+        ):
+            status = await self._transfer(f"received-{number + 1}", *sides)
             if status != Status.DONE:
                 return status
-            if await self._digest(received) != digest:
-                self._report.complain("the received file is not the one that was sent")
-                return Status.TRUNCATED
-            self._story.say(f"   Both files have the same SHA-256, {digest[:16]}...")
-            os.unlink(received)
-        self._story.say(
+        self._show(
             "\nBoth worked: which side dials says nothing about who sends.\n"
-            "Your own first transfer: twisted-transfer send --help"
+            "Next: twisted-transfer send FILE, and on another machine the command that "
+            "it prints."
         )
         return Status.DONE
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)
+    async def _transfer(self, received: str, waits: str, dials: str) -> int:
+        """
+        Move the file once, and compare it.
 
-    async def _makeFile(self, path: str) -> str:
-        """Fill a file with random bytes and give their digest."""
-        digest = hashlib.sha256()
-        with open(path, "xb") as file:
-            for _ in range(self._mebibytes):
-                block = os.urandom(_MEBIBYTE)
-                digest.update(block)
-                file.write(block)
-                await self._breathe()
-        return digest.hexdigest()
+        :param received: the name that it gets.
+        :param waits: the side that waits: ``sender`` or ``receiver``.
+        :param dials: the other one.
+        :returns: the exit status.
+        """
+        self._show(f"\n{received[-1]}. The {waits} waits, the {dials} dials.")
+        words = {"sender": ["send", "original"], "receiver": ["receive", received]}
+        waiting = self._start(waits, [*words[waits], _WAITS])
+        invitation = await waiting.invited
+        if invitation is None:
+            return await waiting.whenEnded()
+        # Others can see command lines, so the secret is given by standard input.
+        dialling = self._start(dials, [*words[dials], "-"], f"{invitation}\n")
+        status = await dialling.whenEnded()
+        if status != Status.DONE:
+            # Nobody else will come to the side that waits.
+            await waiting.end(self._reactor)
+            return status
+        status = await waiting.whenEnded()
+        if status != Status.DONE:
+            return status
+        digest = await self._digest("original")
+        if await self._digest(received) != digest:
+            self._complain("the received file is not the one that was sent")
+            return Status.TRUNCATED
+        self._show(f"   Both files have the same SHA-256, {digest[:16]}...")
+        os.unlink(self._path(received))
+        return Status.DONE
 
-    async def _digest(self, path: str) -> str:
-        """Read a file and give the digest of what is in it."""
+    def _start(self, role: str, words: list[str], stdin: str = "") -> _Process:
+        """Start ``twisted-transfer`` in the folder, as a user would type it."""
+        self._show(f"   $ twisted-transfer {shlex.join(words)}")
+        if stdin:
+            self._show(f"     description: {sayable(stdin.strip())}")
+        process = _Process(
+            lambda line: self._show(f"     {role + ':':9} {sayable(line)}"), stdin
+        )
+        self._reactor.spawnProcess(
+            process,
+            sys.executable,
+            # Python looks for modules in the folder where -m is given: in this
+            # one there is only what was made here, in the caller's anything.
+            [sys.executable, "-m", "twisted_transfer", *words],
+            env=None,
+            path=self._folder,
+        )
+        self._processes.append(process)
+        return process
+
+    async def _digest(self, name: str) -> str:
+        """:returns: the digest of a file in the folder."""
         digest = hashlib.sha256()
-        with open(path, "rb") as file:
+        with open(self._path(name), "rb") as file:
             while block := file.read(_MEBIBYTE):
                 digest.update(block)
                 await self._breathe()
@@ -398,86 +256,5 @@ class Demo:
         """Let the reactor see to everything else, such as Ctrl-C."""
         return deferLater(self._reactor, 0)
 
-    async def _oneTransfer(
-        self, certificates: Certificates, received: str, senderDials: bool
-    ) -> int:
-        words = {
-            "sender": ["send", "--raw", self._path("original")],
-            "receiver": ["receive", "--raw", received],
-        }
-        dials, waits = "sender", "receiver"
-        if not senderDials:
-            dials, waits = waits, dials
-        waiting = self._start(
-            waits,
-            [
-                *words[waits],
-                "transfer:passive:ssl:port=0:interface=127.0.0.1"
-                f":privateKey={quote(certificates.privateKey)}"
-                f":certKey={quote(certificates.certKey)}:within=60",
-            ],
-        )
-        line = await waiting.whenSaid(_LISTENING)
-        if line is None:
-            return await waiting.whenEnded()
-        port = line.rpartition(":")[2]
-        dialling = self._start(
-            dials,
-            [
-                *words[dials],
-                f"transfer:active:tls:host=localhost:port={port}"
-                f":trustRoots={quote(certificates.trustRoots)}",
-            ],
-        )
-        watching = LoopingCall(self._watch, received)
-        watching.clock = self._reactor
-        watching.start(0.1)
-        try:
-            status = await dialling.whenEnded()
-            if status != Status.DONE:
-                # Nobody else will come to the side that waits.
-                await waiting.end()
-            return status or await waiting.whenEnded()
-        finally:
-            watching.stop()
-            self._closeBar()
-
-    def _start(self, role: str, words: list[str]) -> DemoProcess:
-        *first, description = [
-            word.replace(self._folder + os.sep, "") for word in words
-        ]
-        self._tell(
-            f"   $ twisted-transfer {shlex.join(first)} \\\n"
-            f"       {shlex.quote(description)}"
-        )
-
-        def tell(line: str) -> None:
-            # What a user needs who starts the partner by hand comes next here.
-            if not line.startswith("partner: "):
-                self._tell(f"     {role + ':':9} {line}")
-
-        process = DemoProcess(self._reactor, tell)
-        process.spawn(words)
-        self._processes.append(process)
-        return process
-
-    def _tell(self, text: str) -> None:
-        """Add a line to the story, above the bar."""
-        self._closeBar()
-        self._story.say(text)
-
-    def _watch(self, received: str) -> None:
-        """Show how much of the file has come; it gets its name at the end."""
-        try:
-            count = os.stat(received + ".part").st_size
-        except FileNotFoundError:
-            return
-        if self._bar is None:
-            self._bar = self._report.progress("   moving")
-        if self._bar is not None:
-            self._bar(count, self._mebibytes * _MEBIBYTE)
-
-    def _closeBar(self) -> None:
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            bar.close()
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)
