@@ -99,7 +99,7 @@ class Partner(Protocol):
 
     def data(self, payload: bytes) -> None:
         """Send some of the file."""
-        self.channel.write(self.conversation.data(payload))
+        self.channel.write(self.conversation.dataHeader(len(payload)) + payload)
 
     def dataReceived(self, data: bytes) -> None:
         self.raw += data

@@ -1,15 +1,15 @@
 """
-Transfers with receipts, as a stream of bytes: the signature and the frames.
+The stream of a transfer with receipts: the signature, and frames.
 
-A frame is a header of four bytes, which tells its kind and its length, and so
-many bytes.  Those of data are given on as they come; those of a message are
-collected first, and are few.
+A frame is a header of four bytes, with its kind and its length, and so many
+bytes.  Data is handed on as it comes; a message, which is short, when it is whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from twisted_transfer.errors import NotAReceiptPartner, PartnerProtocolError, Truncated
 
@@ -31,9 +31,10 @@ MAX_MESSAGE = 2**13
 MAX_DATA = 2**24 - 1
 """The most bytes of a frame of data, without the header."""
 
-# The most bytes of a stranger's that an error shows.
 _SHOWN = 40
-# What no change of line ends, of the eighth bit or of the encoding touches.
+"""The most bytes of a stranger's that an error shows."""
+
+# The part that survives a change of line ends, of the eighth bit or of the encoding.
 _PLAIN = SIGNATURE[1 : SIGNATURE.index(b"\r")]
 
 
@@ -62,9 +63,9 @@ class DataHeader:
 @dataclass(frozen=True)
 class Box:
     """
-    A message has come whole.
+    A whole message.
 
-    :ivar payload: its bytes.
+    :ivar payload: its bytes, an AMP box.
     """
 
     payload: bytes
@@ -72,17 +73,18 @@ class Box:
 
 def header(kind: int, length: int) -> bytes:
     """
+    Write the header of a frame.
+
     :param kind: :data:`MESSAGE` or :data:`DATA`.
     :param length: how many bytes follow, from 1 to what that kind may have.
     :returns: the header of a frame.
     """
-    assert 0 < length <= (MAX_MESSAGE if kind == MESSAGE else MAX_DATA)
     return bytes((kind,)) + length.to_bytes(3, "big")
 
 
 def looksLikeReceipts(first: bytes) -> bool | None:
     """
-    Tell what a partner is that was expected to send the bytes of a file alone.
+    Tell whether a partner that should send raw bytes wants receipts instead.
 
     :param first: the first bytes that it has sent.
     :returns: True if it wants receipts, False if it does not, and None if
@@ -93,56 +95,58 @@ def looksLikeReceipts(first: bytes) -> bool | None:
     return True if len(first) >= len(SIGNATURE) else None
 
 
+class _Part(Enum):
+    """What the next bytes belong to."""
+
+    SIGNATURE = "the signature"
+    HEADER = "a header"
+    MESSAGE = "a message"
+    DATA = "data"
+
+
+_KINDS = {MESSAGE: (_Part.MESSAGE, MAX_MESSAGE), DATA: (_Part.DATA, MAX_DATA)}
+
+
 class Deframer:
     """
-    Takes the partner's bytes apart, as they come.
-
-    :ivar dataLeft: how many bytes of the present frame of data are still to
-        come.
+    Divides the partner's bytes into frames, as they come.
     """
 
     def __init__(self) -> None:
-        self.dataLeft = 0
-        self._signed = False
-        # What has come of the signature, of a header or of a message, and how
-        # many bytes of it are wanted.
-        self._held = bytearray()
+        self._part = _Part.SIGNATURE
+        # How many bytes the part still needs, and those that have come of it,
+        # unless it is data.
         self._wanted = len(SIGNATURE)
-        self._inMessage = False
-
-    @property
-    def held(self) -> int:
-        """How many bytes are kept until more come."""
-        return len(self._held)
+        self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Data | DataHeader | Box]:
         """
+        Take some bytes.
+
         :param data: the next bytes, of any number.
-        :returns: what they are, as far as it can be told.
+        :returns: what they complete, in order.
         :raises NotAReceiptPartner: at the first byte that is not as in the
             signature.
-        :raises PartnerProtocolError: at a header that cannot be.
+        :raises PartnerProtocolError: at an invalid header.
         """
         position = 0
         while position < len(data):
-            if self.dataLeft:
-                piece = data[position : position + self.dataLeft]
-                position += len(piece)
-                self.dataLeft -= len(piece)
+            piece = data[position : position + self._wanted]
+            position += len(piece)
+            self._wanted -= len(piece)
+            if self._part is _Part.DATA:
                 yield Data(piece)
-                continue
-            wanted = position + self._wanted - len(self._held)
-            self._held += data[position:wanted]
-            if not self._signed:
-                self._checkSignature(data[wanted : wanted + _SHOWN])
-            elif not self._inMessage:
-                self._checkKind()
-            position = wanted
-            if len(self._held) == self._wanted:
+            else:
+                self._held += piece
+            if self._part is _Part.SIGNATURE:
+                self._checkSignature(data[position : position + _SHOWN])
+            elif self._part is _Part.HEADER and self._held[0] not in _KINDS:
+                raise broken(f"no frame begins with the byte {self._held[0]:#04x}")
+            if not self._wanted:
                 yield from self._complete()
 
     def _checkSignature(self, rest: bytes) -> None:
-        """See whether what has come of it is right; the rest helps to say so."""
+        """Compare what has come of it; the rest is only shown in the error."""
         if SIGNATURE.startswith(self._held):
             return
         shown = bytes(self._held + rest)[:_SHOWN]
@@ -157,40 +161,29 @@ class Deframer:
             "if it is the right one, give --raw, or let it use receipts too"
         )
 
-    def _checkKind(self) -> None:
-        if self._held[0] not in (MESSAGE, DATA):
-            raise broken(f"no frame begins with the byte {self._held[0]:#04x}")
-
     def _complete(self) -> Iterator[DataHeader | Box]:
-        """What was wanted is there."""
-        held = bytes(self._held)
+        """Go on to the next part."""
+        part, held = self._part, bytes(self._held)
         self._held.clear()
-        self._wanted = HEADER_SIZE
-        if not self._signed:
-            self._signed = True
-        elif self._inMessage:
-            self._inMessage = False
+        self._part, self._wanted = _Part.HEADER, HEADER_SIZE
+        if part is _Part.MESSAGE:
             yield Box(held)
-        else:
-            length = int.from_bytes(held[1:], "big")
-            most = MAX_MESSAGE if held[0] == MESSAGE else MAX_DATA
-            if not 0 < length <= most:
-                raise broken(f"a frame has {length} bytes, not 1 to {most}")
-            if held[0] == MESSAGE:
-                self._inMessage = True
-                self._wanted = length
-            else:
-                self.dataLeft = length
-                yield DataHeader(length)
+        elif part is _Part.HEADER:
+            self._part, most = _KINDS[held[0]]
+            self._wanted = int.from_bytes(held[1:], "big")
+            if not 0 < self._wanted <= most:
+                raise broken(f"a frame has {self._wanted} bytes, not 1 to {most}")
+            if self._part is _Part.DATA:
+                yield DataHeader(self._wanted)
 
     def ended(self) -> None:
         """
-        There will be no more bytes.
+        Take it that no more bytes come.
 
         :raises NotAReceiptPartner: if there was no whole signature.
         :raises Truncated: if nothing has come at all.
         """
-        if self._signed:
+        if self._part is not _Part.SIGNATURE:
             return
         if not self._held:
             raise Truncated(
@@ -206,8 +199,10 @@ class Deframer:
 
 def broken(detail: str) -> PartnerProtocolError:
     """
+    Make the error for a partner that breaks the protocol.
+
     :param detail: what the partner has done.
-    :returns: the error that says so, and what to do.
+    :returns: the error, which says what to do.
     """
     return PartnerProtocolError(
         f"the partner breaks the protocol of receipts: {detail}; use the same "

@@ -1,30 +1,24 @@
 """
-The messages of a transfer with receipts, and what they say.
+The messages of a transfer with receipts, and the AMP boxes that carry them.
+
+A message is a dataclass.  On the wire its name is the command of a box, and each
+of its fields is a key.  A field whose default is None may be missing there.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, ClassVar, cast
+from typing import Any, cast, get_args
 
-from twisted.protocols.amp import (
-    COMMAND,
-    AmpBox,
-    Argument,
-    BinaryBoxProtocol,
-    Command,
-    IBoxReceiver,
-    IBoxSender,
-)
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.protocols.amp import COMMAND, AmpBox, BinaryBoxProtocol
 
 from twisted_transfer.printable import printable
 
 MAX_SIZE = 2**63 - 1
-"""The most bytes that a file, or a place in it, can have."""
+"""The largest size of a file, and the largest offset in one, in bytes."""
 
 MAX_VERSION = 2**16 - 1
 """The highest number that a version can have."""
@@ -177,222 +171,93 @@ Message = Hello | Offer | Accept | Begin | End | Stored | Failed | Finished
 
 
 class BadMessage(ValueError):
-    """A message, or its place, is not as the protocol says; the words say how."""
+    """A message is invalid, or comes out of order; the text says how."""
 
 
-class _Field(Argument):
-    """An argument of which an error names the key."""
+_SHOWN = 40
+"""The most bytes of an unknown word that an error shows."""
 
-    def __init__(self, optional: bool = False) -> None:
-        self.optional = optional
+# As many digits as MAX_SIZE has.
+_DIGITS = re.compile(rb"0|[1-9][0-9]{0,18}")
 
-    def fromBox(
-        self, name: bytes, strings: AmpBox, objects: dict[str, Any], proto: None
-    ) -> None:
-        if name not in strings and not self.optional:
-            raise BadMessage(f"{name.decode()} is missing")
+
+def _number(most: int) -> Callable[[bytes], int]:
+    """Read decimal digits, without zeros in front."""
+
+    def read(raw: bytes) -> int:
+        if not _DIGITS.fullmatch(raw) or int(raw) > most:
+            raise ValueError(f"is not a number from 0 to {most}")
+        return int(raw)
+
+    return read
+
+
+def _text(bounds: range, mostCharacters: int) -> Callable[[bytes], str]:
+    """Read UTF-8 of a bounded length."""
+
+    def read(raw: bytes) -> str:
+        if len(raw) not in bounds:
+            raise ValueError(f"has not {bounds[0]} to {bounds[-1]} bytes")
         try:
-            Argument.fromBox(self, name, strings, objects, proto)
-        except ValueError as error:
-            raise BadMessage(f"{name.decode()} {error}") from error
-
-    def toBox(
-        self, name: bytes, strings: AmpBox, objects: dict[str, Any], proto: None
-    ) -> None:
-        try:
-            Argument.toBox(self, name, strings, objects, proto)
-        except ValueError as error:
-            raise BadMessage(f"{name.decode()} {error}") from error
-
-
-class Number(_Field):
-    """A number from 0 to a bound, in decimal digits, without zeros in front."""
-
-    # As many digits as MAX_SIZE has.
-    _DIGITS = re.compile(rb"0|[1-9][0-9]{0,18}")
-
-    def __init__(self, most: int, optional: bool = False) -> None:
-        super().__init__(optional)
-        self._most = most
-
-    def _checked(self, number: int) -> int:
-        if type(number) is not int or not 0 <= number <= self._most:
-            raise ValueError(f"is not a number from 0 to {self._most}")
-        return number
-
-    def fromString(self, inString: bytes) -> int:
-        if not self._DIGITS.fullmatch(inString):
-            raise ValueError(f"is not a number from 0 to {self._most}")
-        return self._checked(int(inString))
-
-    def toString(self, inObject: int) -> bytes:
-        return b"%d" % self._checked(inObject)
-
-
-class Digest(_Field):
-    """A SHA-256, as it is."""
-
-    def fromString(self, inString: bytes) -> bytes:
-        if type(inString) is not bytes or len(inString) != DIGEST_SIZE:
-            raise ValueError(f"has not {DIGEST_SIZE} bytes")
-        return inString
-
-    toString = fromString
-
-
-class Text(_Field):
-    """Words in UTF-8, of a bounded length."""
-
-    def __init__(
-        self,
-        leastBytes: int,
-        mostBytes: int,
-        mostCharacters: int,
-        optional: bool = False,
-    ) -> None:
-        super().__init__(optional)
-        self._bytes = range(leastBytes, mostBytes + 1)
-        self._mostCharacters = mostCharacters
-
-    def fromString(self, inString: bytes) -> str:
-        if len(inString) not in self._bytes:
-            raise ValueError(f"has not {self._bytes[0]} to {self._bytes[-1]} bytes")
-        try:
-            text = inString.decode("utf-8")
+            text = raw.decode()
         except UnicodeDecodeError as error:
             raise ValueError("is not UTF-8") from error
-        if len(text) > self._mostCharacters:
-            raise ValueError(f"has more than {self._mostCharacters} characters")
+        if len(text) > mostCharacters:
+            raise ValueError(f"has more than {mostCharacters} characters")
         return text
 
-    def toString(self, inObject: str) -> bytes:
-        if not isinstance(inObject, str):
-            raise ValueError("is not a text")
-        try:
-            encoded = inObject.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise ValueError("cannot be written in UTF-8") from error
-        self.fromString(encoded)
-        return encoded
+    return read
 
 
-class Choice(_Field):
-    """One word of a few."""
+def _choice(kind: type[Role] | type[FailureKind]) -> Callable[[bytes], Enum]:
+    """Read one of a few words."""
+    words = {word.value.encode(): word for word in kind}
 
-    def __init__(self, kind: type[Role] | type[FailureKind]) -> None:
-        super().__init__()
-        self._kind = kind
-        self._words = {word.value.encode(): word for word in kind}
-        self._wrong = f"is not one of {b', '.join(self._words).decode()}"
+    def read(raw: bytes) -> Enum:
+        if raw not in words:
+            raise ValueError(f"is not one of {b', '.join(words).decode()}")
+        return words[raw]
 
-    def fromString(self, inString: bytes) -> Role | FailureKind:
-        if inString not in self._words:
-            raise ValueError(self._wrong)
-        return self._words[inString]
-
-    def toString(self, inObject: Role | FailureKind) -> bytes:
-        if not isinstance(inObject, self._kind):
-            raise ValueError(self._wrong)
-        return str(inObject.value).encode()
+    return read
 
 
-_Arguments = list[tuple[bytes, Argument]]
-
-# The most bytes of an unknown word that an error shows.
-_SHOWN = 40
-
-
-class _HelloCommand(Command):
-    commandName = b"Hello"
-    arguments: ClassVar[_Arguments] = [
-        (b"version", Number(MAX_VERSION)),
-        (b"role", Choice(Role)),
-    ]
+def _digest(raw: bytes) -> bytes:
+    """Read a SHA-256, which is written as it is."""
+    if len(raw) != DIGEST_SIZE:
+        raise ValueError(f"has not {DIGEST_SIZE} bytes")
+    return raw
 
 
-class _OfferCommand(Command):
-    commandName = b"Offer"
-    arguments: ClassVar[_Arguments] = [
-        (b"name", Text(1, MAX_NAME, MAX_NAME, optional=True)),
-        (b"size", Number(MAX_SIZE, optional=True)),
-    ]
-
-
-class _AcceptCommand(Command):
-    commandName = b"Accept"
-    arguments: ClassVar[_Arguments] = [
-        (b"offset", Number(MAX_SIZE)),
-        (b"digest", Digest(optional=True)),
-    ]
-
-
-class _BeginCommand(Command):
-    commandName = b"Begin"
-    arguments: ClassVar[_Arguments] = [(b"offset", Number(MAX_SIZE))]
-
-
-class _EndCommand(Command):
-    commandName = b"End"
-    arguments: ClassVar[_Arguments] = [
-        (b"size", Number(MAX_SIZE)),
-        (b"digest", Digest()),
-    ]
-
-
-class _StoredCommand(Command):
-    commandName = b"Stored"
-    arguments = _EndCommand.arguments
-
-
-class _FailedCommand(Command):
-    commandName = b"Failed"
-    arguments: ClassVar[_Arguments] = [
-        (b"kind", Choice(FailureKind)),
-        (b"reason", Text(0, 4 * MAX_REASON, MAX_REASON)),
-    ]
-
-
-class _FinishedCommand(Command):
-    commandName = b"Finished"
-
-
-_COMMANDS: dict[type[Message], type[Command]] = {
-    Hello: _HelloCommand,
-    Offer: _OfferCommand,
-    Accept: _AcceptCommand,
-    Begin: _BeginCommand,
-    End: _EndCommand,
-    Stored: _StoredCommand,
-    Failed: _FailedCommand,
-    Finished: _FinishedCommand,
+# How the value of a key is read, in whichever message; a ValueError says what is
+# wrong with it.
+_VALUES: dict[str, Callable[[bytes], object]] = {
+    "version": _number(MAX_VERSION),
+    "role": _choice(Role),
+    "name": _text(range(1, MAX_NAME + 1), MAX_NAME),
+    "size": _number(MAX_SIZE),
+    "offset": _number(MAX_SIZE),
+    "digest": _digest,
+    "kind": _choice(FailureKind),
+    "reason": _text(range(4 * MAX_REASON + 1), MAX_REASON),
 }
-_MESSAGES = {command.commandName: kind for kind, command in _COMMANDS.items()}
+
+_KINDS: dict[bytes, Any] = {kind.__name__.encode(): kind for kind in get_args(Message)}
 
 
-@implementer(IBoxReceiver)
-class _Boxes:
-    """
-    Keeps the boxes that a parser finds.
-
-    It stands for the parser's transport as well, of which the parser wants no
-    more than to close it when a key is too long.
-    """
+class _Boxes(BinaryBoxProtocol):
+    """Keeps the boxes that it finds in what it receives."""
 
     def __init__(self) -> None:
-        self.boxes: list[AmpBox] = []
-
-    def startReceivingBoxes(self, boxSender: IBoxSender) -> None:
-        """There is nothing to prepare."""
+        super().__init__(self)  # type: ignore[no-untyped-call]
+        self.found: list[AmpBox] = []
 
     def ampBoxReceived(self, box: AmpBox) -> None:
-        """Keep it."""
-        self.boxes.append(box)
+        """Keep a box."""
+        self.found.append(box)
 
-    def stopReceivingBoxes(self, reason: Failure) -> None:
-        """There is nothing to clear away."""
-
-    def loseConnection(self) -> None:
-        """The parser goes no further; that it has not, is seen by itself."""
+    def lengthLimitExceeded(self, length: int) -> None:
+        """Refuse a key that is too long."""
+        raise BadMessage(f"a key has {length} bytes")
 
 
 def _parse(payload: bytes) -> AmpBox:
@@ -401,49 +266,67 @@ def _parse(payload: bytes) -> AmpBox:
 
     :raises BadMessage: if that is not what there is.
     """
-    found = _Boxes()
-    parser = BinaryBoxProtocol(found)
-    parser.makeConnection(found)
-    parser.dataReceived(payload)
+    boxes = _Boxes()
+    boxes.dataReceived(payload)  # type: ignore[no-untyped-call]
     # What was written twice, or behind the box, does not count in its length.
-    if len(found.boxes) != 1 or len(payload) != 2 + sum(
-        4 + len(key) + len(value) for key, value in found.boxes[0].items()
+    if len(boxes.found) != 1 or len(payload) != 2 + sum(
+        4 + len(key) + len(value) for key, value in boxes.found[0].items()
     ):
         raise BadMessage("it is not one AMP box with each key once")
-    return found.boxes[0]
+    return boxes.found[0]
 
 
 def encode(message: Message) -> bytes:
     """
+    Write a message.
+
     :param message: any of the messages.
     :returns: the AMP box that says it.
-    :raises BadMessage: if there is something in it that cannot be said.
+    :raises BadMessage: if one of its values is invalid.
     """
-    command = _COMMANDS[type(message)]
-    box = command.makeArguments(dict(vars(message)), None)
-    box[COMMAND] = command.commandName
+    name = type(message).__name__
+    box = AmpBox({COMMAND: name.encode()})
+    for field in fields(message):
+        value = getattr(message, field.name)
+        if value is None and field.default is None:
+            continue
+        try:
+            raw = value
+            if not isinstance(value, bytes):
+                raw = str(getattr(value, "value", value)).encode()
+            read = _VALUES[field.name](raw)
+            if type(read) is not type(value) or read != value:
+                raise ValueError(f"is of the type {type(value).__name__}")
+        except ValueError as error:
+            raise BadMessage(f"in {name}, {field.name} {error}") from error
+        box[field.name.encode()] = raw
     return cast(bytes, box.serialize())
 
 
 def decode(payload: bytes) -> Message:
     """
+    Read a message.
+
     :param payload: an AMP box.
     :returns: the message that it says.
-    :raises BadMessage: if it says none, or there is something in it that may
-        not be.  Only in Hello unknown keys are left aside: it is the message
-        by which versions with more keys are told.
+    :raises BadMessage: if it is no message, or an invalid one.  Unknown keys are
+        ignored in Hello only, by which versions that have more keys are told.
     """
     box = _parse(payload)
     name = box.pop(COMMAND, b"")
-    kind = _MESSAGES.get(name)
-    if kind is None:
+    if name not in _KINDS:
         raise BadMessage(f"it is none of the messages: {name[:_SHOWN]!r}")
-    command = _COMMANDS[kind]
-    try:
-        arguments = command.parseArguments(box, None)
-    except BadMessage as error:
-        raise BadMessage(f"in {kind.__name__}, {error}") from error
-    unknown = box.keys() - {key for key, argument in command.arguments}
-    if unknown and kind is not Hello:
-        raise BadMessage(f"{kind.__name__} has no {min(unknown)[:_SHOWN]!r}")
-    return kind(**arguments)
+    kind = _KINDS[name]
+    values = {}
+    for field in fields(kind):
+        raw = box.pop(field.name.encode(), None)
+        try:
+            if raw is not None:
+                values[field.name] = _VALUES[field.name](raw)
+            elif field.default is not None:
+                raise ValueError("is missing")
+        except ValueError as error:
+            raise BadMessage(f"in {kind.__name__}, {field.name} {error}") from error
+    if box and kind is not Hello:
+        raise BadMessage(f"{kind.__name__} has no {min(box)[:_SHOWN]!r}")
+    return cast(Message, kind(**values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Callable
@@ -28,11 +29,10 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.receipts.conversation import Conversation, Event, Order, WrongUse
-from twisted_transfer.receipts.frames import Data
+from twisted_transfer.receipts.conversation import Conversation, Event, WrongUse
+from twisted_transfer.receipts.frames import DATA, MESSAGE, Data, header
 from twisted_transfer.receipts.messages import (
     Accept,
-    BadMessage,
     Begin,
     End,
     Failed,
@@ -43,6 +43,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Role,
     Stored,
+    encode,
 )
 
 _S, _R = Role.SENDS, Role.RECEIVES
@@ -92,6 +93,11 @@ def _receiving() -> Conversation:
     return conversation
 
 
+def _data(conversation: Conversation, payload: bytes) -> bytes:
+    """:returns: a frame of data that this side sends."""
+    return conversation.dataHeader(len(payload)) + payload
+
+
 _Error = TypeVar("_Error", bound=TransferError)
 
 
@@ -108,7 +114,7 @@ class WrittenTests(SynchronousTestCase):
         self.assertEqual(sender.send(Offer("a.txt", 5)), _OFFER)
         self.assertEqual(sender.receive(_ACCEPT), [Accept(0, None)])
         self.assertEqual(sender.send(Begin(0)), _BEGIN)
-        said = sender.data(b"he") + sender.data(b"") + sender.dataHeader(3) + b"llo"
+        said = _data(sender, b"he") + _data(sender, b"llo")
         self.assertEqual(said, _DATA)
         self.assertEqual(sender.send(End(5, _HELLO)), _END)
         self.assertEqual(sender.receive(_STORED), [Stored(5, _HELLO)])
@@ -195,7 +201,6 @@ class ErrorTests(SynchronousTestCase):
         self.assertIsInstance(events[2], PartnerProtocolError)
         self.assertEqual(len(events), 3)
         self.assertEqual(receiver.receive(_END), [])
-        self.assertEqual(receiver.dataLeft, 0)
 
     def test_again(self) -> None:
         """The error is what comes of everything that is tried then."""
@@ -203,7 +208,6 @@ class ErrorTests(SynchronousTestCase):
         error = self.error(sender, b"X", PartnerProtocolError)
         for attempt in (
             lambda: sender.send(End(0, _HELLO)),
-            lambda: sender.data(b"x"),
             lambda: sender.dataHeader(1),
             sender.ended,
         ):
@@ -251,7 +255,7 @@ class ErrorTests(SynchronousTestCase):
     def test_mismatch(self) -> None:
         """A receipt for something else is no success."""
         sender = _sending()
-        sender.data(b"hello")
+        _data(sender, b"hello")
         sender.send(End(5, bytes(32)))
         self.error(sender, _STORED, ReceiptMismatch)
         self.assertTrue(sender.mayFail)
@@ -322,7 +326,7 @@ class EndTests(SynchronousTestCase):
                 left -= len(part)
                 if isinstance(events[-1], Accept):
                     conversation.send(Begin(0))
-                    conversation.data(b"hello")
+                    _data(conversation, b"hello")
                     conversation.send(End(5, _HELLO))
                 elif answer is not None:
                     conversation.send(answer)
@@ -349,9 +353,7 @@ class EndTests(SynchronousTestCase):
         """After this side has failed, whatever comes is dropped, and may end."""
         receiver = _receiving()
         receiver.receive(b"D\0\0\5he")
-        self.assertEqual(receiver.dataLeft, 3)
         receiver.send(Failed(FailureKind.STORING, "disk full"))
-        self.assertEqual(receiver.dataLeft, 0)
         for more in (b"llo" + _END, _FAILED, b"garbage"):
             self.assertEqual(receiver.receive(more), [])
         self.assertIsNone(receiver.error)
@@ -373,7 +375,7 @@ class WrongUseTests(SynchronousTestCase):
         conversation = Conversation(_S)
         for said in (Offer(), Failed(FailureKind.CANCELLED), Finished()):
             self.wrong(lambda said=said: conversation.send(said))  # type: ignore[misc]
-        self.wrong(lambda: conversation.data(b"x"))
+        self.wrong(lambda: _data(conversation, b"x"))
         self.assertEqual(conversation.begin(), SIGNATURE + SENDER_HELLO)
         self.wrong(conversation.begin)
         self.wrong(lambda: conversation.send(Hello(1, _S)))
@@ -385,10 +387,10 @@ class WrongUseTests(SynchronousTestCase):
         self.wrong(lambda: sender.send(Offer()))
         self.wrong(lambda: sender.send(Finished()))
         receiver = _receiving()
-        self.wrong(lambda: receiver.data(b"x"))
+        self.wrong(lambda: _data(receiver, b"x"))
         self.wrong(lambda: receiver.send(Stored(5, _HELLO)))
         # Neither has changed anything.
-        sender.data(b"hello")
+        _data(sender, b"hello")
         self.assertEqual(sender.send(End(5, _HELLO)), _END)
         receiver.receive(_DATA + _END)
         self.assertEqual(receiver.send(Stored(5, _HELLO)), _STORED)
@@ -405,10 +407,10 @@ class WrongUseTests(SynchronousTestCase):
         sender = _sending()
         for length in (0, -1, 6, 2**24):
             self.wrong(lambda length=length: sender.dataHeader(length))  # type: ignore[misc]
-        sender.data(b"hel")
-        self.wrong(lambda: sender.data(b"lo!"))
-        self.assertEqual(sender.data(b"lo"), b"D\0\0\2lo")
-        self.wrong(lambda: sender.data(b"!"))
+        _data(sender, b"hel")
+        self.wrong(lambda: _data(sender, b"lo!"))
+        self.assertEqual(_data(sender, b"lo"), b"D\0\0\2lo")
+        self.wrong(lambda: _data(sender, b"!"))
 
     def test_longest(self) -> None:
         """The longest frame is 16 MiB less one byte."""
@@ -427,21 +429,9 @@ class WrongUseTests(SynchronousTestCase):
         done.send(Finished())
         for sender in (failed, done):
             self.assertFalse(sender.mayFail)
-            self.wrong(lambda sender=sender: sender.data(b"x"))  # type: ignore[misc]
+            self.wrong(lambda sender=sender: _data(sender, b"x"))  # type: ignore[misc]
             for said in (Failed(FailureKind.SOURCE), Finished(), Offer()):
                 self.wrong(lambda sender=sender, said=said: sender.send(said))  # type: ignore[misc]
-
-    def test_dataTaken(self) -> None:
-        """Data may be taken from the connection, but not more than there is."""
-        receiver = _receiving()
-        self.wrong(lambda: receiver.dataTaken(1))
-        receiver.receive(b"D\0\0\5h")
-        self.assertEqual(receiver.dataLeft, 4)
-        self.wrong(lambda: receiver.dataTaken(5))
-        self.wrong(lambda: receiver.dataTaken(-1))
-        receiver.dataTaken(3)
-        self.assertEqual(receiver.dataLeft, 1)
-        self.assertEqual(receiver.receive(b"o" + _END), [Data(b"o"), End(5, _HELLO)])
 
 
 class _Talker:
@@ -472,7 +462,7 @@ class _Talker:
         if self._todo:
             said = self._todo.popleft()
             if isinstance(said, bytes):
-                self.out += self.conversation.data(said)
+                self.out += _data(self.conversation, said)
             else:
                 self.out += self.conversation.send(said)
         elif self.events:
@@ -633,64 +623,90 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
 ]
 
 
-def _say(order: Order, mine: Role, step: _Step) -> None:
+def _say(conversation: Conversation, step: _Step) -> None:
+    """
+    Go on by what one side says, as bytes if it is the partner.
+
+    :raises WrongUse: if this side may not say it.
+    :raises TransferError: if the partner may not, or has failed.
+    """
     role, said = step
+    if role is conversation.role:
+        if isinstance(said, int):
+            conversation.dataHeader(said)
+        elif isinstance(said, Hello):
+            conversation.begin()
+        else:
+            conversation.send(said)
+        return
     if isinstance(said, int):
-        order.data(said, mine=role is mine)
+        heard = header(DATA, said) + bytes(said)
     else:
-        order.take(said, mine=role is mine)
+        payload = encode(said)
+        heard = header(MESSAGE, len(payload)) + payload
+    if conversation.version is None:
+        heard = SIGNATURE + heard
+    conversation.receive(heard)
+    if conversation.error is not None:
+        raise conversation.error
 
 
-def _after(count: int, mine: Role) -> Order:
+def _after(count: int, mine: Role) -> Conversation:
     """What one of the two has got to after so many steps."""
-    order = Order(mine)
+    conversation = Conversation(mine)
     for step in _WALK[:count]:
-        _say(order, mine, step)
-    return order
+        _say(conversation, step)
+    return conversation
+
+
+def _name(step: _Step) -> str:
+    """What is said in a step."""
+    return "data" if isinstance(step[1], int) else type(step[1]).__name__
 
 
 class OrderTests(SynchronousTestCase):
     """Which message may come when."""
 
     def test_table(self) -> None:
-        """At each place, everything but what may come there is refused."""
+        """In each phase, everything but what may be said there is refused."""
         for mine in Role:
             for count, allowed in enumerate(_ALLOWED):
                 found = set()
                 for step in _EVERYTHING:
-                    said = step[1]
-                    name = "data" if isinstance(said, int) else type(said).__name__
-                    try:
-                        _say(_after(count, mine), mine, step)
-                    except BadMessage:
-                        continue
-                    found.add((step[0], name))
+                    with contextlib.suppress(WrongUse, PartnerProtocolError):
+                        try:
+                            _say(_after(count, mine), step)
+                        except PartnerFailed:
+                            self.assertEqual(_name(step), "Failed")
+                        found.add((step[0], _name(step)))
                 self.assertEqual(found, allowed, f"after {count}, {mine}")
 
     def test_unchanged(self) -> None:
-        """What is refused changes nothing: the transfer goes on as it would have."""
+        """What is not sent changes nothing: the transfer goes on as it would have."""
         for mine in Role:
-            order = Order(mine)
+            conversation = Conversation(mine)
             for count, step in enumerate(_WALK):
                 for wrong in _EVERYTHING:
-                    name = type(wrong[1]).__name__
-                    name = "data" if name == "int" else name
-                    if (wrong[0], name) not in _ALLOWED[count]:
-                        self.assertRaises(BadMessage, _say, order, mine, wrong)
-                _say(order, mine, step)
-            self.assertTrue(order.isDone(mine=True) and order.isDone(mine=False))
+                    if wrong[0] is mine and (mine, _name(wrong)) not in _ALLOWED[count]:
+                        self.assertRaises(WrongUse, _say, conversation, wrong)
+                _say(conversation, step)
+            self.assertTrue(conversation.finished)
 
     def test_failed(self) -> None:
         """Failed is the last word of who says it; the other's may cross it."""
         for count in range(2, 9):
-            for role in Role:
-                order = _after(count, _S)
-                _say(order, _S, (role, Failed(FailureKind.CANCELLED)))
-                for step in _EVERYTHING:
-                    if step[0] is role:
-                        self.assertRaises(BadMessage, _say, order, _S, step)
-                other = _R if role is _S else _S
-                _say(order, _S, (other, Failed(FailureKind.STORING)))
+            mine = _after(count, _S)
+            _say(mine, (_S, Failed(FailureKind.CANCELLED)))
+            theirs = _after(count, _S)
+            failed = (_R, Failed(FailureKind.STORING))
+            self.assertRaises(PartnerFailed, _say, theirs, failed)
+            for step in _EVERYTHING:
+                if step[0] is _S:
+                    self.assertRaises(WrongUse, _say, mine, step)
+                    if not isinstance(step[1], Hello):
+                        self.assertRaises(PartnerFailed, _say, theirs, step)
+            _say(mine, failed)
+            mine.ended()
 
     def test_words(self) -> None:
         """What is refused is said together with what was expected."""
@@ -706,12 +722,21 @@ class OrderTests(SynchronousTestCase):
                 (_R, Stored(5, _DIGEST)),
                 "where data or End of the sender is expected",
             ),
-            (0, (_S, Offer()), "Offer comes before Hello"),
-            (1, (_S, Hello(1, _S)), "Hello comes twice"),
-            (9, (_S, Offer()), "Offer comes behind the last word"),
+            (0, (_S, Offer()), "comes where Hello of both sides is expected"),
+            (1, (_S, Hello(1, _S)), "comes where Hello of the receiver is expected"),
+            (9, (_S, Offer()), "comes where Finished of the receiver is expected"),
         ):
-            error = self.assertRaises(BadMessage, _say, _after(count, _R), _R, step)
-            self.assertIn(words, str(error))
+            said: list[str] = []
+            for mine in Role:
+                error = self.assertRaises(
+                    (WrongUse, PartnerProtocolError),
+                    _say,
+                    _after(count, mine),
+                    step,
+                )
+                said.append(str(error))
+            self.assertIn(words, said[0])
+            self.assertIn(words, said[1])
 
 
 class HelloTests(SynchronousTestCase):
@@ -720,50 +745,58 @@ class HelloTests(SynchronousTestCase):
     def test_version(self) -> None:
         """The lower version counts; today that is always 1."""
         for theirs in (1, 2, 65535):
-            order = _after(1, _S)
-            self.assertIsNone(order.version)
-            order.take(Hello(theirs, _R), mine=False)
-            self.assertEqual(order.version, 1)
+            conversation = _after(1, _S)
+            self.assertIsNone(conversation.version)
+            _say(conversation, (_R, Hello(theirs, _R)))
+            self.assertEqual(conversation.version, 1)
 
     def test_unknownVersion(self) -> None:
         """If that one is unknown, the error names what each knows."""
-        error = self.assertRaises(
-            PartnerProtocolError, _after(1, _S).take, Hello(0, _R), mine=False
-        )
+        step = (_R, Hello(0, _R))
+        error = self.assertRaises(PartnerProtocolError, _say, _after(1, _S), step)
         self.assertIn("up to version 0, and this side knows 1 to 1", str(error))
 
     def test_sameRole(self) -> None:
         """Two senders, and two receivers, are told so."""
-        for role in Role:
+        for role, other in ((_S, _R), (_R, _S)):
+            step = (other, Hello(1, role))
             error = self.assertRaises(
-                PartnerProtocolError, Order(role).take, Hello(1, role), mine=False
+                PartnerProtocolError, _say, Conversation(role), step
             )
             self.assertIn(f"the partner {role.value} as well", str(error))
 
 
 class FileTests(SynchronousTestCase):
-    """What may be said of a file."""
+    """What may be said of a file, by this side or by the partner."""
 
-    def order(self, *steps: Message | int, size: int | None = 5) -> Order:
-        """:returns: a receiver's, in the middle of a file."""
-        order = _after(2, _R)
+    def after(
+        self, mine: Role, *steps: Message | int, size: int | None = 5
+    ) -> Conversation:
+        """:returns: a conversation in the middle of a file."""
+        conversation = _after(2, mine)
         for said in (Offer("a", size), *steps):
-            self.say(order, said)
-        return order
+            self.say(conversation, said)
+        return conversation
 
-    def say(self, order: Order, said: Message | int) -> None:
+    def say(self, conversation: Conversation, said: Message | int) -> None:
         """Go on."""
-        role = _R if isinstance(said, Accept | Stored) else _S
-        _say(order, _R, (role, said))
+        _say(conversation, (_R if isinstance(said, Accept | Stored) else _S, said))
 
     def good(self, *steps: Message | int, size: int | None = 5) -> None:
         """All this may be said."""
-        self.order(*steps, size=size)
+        for mine in Role:
+            self.after(mine, *steps, size=size)
 
     def wrong(self, *steps: Message | int, size: int | None = 5) -> None:
         """The last may not be said."""
-        order = self.order(*steps[:-1], size=size)
-        self.assertRaises(BadMessage, self.say, order, steps[-1])
+        for mine in Role:
+            conversation = self.after(mine, *steps[:-1], size=size)
+            self.assertRaises(
+                (WrongUse, PartnerProtocolError, ReceiptMismatch),
+                self.say,
+                conversation,
+                steps[-1],
+            )
 
     def test_accept(self) -> None:
         """The offset is not beyond the end, and needs a digest if it is not 0."""
@@ -836,7 +869,7 @@ class FileTests(SynchronousTestCase):
         """A receipt for something else is not taken, and both are named."""
         for stored in (Stored(4, _DIGEST), Stored(5, _OTHER)):
             error = self.assertRaises(
-                ReceiptMismatch, _after(7, _S).take, stored, mine=False
+                ReceiptMismatch, _say, _after(7, _S), (_R, stored)
             )
             for part in (stored.size, stored.digest.hex(), 5, _DIGEST.hex()):
                 self.assertIn(str(part), str(error))

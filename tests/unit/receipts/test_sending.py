@@ -287,7 +287,7 @@ class ResumeTests(OfferTestCase):
         offering = self.offer(ResumableFileSource(self.path, self.clock))
         self.greet()
         # Its own side would not let it say so: the size was offered.
-        self.partner.conversation._order._size = None
+        self.partner.conversation._size = None
         self.tell(Accept(200_001, bytes(32)))
         self.assertFailed("protocol")
         self.failureResultOf(offering, PartnerProtocolError)
@@ -432,7 +432,7 @@ class FailureTests(OfferTestCase):
         for stored in (receiptFor(b"somemorE"), receiptFor(b"some")):
             offering, source = self.at("sent")
             # Its own side would not let it say so.
-            self.partner.conversation._order._end = End(*vars(stored).values())
+            self.partner.conversation._end = End(*vars(stored).values())
             self.tell(stored)
             error = self.partner.last
             assert isinstance(error, PartnerFailed)
