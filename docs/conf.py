@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
+from functools import cache
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "twisted_transfer"
 author = "The twisted_transfer developers"
 project_copyright = f"2026, {author}"
 release = version = metadata.version(project)
 
-extensions = ["sphinx.ext.autodoc", "sphinxcontrib.zopeext.autointerface"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinxcontrib.zopeext.autointerface",
+    "architecture",
+]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 
@@ -20,6 +34,91 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+
+nitpicky = True
+nitpick_ignore_regex = [
+    # What others document, and their interfaces, which are named without a module.
+    ("py:.*", r"(collections|cryptography|enum|os|twisted|zope)\..*"),
+    ("py:class", r"I[A-Z]\w+"),
+    # Type variables.
+    ("py:class", r".*\._[A-Z]\w*"),
+]
+# Internal types in the signatures of public names, of which a user needs no name.
+nitpick_ignore = [
+    ("py:class", "twisted_transfer.data.streams.HasFileno"),
+    ("py:class", "twisted_transfer.testing.memory.MemoryPort"),
+    ("py:class", "twisted_transfer.testing.memory.MemoryClient"),
+    ("py:class", "Link"),
+]
+
+# The packages and modules from which users import, those with the shortest names first.
+FACES = (
+    "twisted_transfer",
+    *(
+        f"twisted_transfer.{name}"
+        for name in (
+            *("channel", "command", "connecting", "data", "descriptions", "receipts"),
+            *("testing", "text", "tls", "transfers", "twist"),
+        )
+    ),
+)
+
+# Modules that are documented whole, and whose names are often written alone.
+_UNNAMED = ("errors", "interfaces")
+
+
+@cache
+def _publicNames() -> dict[str, str]:
+    """:returns: where what a module defines is imported from, by its own name."""
+    names: dict[str, str] = {}
+    for face in FACES:
+        module = importlib.import_module(face)
+        for name in module.__all__:
+            named = getattr(module, name)
+            home = getattr(named, "__module__", face)
+            if home.rpartition(".")[2] not in _UNNAMED:
+                names.setdefault(f"{home}.{name}", f"{face}.{name}")
+    return names
+
+
+def _resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
+) -> nodes.Element | None:
+    """
+    Find what is referred to by the module that defines it, or by its name alone.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    candidates = [f"twisted_transfer.{room}.{target}" for room in _UNNAMED]
+    candidates += [
+        target.replace(home, path)
+        for home, path in _publicNames().items()
+        if target == home or target.startswith(f"{home}.")
+    ]
+    for candidate in candidates:
+        resolved = env.domains["py"].resolve_xref(
+            env, node["refdoc"], app.builder, node["reftype"], candidate, node, content
+        )
+        if resolved is not None:
+            return resolved
+    return None
+
+
+def _dropInternalBases(
+    app: Sphinx, name: str, cls: type, options: object, bases: list[Any]
+) -> None:
+    """Show no base class that a user cannot import."""
+
+    def isInternal(base: Any) -> bool:
+        home = getattr(base, "__module__", "")
+        return (
+            home.startswith("twisted_transfer.")
+            and home.rpartition(".")[2] not in _UNNAMED
+            and f"{home}.{base.__name__}" not in _publicNames()
+        )
+
+    bases[:] = [base for base in bases if not isInternal(base)]
 
 
 def _nameInterfaces(
@@ -42,3 +141,5 @@ def _nameInterfaces(
 def setup(app: Sphinx) -> None:
     """Connect what is defined here."""
     app.connect("autodoc-process-signature", _nameInterfaces)
+    app.connect("autodoc-process-bases", _dropInternalBases)
+    app.connect("missing-reference", _resolve)

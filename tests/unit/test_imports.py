@@ -31,7 +31,7 @@ _PROGRAMS = {"twist.service", "command.main"}
 _PURE = {"text.settings", "text.codec"}
 
 
-def _modules() -> list[str]:
+def modules() -> list[str]:
     """The names of the package's modules, without the package's own."""
     return sorted(
         ".".join(path.relative_to(_FOLDER).with_suffix("").parts)
@@ -71,14 +71,14 @@ def _importsOf(module: str) -> list[str]:
     return list(_imports(ast.parse(_source(module))))
 
 
-def _ownImports(module: str) -> Iterator[str]:
+def ownImports(module: str) -> Iterator[str]:
     """The package's own modules that one of them imports."""
-    modules = _modules()
+    known = modules()
     for name in _importsOf(module):
         package, _, rest = name.partition(".")
         if package == "twisted_transfer":
             candidates = (rest, rest.rpartition(".")[0], f"{rest}.__init__")
-            yield next((c for c in candidates if c in modules), "__init__")
+            yield next((c for c in candidates if c in known), "__init__")
 
 
 class DirectionTests(SynchronousTestCase):
@@ -86,15 +86,15 @@ class DirectionTests(SynchronousTestCase):
 
     def test_folders(self) -> None:
         """No folder imports one that comes after it."""
-        for module in _modules():
+        for module in modules():
             folder = module.split(".")[0]
-            for imported in _ownImports(module):
+            for imported in ownImports(module):
                 later = RANKS.index(imported.split(".")[0]) > RANKS.index(folder)
                 self.assertFalse(later, f"{module} imports {imported}")
 
     def test_circles(self) -> None:
         """No module imports itself by way of others."""
-        sorter = TopologicalSorter({m: set(_ownImports(m)) for m in _modules()})
+        sorter = TopologicalSorter({m: set(ownImports(m)) for m in modules()})
         sorter.prepare()  # raises CycleError
 
 
@@ -105,7 +105,7 @@ class TwistedTests(SynchronousTestCase):
         """Nothing that Twisted keeps to itself is imported."""
         private = [
             f"{module} imports {name}"
-            for module in _modules()
+            for module in modules()
             for name in _importsOf(module)
             if name.startswith("twisted.") and "._" in name
         ]
@@ -118,14 +118,14 @@ class TwistedTests(SynchronousTestCase):
         while todo:
             module = todo.pop()
             reached.add(module)
-            todo |= set(_ownImports(module)) - reached
+            todo |= set(ownImports(module)) - reached
             names = [n for n in _importsOf(module) if n.startswith("twisted.")]
             self.assertEqual(names, [], module)
 
     def test_reactorImports(self) -> None:
         """Only the programs import the global reactor, and only in functions."""
         wrong = []
-        for module in _modules():
+        for module in modules():
             tree = ast.parse(_source(module))
             inFunctions = {
                 id(node)
@@ -144,7 +144,7 @@ class TwistedTests(SynchronousTestCase):
 
     def test_reactorUntouched(self) -> None:
         """Importing all of the package does not import the global reactor."""
-        lines = [f"import twisted_transfer.{module}" for module in _modules()]
+        lines = [f"import twisted_transfer.{module}" for module in modules()]
         # This one is a program, which importing it would start.
         lines.remove("import twisted_transfer.__main__")
         lines += ["import sys", "print('twisted.internet.reactor' in sys.modules)"]

@@ -1,5 +1,5 @@
 """
-Moving data: sources, destinations and what runs between them.
+Sources and destinations, and the copies between them and a channel.
 """
 
 from twisted_transfer.data.copying import copy
@@ -10,7 +10,7 @@ from twisted_transfer.data.destinations import (
     FileDestination,
 )
 from twisted_transfer.data.iterables import IterableSource
-from twisted_transfer.data.progress import Meter
+from twisted_transfer.data.progress import Progress
 from twisted_transfer.data.receiving import receive
 from twisted_transfer.data.sources import BytesSource, FileSource, TextSource
 from twisted_transfer.data.streams import StreamDestination, StreamSource
@@ -23,7 +23,7 @@ __all__ = [
     "FileDestination",
     "FileSource",
     "IterableSource",
-    "Meter",
+    "Progress",
     "StreamDestination",
     "StreamSource",
     "TextSource",

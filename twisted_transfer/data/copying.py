@@ -451,11 +451,11 @@ def copy(
     :param channel: takes them.
     :param size: exactly so many; None: everything.
     :param blockSize: write at most so many at once, from 1 to
-        :data:`MAX_BLOCK_SIZE`; None: as the source gives them.  Small blocks are
+        ``MAX_BLOCK_SIZE``; None: as the source gives them.  Small blocks are
         slow.
     :param progress: called after each block with the number so far, the number
         of all of them or None if it is unknown, and the rate: how many a second
-        over the last :data:`~twisted_transfer.data.progress.WINDOW` seconds, a float.
+        over the last three seconds, a float.
         If it raises, that is logged, and it is not called again.
     :param translation: as for ``channel.configure()``; None: that of the channel.
     :param encoding: the same.

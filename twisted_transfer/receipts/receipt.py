@@ -66,7 +66,7 @@ class Watch(Protocol):
         A file begins to move.
 
         :param name: what the sender calls it; may be shown only by
-            :func:`~twisted_transfer.printable.printable`.
+            ``printable`` in ``twisted_transfer.printable``.
         :param size: how many bytes it has, or None if that is not known.
         :param offset: how many of them are there already.
         :returns: is called after each block, with the bytes that are there.

@@ -47,10 +47,10 @@ class HostilePeer(Protocol):
     What all hostile peers have in common.  A subclass says in :meth:`begin`
     what it does to the other side; one instance is good for one connection.
 
-    :ivar outcome: how it ended, in the words of :mod:`twisted_transfer.testing.peers`;
+    :ivar outcome: how it ended, one of the words below "Outcomes" in the reference;
         None until then.
     :ivar reason: the same as Twisted says it; None until then.
-    :ivar received: the first :data:`RECORD_LIMIT` bytes that the other side
+    :ivar received: the first ``RECORD_LIMIT`` bytes that the other side
         sent.
     :ivar receivedCount: how many bytes it sent.
     :ivar sent: how many bytes this peer has given to its transport.

@@ -191,5 +191,5 @@ class PeerIdentity:
 
     @property
     def pin(self) -> str:
-        """See :func:`twisted_transfer.tls.keys.pinOf`."""
+        """The pin of the key, as ``pin=`` takes it."""
         return pinOf(self.certificate)
