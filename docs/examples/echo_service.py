@@ -1,5 +1,6 @@
-# mypy: disallow-untyped-calls=False
 """An echo server for one partner, as a service: twistd -ny echo_service.py"""
+
+# mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
 
