@@ -1,24 +1,24 @@
 """
-What helps to test programs that use this library, and any that listen or dial.
+Tools to test programs that use this library, and any that listen or dial.
 
 In memory, moved by a clock, with no network and no real time:
 
 - :func:`memoryPair`: two channels that are connected with each other;
 - :class:`MemoryListener`: an address to listen on, and to dial from others;
 - :class:`MemoryTransport`: one end of a connection, for protocols;
-- :func:`settle`: lets everything happen that is due.
+- :func:`settle`: runs everything that is due.
 
 Hostile peers, in memory or on real sockets:
 
 - :class:`Scanner`, :class:`Resetter`, :class:`Staller`, :class:`Dripper`,
-  :class:`Garbler`, :class:`Flooder`, :class:`Impostor`: one bad thing each, to
-  whoever listens; :class:`ImpostorServer`: to whoever dials;
+  :class:`Garbler`, :class:`Flooder`, :class:`Impostor`: one bad thing each, to a
+  server; :class:`ImpostorServer`: to a client;
 - :class:`HostilePeer`: what they have in common, and the base for your own;
-- :func:`attack`: one peer comes; :func:`siege`: many come;
-- :func:`ambush`: one lies in wait for who dials;
+- :func:`attack`: sends one peer to a server; :func:`siege`: sends many;
+- :func:`ambush`: lets one peer wait for a client;
 - :func:`thiefEndpoint`: dials from another address, on real sockets.
 
-A test of a server that must not be taken by the first who comes::
+A test of a server that must not be used up by a thief who comes first::
 
     clock = Clock()
     listener = MemoryListener(clock)

@@ -1,5 +1,5 @@
 """
-Attacking a server with hostile peers: with one, or with many at a time.
+Attack a server, or a program that dials, with one hostile peer or with many.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import _severed
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.testing.peers import HostilePeer, Scanner
@@ -35,27 +35,59 @@ CONCURRENCY = 256
 
 
 class _OnePeer(Factory, Generic[_P]):
-    """Has one peer to give, once."""
+    """
+    Gives its peer to the first connection, and hangs up on every other one.
+
+    :ivar taken: fires at the first connection.
+    """
 
     noisy = False
 
     def __init__(self, peer: _P) -> None:
-        self.peer: _P | None = peer
+        self._peer = peer
+        self.taken: Deferred[None] = Deferred()
 
-    def buildProtocol(self, addr: Any) -> Any:
-        """:returns: the peer, the first time, and nothing after that."""
-        peer, self.peer = self.peer, None
-        return peer
+    def buildProtocol(self, addr: IAddress | None) -> HostilePeer:
+        if self.taken.called:
+            return Scanner()
+        self.taken.callback(None)
+        return self._peer
+
+
+async def _ended(reactor: Any, peer: HostilePeer, patience: float) -> None:
+    """
+    Wait until the connection of a peer is gone.
+
+    :param reactor: measures the time.
+    :param peer: the peer; it is connected, or has ended.
+    :param patience: after how many seconds it gives up.
+    :raises CancelledError: when the connection is gone, if this was cancelled:
+        that aborts it.
+    """
+    cancelled = False
+    impatience = reactor.callLater(patience, peer.giveUp)
+    while peer.outcome is None:
+        try:
+            await peer.ended
+        except CancelledError:
+            cancelled = True
+            peer.abort()
+    if impatience.active():
+        impatience.cancel()
+    # The transport goes on after it told the peer.
+    await deferLater(reactor, 0)
+    if cancelled:
+        raise CancelledError()
 
 
 def thiefEndpoint(
     reactor: Any, host: str, port: int, bindAddress: str = "127.0.0.2"
 ) -> TCP4ClientEndpoint:
     """
-    The endpoint of a thief: one that dials from where no partner comes from.
+    Make the endpoint of a thief: one that dials from where no partner comes from.
 
-    With any peer it shows whether a server looks at where its clients come
-    from, and with one that stays, whether it keeps the port from others::
+    With any peer it shows whether a server checks the addresses of its clients,
+    and with one that stays, whether it keeps the port from others::
 
         thief = await attack(
             reactor, thiefEndpoint(reactor, "127.0.0.1", port), Staller
@@ -85,7 +117,7 @@ def attack(
     :param endpoint: whom to attack.
     :param makePeer: makes the peer: its class, or a function.
     :param patience: for how many seconds the peer stays connected at most; it
-        has to be more than those in which the server owes to hang up.
+        has to be more than those after which the server has to hang up.
     :returns: a Deferred with the peer, when its connection is gone: look at
         its ``outcome``.  A server that cannot be dialled is an outcome, too.
         Cancelling it resets the connection, and it fails with
@@ -93,53 +125,26 @@ def attack(
     """
     peer = makePeer()
     factory = _OnePeer(peer)
-    dialling: Deferred[Any] = maybeDeferred(endpoint.connect, factory)
-    over: Waiters[None] = Waiters()
-    finished = False
 
     async def run() -> _P:
         unexpected: Exception | None = None
         try:
-            await dialling
+            connecting = maybeDeferred(endpoint.connect, factory)
+            await _severed(connecting, lambda late: None)
         except Exception as error:
             if not isinstance(error, (ConnectError, DNSLookupError)):
                 unexpected = error
-            if factory.peer is None:
-                peer.abort()  # connected, and lost to the endpoint for all that
+            if factory.taken.called:
+                peer.abort()  # the endpoint has failed after it connected
             else:
-                factory.peer = None
+                factory.taken.callback(None)
                 peer.notReached(Failure())
-        if peer.outcome is None:
-            impatience = reactor.callLater(patience, peer.giveUp)
-            await peer.ended
-            if impatience.active():
-                impatience.cancel()
-        # What the transport still does after it told the peer.
-        await deferLater(reactor, 0)
+        await _ended(reactor, peer, patience)
         if unexpected is not None:
             raise unexpected
         return peer
 
-    def cancel(ignored: Deferred[_P]) -> None:
-        dialling.cancel()
-        peer.abort()
-
-    def waited(failure: Failure) -> Any:
-        """Those who cancel hear of it when everything is gone."""
-        return failure if finished else over.wait().addCallback(lambda _: failure)
-
-    attacking: Deferred[_P] = Deferred(cancel)
-    attacking.addErrback(waited)
-
-    def done(result: Any) -> None:
-        nonlocal finished
-        finished = True
-        if not attacking.called:
-            attacking.callback(result)
-        over.fire(None)
-
-    Deferred.fromCoroutine(run()).addBoth(done)
-    return attacking
+    return Deferred.fromCoroutine(run())
 
 
 def siege(
@@ -171,7 +176,7 @@ def siege(
     :param reactor: the one that the endpoints use.
     :param makeEndpoint: makes the endpoint for each peer: whom to attack.
     :param makePeers: make the peers, each in turn.
-    :param count: how many are to come, in all.
+    :param count: how many come, in all.
     :param concurrency: how many are there at a time.
     :param patience: for how many seconds each stays connected at most.
     :returns: a Deferred with how many had which ``outcome``.  Cancelling it
@@ -187,52 +192,29 @@ def siege(
             "at least 1 at a time"
         )
     outcomes: Counter[str] = Counter()
+    failures: list[Failure] = []
     turns = iter(range(count))
-    columns: list[Deferred[None]] = []
 
     async def column() -> None:
         """Send one peer after the other, as long as there are any."""
         for turn in turns:
             makePeer = makePeers[turn % len(makePeers)]
             peer = await attack(reactor, makeEndpoint(), makePeer, patience)
-            assert peer.outcome is not None
-            outcomes[peer.outcome] += 1
+            outcomes[str(peer.outcome)] += 1
 
-    def broken(failure: Failure) -> Failure:
-        """The others do not go on alone."""
-        if not failure.check(CancelledError):
+    def broken(failure: Failure) -> None:
+        """Stop the other columns, too."""
+        failures.append(failure)
+        if len(failures) == 1:
             for each in columns:
                 each.cancel()
-        return failure
 
-    def finished(results: list[tuple[bool, Any]]) -> Any:
-        failures = [result for succeeded, result in results if not succeeded]
-        # The first to fail is why the others were cancelled, if they were.
-        failures.sort(key=lambda failure: bool(failure.check(CancelledError)))
-        return failures[0] if failures else outcomes
-
-    for _ in range(min(count, concurrency)):
-        columns.append(Deferred.fromCoroutine(column()))
+    columns = [Deferred.fromCoroutine(column()) for _ in range(min(count, concurrency))]
     for each in columns:
         each.addErrback(broken)
-    return DeferredList(columns, consumeErrors=True).addCallback(finished)
-
-
-class _Trap(Factory, Generic[_P]):
-    """Has its peer for the first who comes."""
-
-    noisy = False
-
-    def __init__(self, peer: _P) -> None:
-        self.peer = peer
-        self.sprung: Deferred[None] = Deferred()
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """:returns: the peer, the first time; then one that hangs up."""
-        if self.sprung.called:
-            return Scanner()
-        self.sprung.callback(None)
-        return self.peer
+    return DeferredList(columns).addCallback(
+        lambda ignored: failures[0] if failures else outcomes
+    )
 
 
 def ambush(
@@ -242,7 +224,7 @@ def ambush(
     patience: float = PATIENCE,
 ) -> Deferred[tuple[IAddress, Deferred[_P]]]:
     """
-    Let a hostile peer lie in wait for a program that dials::
+    Let a hostile peer wait for a program that dials::
 
         address, meeting = await ambush(
             reactor, endpoint, lambda: ImpostorServer(reactor)
@@ -251,14 +233,14 @@ def ambush(
         peer = await meeting
         assert peer.outcome == "alert: unknown ca"
 
-    The first who dials meets it; then the port is closed.
+    The first client meets it; then the port is closed.
 
     :param reactor: the one that the endpoint uses.
     :param endpoint: where to listen.  An
         :class:`~twisted_transfer.testing.ImpostorServer` brings its own TLS.
     :param makePeer: makes the peer: its class, or a function.
     :param patience: for how many seconds the peer stays connected at most; it
-        has to be more than those in which the program owes to hang up.
+        has to be more than those after which the program has to hang up.
     :returns: a Deferred with the address that is listened on, and a Deferred
         with the peer when its connection is gone, and the port as well: look
         at its ``outcome``.  Cancelling the latter closes the port and resets
@@ -267,31 +249,20 @@ def ambush(
         port.
     """
     peer = makePeer()
-    trap = _Trap(peer)
+    factory = _OnePeer(peer)
 
     async def meet(port: Any) -> _P:
         try:
             try:
-                await trap.sprung
+                await factory.taken
             finally:
                 stopping = maybeDeferred(port.stopListening)
-            impatience = reactor.callLater(patience, peer.giveUp)
-            try:
-                await peer.ended
-            except CancelledError:
-                peer.abort()
-                await peer.ended
-                raise
-            finally:
-                if impatience.active():
-                    impatience.cancel()
+            await _ended(reactor, peer, patience)
         finally:
             await stopping
-            # What the transport still does after it told the peer.
-            await deferLater(reactor, 0)
         return peer
 
     def listening(port: Any) -> tuple[IAddress, Deferred[_P]]:
         return port.getHost(), Deferred.fromCoroutine(meet(port))
 
-    return maybeDeferred(endpoint.listen, trap).addCallback(listening)
+    return maybeDeferred(endpoint.listen, factory).addCallback(listening)

@@ -1,5 +1,5 @@
 """
-Connections that are only in memory, and the clock that moves them.
+A network in memory: connections, ports and endpoints that a clock moves.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ import errno
 import ipaddress
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.error import (
@@ -24,15 +27,12 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import (
     IAddress,
-    IConsumer,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IListeningPort,
-    IProducer,
     IProtocol,
-    IPushProducer,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
-    ITransport,
 )
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -46,45 +46,51 @@ from twisted_transfer.deferreds import Waiters
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import StreamProtocol
 
-_BUFFER = 65536  # as much as Twisted's own transports keep before they pause
+
+class _Output(Enum):
+    """How far one direction of a connection is."""
+
+    OPEN = auto()
+    ENDING = auto()  # what is in the buffer is still sent
+    ENDED = auto()  # the other end has seen the end of file
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
-class MemoryTransport:
+class MemoryTransport(FileDescriptor):
     """
-    One end of a connection that is only in memory.
+    One end of a connection in memory.
 
-    It behaves as a TCP connection does: bytes arrive in order, in pieces, later
-    and at the pace at which the other end reads; either direction can be ended
-    alone; an abort is a reset for the other end.
+    It behaves as a TCP connection does, and most of it is the code that Twisted's
+    TCP connections have in common: bytes arrive in order, in pieces, later, and at
+    the pace at which the other end reads; either direction can be ended alone; an
+    abort is a reset for the other end.
 
     :ivar other: the other end.
-    :ivar disconnecting: whether this end was told to close.
+    :ivar protocol: gets what arrives at this end.
     """
 
     other: MemoryTransport
+    protocol: StreamProtocol
+    # Twisted's own have no annotations.
+    doWrite: Callable[[], Exception | None]
+    loseConnection: Callable[[], None]
+    pauseProducing: Callable[[], None]
+    resumeProducing: Callable[[], None]
+    stopProducing: Callable[[], None]
 
     def __init__(self, clock: Any, host: Any, peer: Any) -> None:
         """
         :param clock: moves the bytes, by ``callLater(0, …)``.
         :param host: the address of this end.
-        :param peer: the address of the other one.
+        :param peer: the address of the other end.
         """
+        super().__init__(clock)
+        self.connected = 1
         self._clock = clock
         self._host: IAddress = host
         self._peer: IAddress = peer
-        self._protocol: StreamProtocol | None = None
-        self._buffer = bytearray()
-        self._producer: Any = None
-        self._streaming = False
-        self._producerPaused = False
         self._reading = True
-        self._readClosed = False
-        self._writeClosing = False
-        self._writeClosed = False
-        self.disconnecting = False
-        self._lost = False
-        self._scheduled = False
+        self._output = _Output.OPEN
+        self._call: IDelayedCall | None = None  # of the next turn's work
         self._whenGone: Waiters[None] = Waiters()
 
     @classmethod
@@ -92,102 +98,118 @@ class MemoryTransport:
         cls, clock: Any, first: Any, second: Any
     ) -> tuple[MemoryTransport, MemoryTransport]:
         """
-        Both ends of a new connection.
+        Make both ends of a new connection.
 
-        To each a protocol has to be attached before the clock goes on.
+        Attach a protocol to each before the clock goes on.
 
         :param clock: moves the bytes.
         :param first: the address of the first end.
-        :param second: the address of the other one.
+        :param second: the address of the other end.
         :returns: the two ends.
         """
         left, right = cls(clock, first, second), cls(clock, second, first)
         left.other, right.other = right, left
         return left, right
 
+    def attach(self, protocol: StreamProtocol) -> None:
+        """
+        Connect a protocol to this end.
+
+        :param protocol: gets what arrives at this end.
+        """
+        self.protocol = protocol
+        protocol.makeConnection(self)
+
     def whenGone(self) -> Deferred[None]:
         """
         :returns: a Deferred that fires when this end is gone, and its protocol
             knows.
         """
-        return succeed(None) if self._lost else self._whenGone.wait()
+        return succeed(None) if self.disconnected else self._whenGone.wait()
 
-    def attach(self, protocol: StreamProtocol) -> None:
-        """
-        :param protocol: gets what arrives at this end.
-        """
-        self._protocol = protocol
-        protocol.makeConnection(self)
+    def getHost(self) -> IAddress:
+        """:returns: the address of this end."""
+        return self._host
 
-    # The movement of bytes from this end to the other.
+    def getPeer(self) -> IAddress:
+        """:returns: the address of the other end."""
+        return self._peer
 
-    def _schedule(self) -> None:
-        if not self._scheduled and not self._lost:
-            self._scheduled = True
-            self._clock.callLater(0, self._move)
+    # What a reactor does with a descriptor that can be read or written.
+
+    def startReading(self) -> None:
+        """Let the other end send."""
+        self._reading = True
+        self.other.startWriting()
+
+    def stopReading(self) -> None:
+        """Let the other end wait."""
+        self._reading = False
+
+    def startWriting(self) -> None:
+        """Move bytes in the next turn of the reactor."""
+        if self.connected and self._call is None:
+            self._call = self._clock.callLater(0, self._move)
+
+    def stopWriting(self) -> None:
+        """Move no bytes until there are some."""
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
 
     def _move(self) -> None:
-        self._scheduled = False
-        if self._lost:
-            return
-        if self._writeClosed:
-            if self.disconnecting:
-                self._end(ConnectionDone())
-            return
-        if self._buffer:
-            if self.other._lost or (self.disconnecting and self.other.disconnecting):
-                # Nobody will read it.
-                self._end(ConnectionLost("the other end is closed"))
+        """Move a piece; when there is no more, do what was asked for after that."""
+        self._call = None
+        other = self.other
+        readable = other._reading or other.disconnected or other.disconnecting
+        if not readable and self._output is not _Output.ENDED:
+            return  # the other end calls startWriting() when it reads on or is gone
+        lost = self.doWrite()
+        if lost is None:
+            if self.dataBuffer:
+                self.startWriting()
+            if self.dataBuffer or self._call or self._output is not _Output.ENDING:
                 return
-            if not self.other._reading:
-                return  # it goes on when that reads on, or is lost
-            piece = bytes(self._buffer[:_BUFFER])
-            del self._buffer[:_BUFFER]
-            assert self.other._protocol is not None
-            self.other._protocol.dataReceived(piece)
-        if self._lost or self._buffer:
-            self._schedule()
-        elif self._producer is not None and (
-            not self._streaming or self._producerPaused
-        ):
-            self._producerPaused = False
-            self._producer.resumeProducing()
-        elif self._producer is None:
-            self._finish()
+        if self._output is not _Output.ENDED:
+            self._output = _Output.ENDED
+            other.readConnectionLost(Failure(ConnectionDone()))
+        if lost is not None:
+            self.connectionLost(Failure(lost))
+        elif IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
 
-    def _finish(self) -> None:
-        """Everything is written; do what was asked for after that."""
-        if self.disconnecting or self._writeClosing:
-            deaf = self.other.disconnecting or self.other._lost
-            if not deaf and not self.other._reading:
-                return  # the other end sees the end when it reads on
-            self._writeClosed = True
-            if not deaf:
-                self.other._inputEnded()
-            if self.disconnecting:
-                self._end(ConnectionDone())
-            elif IHalfCloseableProtocol.providedBy(self._protocol):
-                self._protocol.writeConnectionLost()
+    def writeSomeData(self, data: bytes) -> int | BaseException:
+        """
+        Deliver a piece.
 
-    def _inputEnded(self) -> None:
-        self._readClosed = True
-        if IHalfCloseableProtocol.providedBy(self._protocol):
-            self._protocol.readConnectionLost()
-        else:
-            self._end(ConnectionDone())
+        :param data: all that was written.
+        :returns: how many bytes were delivered, or why none ever will be.
+        """
+        piece = bytes(data[: self.bufferSize])
+        if piece and not self.other._reading:
+            if self.other.disconnected or self.disconnecting:
+                return ConnectionLost("the other end is closed")
+            return 0
+        if piece:
+            self.other.protocol.dataReceived(piece)
+        return len(piece)
 
-    def _end(self, reason: Exception) -> None:
-        if self._lost:
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Tell the protocol that the other end sends no more."""
+        if self.disconnected or self.disconnecting:
             return
-        self._lost = True
-        self._buffer.clear()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
-        assert self._protocol is not None
-        self._protocol.connectionLost(Failure(reason))
-        self.other._schedule()
-        self._whenGone.fire(None)
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+        else:
+            self.connectionLost(reason)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End this end of the connection, and tell its protocol."""
+        if not self.disconnected:
+            super().connectionLost(reason)  # type: ignore[no-untyped-call]
+            self.protocol.connectionLost(reason)
+            self.other.startWriting()
+            self._whenGone.fire(None)
 
     # ITransport.
 
@@ -195,88 +217,32 @@ class MemoryTransport:
         """Send some bytes."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport takes bytes, not {type(data).__name__}")
-        if (
-            self._lost
-            or self._writeClosing
-            or (self.disconnecting and not self._producer)
-        ):
-            return
-        self._buffer += data
-        if self._streaming and self._producer and len(self._buffer) > _BUFFER:
-            self._producerPaused = True
-            self._producer.pauseProducing()
-        self._schedule()
+        if self._output is _Output.OPEN:
+            super().write(data)
 
-    def writeSequence(self, data: Any) -> None:
+    def writeSequence(self, iovec: Any) -> None:
         """Send several pieces."""
-        self.write(b"".join(data))
-
-    def loseConnection(self) -> None:
-        """End the connection after what was written."""
-        self.disconnecting = True
-        self._reading = False
-        self._schedule()
+        self.write(b"".join(iovec))
 
     def loseWriteConnection(self) -> None:
         """End this direction after what was written."""
-        self._writeClosing = True
-        self._schedule()
+        if self._output is _Output.OPEN:
+            self._output = _Output.ENDING
+            self.startWriting()
 
     def abortConnection(self) -> None:
         """End the connection at once; the other end sees a reset."""
-        if not self._lost:
-            self._reading = False
-            self._clock.callLater(0, self._end, ConnectionAborted())
-            self._clock.callLater(0, self.other._end, ConnectionLost())
-
-    def getPeer(self) -> IAddress:
-        """:returns: the address of the other end."""
-        return self._peer
-
-    def getHost(self) -> IAddress:
-        """:returns: the address of this end."""
-        return self._host
-
-    # IConsumer.
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let a producer write at the pace of the other end."""
-        if self._producer is not None:
-            raise RuntimeError("there is a producer already")
-        if self._lost:
-            producer.stopProducing()
-            return
-        self._producer = producer
-        self._streaming = streaming
-        self._producerPaused = False
-        if not streaming:
-            producer.resumeProducing()  # type: ignore[attr-defined]
-
-    def unregisterProducer(self) -> None:
-        """The producer has finished."""
-        self._producer = None
-        self._schedule()
-
-    # IPushProducer: this end as the source of what arrives.
-
-    def pauseProducing(self) -> None:
-        """Let the other end wait."""
-        self._reading = False
-
-    def resumeProducing(self) -> None:
-        """Let the other end go on."""
-        if not self.disconnecting:
-            self._reading = True
-            self.other._schedule()
-
-    def stopProducing(self) -> None:
-        """End the connection."""
-        self.loseConnection()
+        if self.connected:
+            self.connected = 0
+            self.stopReading()
+            self.stopWriting()
+            for end, why in (self, ConnectionAborted()), (self.other, ConnectionLost()):
+                self._clock.callLater(0, end.connectionLost, Failure(why))
 
 
 def memoryPair(clock: Any) -> tuple[TransferChannel, TransferChannel]:
     """
-    Two channels that are connected with each other, in memory only.
+    Make two channels that are connected with each other in memory.
 
     :param clock: moves the bytes: a ``twisted.internet.task.Clock``, which is
         told to ``advance(0)`` for each step, or a reactor.
@@ -295,11 +261,11 @@ def settle(clock: Clock, steps: int = 10000) -> None:
     """
     Run everything that is due now, and what follows from it at once.
 
-    ``clock.advance(0)`` does the same, but for ever if there is no end to it.
+    ``clock.advance(0)`` does so too, but never returns if there is no end to it.
 
     :param clock: a ``twisted.internet.task.Clock``.
     :param steps: how many calls may be needed at most.
-    :raises AssertionError: if there is still something due after them.
+    :raises AssertionError: if something is still due after that many.
     """
     for _ in range(steps):
         # The clock keeps its calls in the order in which they are due.
@@ -311,41 +277,51 @@ def settle(clock: Clock, steps: int = 10000) -> None:
     raise AssertionError(f"there is something to do still after {steps} steps")
 
 
-_AT_ONCE = 100  # as many as a port of Twisted's accepts in one turn of the reactor
+class _Dial:
+    """
+    One attempt to connect, and the client's end of what comes of it.
 
-
-class Dial:
-    """One who dials, from the first moment to the last of the connection."""
+    :ivar connecting: fires with the client's protocol, or why there is none.
+    :ivar host: the address of the client.
+    """
 
     def __init__(self, factory: Any, host: Any, peer: Any) -> None:
         """
-        :param factory: makes the protocol of who dials.
-        :param host: the address of who dials.
+        :param factory: makes the client's protocol.
+        :param host: the address of the client.
         :param peer: the address that is dialled.
         """
-        self.connecting: Deferred[IProtocol] = Deferred(self._cancelled)
+        self.connecting: Deferred[IProtocol] = Deferred(
+            lambda ignored: self.fail(ConnectingCancelledError(peer))
+        )
         self.host = host
         self._peer = peer
         self._factory = factory
         self._transport: MemoryTransport | None = None
         factory.doStart()
 
-    def _cancelled(self, ignored: Deferred[IProtocol]) -> None:
-        self.fail(ConnectingCancelledError(self._peer))
-
     def fail(self, error: Exception | Failure) -> None:
         """
+        End the attempt, unless it has ended.
+
         :param error: why there is no connection.
         """
-        if not self.connecting.called:
-            self.connecting.errback(error)
+        if self.connecting.called:
+            return
+        self.connecting.errback(error)
         if self._transport is None:
             self._factory.doStop()
         else:
             self._transport.loseConnection()
 
-    def connected(self, transport: MemoryTransport) -> None:
+    def refuse(self) -> None:
+        """End the attempt as a port does that nobody listens on."""
+        self.fail(ConnectionRefusedError())
+
+    def accepted(self, transport: MemoryTransport) -> None:
         """
+        Connect the client's protocol.
+
         :param transport: this end of the connection.
         """
         self._transport = transport
@@ -363,15 +339,24 @@ class Dial:
             self.connecting.callback(protocol)
 
 
+_AT_ONCE = 100  # as many as a port of Twisted's accepts in one turn of the reactor
+
+
+class _Listening(Enum):
+    OPEN = auto()
+    STOPPING = auto()
+    CLOSED = auto()
+
+
 @implementer(IListeningPort)
 class MemoryPort:
     """
-    A port of a memory listener's.
+    A port of a :class:`~twisted_transfer.testing.MemoryListener`.
 
-    As one of Twisted's it accepts up to 100 of those who wait in one turn of
-    the reactor, and does not look whether it was told to stop meanwhile.
+    As a port of Twisted's, it accepts up to 100 connections in one turn of the
+    reactor, also if it is told to stop meanwhile.
 
-    :ivar factory: makes the protocols of those who dial.
+    :ivar factory: makes the protocols of the connections.
     """
 
     _log = Logger()
@@ -385,41 +370,38 @@ class MemoryPort:
         self._clock = clock
         self._address = address
         self.factory = factory
-        self._waiting: list[Dial] = []
-        self._accepting = False
-        self._stopping = False
-        self._closed = False
+        self._backlog: list[_Dial] = []
+        self._state = _Listening.OPEN
         self._whenClosed: Waiters[None] = Waiters()
         factory.doStart()
 
     @property
     def closed(self) -> bool:
-        """Whether nobody can dial it any more."""
-        return self._closed
+        """Whether nobody can connect any more."""
+        return self._state is _Listening.CLOSED
 
-    def arrive(self, dial: Dial) -> None:
+    def arrive(self, dial: _Dial) -> None:
         """
-        :param dial: waits from now on to be accepted.
+        Accept a connection when the clock goes on.
+
+        :param dial: the client's attempt to connect.
         """
-        self._waiting.append(dial)
-        self._acceptLater()
+        self._backlog.append(dial)
+        if len(self._backlog) == 1:
+            self._clock.callLater(0, self._accept)
 
-    def _acceptLater(self) -> None:
-        if self._waiting and not self._accepting:
-            self._accepting = True
-            self._clock.callLater(0, self._acceptAll)
-
-    def _acceptAll(self) -> None:
-        self._accepting = False
-        if self._stopping:
+    def _accept(self) -> None:
+        """Accept what one turn of the reactor accepts."""
+        if self._state is not _Listening.OPEN:
             return
-        accepted, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
-        for dial in accepted:
+        dials, self._backlog = self._backlog[:_AT_ONCE], self._backlog[_AT_ONCE:]
+        if self._backlog:
+            self._clock.callLater(0, self._accept)
+        for dial in dials:
             if not dial.connecting.called:
-                self._accept(dial)
-        self._acceptLater()
+                self._serve(dial)
 
-    def _accept(self, dial: Dial) -> None:
+    def _serve(self, dial: _Dial) -> None:
         near, far = MemoryTransport.pair(self._clock, self._address, dial.host)
         try:
             protocol = self.factory.buildProtocol(dial.host)
@@ -429,31 +411,29 @@ class MemoryPort:
         near.attach(Protocol() if protocol is None else protocol)
         if protocol is None:
             near.loseConnection()
-        dial.connected(far)
+        dial.accepted(far)
 
     # IListeningPort.
 
     def startListening(self) -> None:
-        """The listener has started it already."""
+        """Do nothing: the port was opened by its listener."""
 
     def stopListening(self) -> Deferred[None]:
         """
-        Close the port.  Connections that there are go on.
+        Close the port; connections that were accepted go on.
 
-        :returns: a Deferred that fires when it is closed.  It may be asked any
+        :returns: a Deferred that fires when it is closed.  It may be called any
             number of times.
         """
-        if not self._stopping:
-            self._stopping = True
+        if self._state is _Listening.OPEN:
+            self._state = _Listening.STOPPING
             self._clock.callLater(0, self._close)
-        return succeed(None) if self._closed else self._whenClosed.wait()
+        return succeed(None) if self.closed else self._whenClosed.wait()
 
     def _close(self) -> None:
-        self._closed = True
-        waiting, self._waiting = self._waiting, []
-        for dial in waiting:
-            if not dial.connecting.called:
-                dial.fail(ConnectionRefusedError())
+        self._state = _Listening.CLOSED
+        for dial in self._backlog:
+            dial.refuse()
         self.factory.doStop()
         self._whenClosed.fire(None)
 
@@ -479,7 +459,7 @@ def _address(host: str, port: int) -> IPv4Address | IPv6Address:
 @implementer(IStreamServerEndpoint)
 class MemoryListener:
     """
-    An address in memory, for a program to listen on and for others to dial.
+    An address in memory: an endpoint to listen on, and a maker of those that dial it.
 
     Whatever takes an endpoint to listen on takes this one, and
     :meth:`client` gives the endpoints that dial it, from any address::
@@ -493,8 +473,8 @@ class MemoryListener:
     For TLS put ``wrapServerTLS`` and ``wrapClientTLS`` around them, of
     ``twisted.internet.endpoints``, both with the clock.
 
-    Those who dial are connected, or refused, when the clock goes on, in the
-    order in which they have dialled.  One whom the program has no protocol for
+    Clients are connected, or refused, when the clock goes on, in the order in which
+    they have dialled.  A client for which the server's factory makes no protocol
     sees an end of file, as with a socket.
 
     :ivar address: the address.
@@ -510,19 +490,19 @@ class MemoryListener:
         """
         self.address = _address(host, port)
         self._clock = clock
-        self._ports: Iterator[int] = itertools.cycle(_EPHEMERAL)
+        self._ports = itertools.cycle(_EPHEMERAL)
         self._port: MemoryPort | None = None
 
     @property
     def port(self) -> MemoryPort | None:
         """The port that is listened on; None while nobody listens."""
-        if self._port is not None and self._port.closed:
-            self._port = None
-        return self._port
+        return None if self._port is None or self._port.closed else self._port
 
     def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
         """
-        :param protocolFactory: makes the protocols of those who dial.
+        Open the port.
+
+        :param protocolFactory: makes the protocols of the connections.
         :returns: a Deferred with the port.  It fails with
             ``CannotListenError`` if there is one already.
         """
@@ -537,9 +517,11 @@ class MemoryListener:
 
     def client(self, host: str = "127.0.0.1") -> MemoryClient:
         """
+        Make an endpoint that dials this address.
+
         :param host: the address from which to dial, IPv4 or IPv6; the port is
             another one each time.
-        :returns: the endpoint that dials from there.
+        :returns: the endpoint.
         :raises BadOption: if the host is no address.
         """
         _address(host, 0)
@@ -547,32 +529,28 @@ class MemoryListener:
 
     def dial(self, host: str, factory: Any) -> Deferred[IProtocol]:
         """
-        What the endpoints do.
+        Connect, as the endpoints of :meth:`client` do.
 
         :param host: the address from which to dial.
-        :param factory: makes the protocol of who dials.
+        :param factory: makes the client's protocol.
         :returns: a Deferred with the protocol, when it is connected.  It fails
             with ``ConnectionRefusedError`` if nobody listens.
         """
-        dial = Dial(factory, _address(host, next(self._ports)), self.address)
+        dial = _Dial(factory, _address(host, next(self._ports)), self.address)
         if self.port is not None:
             self.port.arrive(dial)
         else:
-            self._clock.callLater(0, self._refuse, dial)
+            self._clock.callLater(0, dial.refuse)
         return dial.connecting
-
-    def _refuse(self, dial: Dial) -> None:
-        if not dial.connecting.called:
-            dial.fail(ConnectionRefusedError())
 
 
 @implementer(IStreamClientEndpoint)
+@dataclass
 class MemoryClient:
     """Dials a memory listener from one address."""
 
-    def __init__(self, listener: MemoryListener, host: str) -> None:
-        self._listener = listener
-        self._host = host
+    _listener: MemoryListener
+    _host: str
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         return self._listener.dial(self._host, protocolFactory)

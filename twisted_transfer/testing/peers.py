@@ -1,10 +1,10 @@
 """
-What all hostile peers have in common: those that come to an open port besides
-the partner, or that answer in its place.
+Hostile peers that speak no TLS, and what all hostile peers have in common.
 
-Each is a Twisted protocol that does one bad thing to the other side, and tells
-afterwards how that went.  They are for tests, of this library and of yours; all
-their names are in :mod:`twisted_transfer.testing`.
+A hostile peer comes to an open port besides the partner, or answers in the
+partner's place.  Each is a Twisted protocol that does one bad thing to the other
+side, and says afterwards how that went.  They are for tests, of this library and of
+yours; all their names are in :mod:`twisted_transfer.testing`.
 
 How it went stands in ``outcome``, in these words:
 
@@ -15,7 +15,7 @@ How it went stands in ``outcome``, in these words:
 ``reset``
     The other side reset the connection, or the link was lost.
 ``stayed``
-    The patience of who sent it was at an end before the other side hung up.
+    The other side had not hung up when the attacker's patience was at an end.
 ``refused``
     Nobody listened there (any more).
 ``not reached``
@@ -26,9 +26,12 @@ How it went stands in ``outcome``, in these words:
 
 from __future__ import annotations
 
+import contextlib
+from functools import cache
 from random import Random
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import IDelayedCall, IPullProducer
@@ -44,12 +47,14 @@ RECORD_LIMIT = 4096
 
 class HostilePeer(Protocol):
     """
-    What all hostile peers have in common.  A subclass says in :meth:`begin`
-    what it does to the other side; one instance is good for one connection.
+    The base of all hostile peers.
+
+    A subclass says in :meth:`begin` what it does to the other side; one instance is
+    good for one connection.
 
     :ivar outcome: how it ended, one of the words below "Outcomes" in the reference;
         None until then.
-    :ivar reason: the same as Twisted says it; None until then.
+    :ivar reason: how it ended, as Twisted says it; None until then.
     :ivar received: the first ``RECORD_LIMIT`` bytes that the other side
         sent.
     :ivar receivedCount: how many bytes it sent.
@@ -61,23 +66,24 @@ class HostilePeer(Protocol):
     received = b""
     receivedCount = 0
     sent = 0
+    _ending: str | None = None  # the outcome, once this side has decided to end
 
     def __init__(self) -> None:
         self._whenEnded: Waiters[None] = Waiters()
-        self._leaving = False
-        self._stayed = False
 
     # What a subclass does.
 
     def begin(self) -> None:
-        """The connection is made: do it."""
+        """Do it: the connection is made."""
 
     def finish(self) -> None:
-        """The connection is gone: leave nothing behind."""
+        """Leave nothing behind: the connection is gone."""
 
     def send(self, data: bytes) -> None:
         """
-        :param data: goes to the other side, and is counted.
+        Send bytes to the other side, and count them.
+
+        :param data: the bytes.
         """
         assert self.transport is not None
         self.sent += len(data)
@@ -86,7 +92,7 @@ class HostilePeer(Protocol):
     def leave(self) -> None:
         """End the connection in an orderly way."""
         assert self.transport is not None
-        self._leaving = True
+        self._ending = "left"
         self.transport.loseConnection()
 
     # What anybody may ask.
@@ -94,36 +100,35 @@ class HostilePeer(Protocol):
     @property
     def ended(self) -> Deferred[None]:
         """
-        Fires when the connection is gone, or was not to be had.  Each time it
-        is asked for it is another Deferred, which is the asker's own.
+        A Deferred that fires when the connection is gone, or could not be made.
+        Each time it is asked for it is a new one, which may be cancelled.
         """
         return succeed(None) if self.outcome else self._whenEnded.wait()
 
     def abort(self) -> None:
         """End the connection at once, with a reset; safe in every state."""
-        self._leaving = True
-        if self.transport is None or self.outcome:
-            return
-        # A few transports have no such thing.
-        abort = getattr(self.transport, "abortConnection", None)
-        (abort or self.transport.loseConnection)()
+        self._ending = self._ending or "left"
+        if self.transport is not None and not self.outcome:
+            # A few transports cannot be aborted.
+            lose = self.transport.loseConnection
+            getattr(self.transport, "abortConnection", lose)()
 
     def giveUp(self) -> None:
-        """The other side should have hung up by now: say so, and abort."""
-        self._stayed = True
+        """Abort, because the other side should have hung up by now."""
+        self._ending = "stayed"
         self.abort()
 
     # Its life.
 
     def connectionMade(self) -> None:
         """Begin, unless it was aborted before."""
-        if self._leaving:
+        if self._ending:
             self.abort()
         else:
             self.begin()
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep the first of it."""
+        """Count what comes, and keep the first of it."""
         self.receivedCount += len(data)
         self.received += data[: RECORD_LIMIT - len(self.received)]
 
@@ -133,7 +138,7 @@ class HostilePeer(Protocol):
 
     def notReached(self, reason: Failure) -> None:
         """
-        There is no connection, and there will be none.
+        End, because there will be no connection.
 
         :param reason: why it could not dial.
         """
@@ -141,11 +146,8 @@ class HostilePeer(Protocol):
         self._end("refused" if refused else "not reached", reason)
 
     def _outcomeOf(self, reason: Failure) -> str:
-        if self._stayed:
-            return "stayed"
-        if self._leaving:
-            return "left"
-        return "end of file" if reason.check(ConnectionDone) else "reset"
+        orderly = reason.check(ConnectionDone)
+        return self._ending or ("end of file" if orderly else "reset")
 
     def _end(self, outcome: str, reason: Failure) -> None:
         self.outcome = outcome
@@ -154,78 +156,34 @@ class HostilePeer(Protocol):
         self._whenEnded.fire(None)
 
 
-_RECORD = 2**14  # what one record carries at most: RFC 8446, section 5.1
-
-_SUITES = (
-    0x1301,  # TLS_AES_128_GCM_SHA256
-    0x1302,  # TLS_AES_256_GCM_SHA384
-    0x1303,  # TLS_CHACHA20_POLY1305_SHA256
-    0xC02B,  # TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-    0xC02F,  # TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
-)
-_SIGNATURES = (
-    0x0403,  # ecdsa_secp256r1_sha256
-    0x0807,  # ed25519
-    0x0804,  # rsa_pss_rsae_sha256
-    0x0401,  # rsa_pkcs1_sha256
-)
-_X25519 = 0x001D
-_SECP256R1 = 0x0017  # of most ECDSA certificates
-
-# Kinds of extensions: RFC 8446, section 4.2; padding: RFC 7685.
-_SUPPORTED_GROUPS = 10
-_SIGNATURE_ALGORITHMS = 13
-_PADDING = 21
-_SUPPORTED_VERSIONS = 43
-_KEY_SHARE = 51
+_RECORD = 2**14  # the bytes that one record holds at most: RFC 8446, section 5.1
 
 
-def _number(value: int, size: int = 2) -> bytes:
-    return value.to_bytes(size, "big")
-
-
-def _vector(content: bytes, size: int = 2) -> bytes:
-    """A vector as TLS writes it: its length in so many bytes, then itself."""
-    return _number(len(content), size) + content
-
-
-def _numbers(values: tuple[int, ...]) -> bytes:
-    return _vector(b"".join(map(_number, values)))
-
-
-def _extension(kind: int, content: bytes) -> bytes:
-    return _number(kind) + _vector(content)
-
-
-def clientHello(random: bytes = bytes(range(32))) -> bytes:
+@cache
+def clientHello() -> bytes:
     """
-    :param random: 32 bytes; they are the ClientHello's random, its session
-        identifier and its X25519 key share.
-    :returns: a record of the largest size, 16,389 bytes, that holds nothing
-        but a ClientHello for TLS 1.3 and 1.2, padded.
+    Make a ClientHello that fills a TLS record.
+
+    It is OpenSSL's own, for TLS 1.3 and 1.2, with as many names of protocols (RFC
+    7301) as it has room for.
+
+    :returns: a record of the largest size, 16,389 bytes, the same in a process.
     """
-    beginning = (
-        b"\x03\x03"  # TLS 1.2, as every ClientHello says
-        + random
-        + _vector(random, 1)
-        + _numbers(_SUITES)
-        + _vector(b"\x00", 1)  # no compression
-    )
-    extensions = (
-        _extension(_SUPPORTED_VERSIONS, _vector(b"\x03\x04\x03\x03", 1))
-        + _extension(_SUPPORTED_GROUPS, _numbers((_X25519, _SECP256R1)))
-        + _extension(_SIGNATURE_ALGORITHMS, _numbers(_SIGNATURES))
-        + _extension(_KEY_SHARE, _vector(_number(_X25519) + _vector(random)))
-    )
-    # Before the padding's own bytes: 4 of the message's header, 2 of the
-    # length of all extensions, 4 of the padding's header.
-    used = 4 + len(beginning) + 2 + len(extensions) + 4
-    extensions += _extension(_PADDING, bytes(_RECORD - used))
-    message = b"\x01" + _vector(beginning + _vector(extensions), 3)
-    return b"\x16\x03\x01" + _vector(message)
+
+    def hello(filling: int) -> bytes:
+        """:returns: the record, with so many bytes of names (at least 2)."""
+        short, more = b"x" * 127, b"x" * (1 + (filling - 2) % 128)
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_alpn_protos([short] * ((filling - 2) // 128) + [more])
+        connection = SSL.Connection(context, None)
+        connection.set_connect_state()
+        with contextlib.suppress(SSL.WantReadError):
+            connection.do_handshake()
+        return connection.bio_read(2 * _RECORD)
+
+    return hello(2 + 5 + _RECORD - len(hello(2)))
 
 
-_ALL_BUT_ONE = clientHello()[:-1]
 _BLOCK = b"\0" * 65536
 
 
@@ -268,9 +226,9 @@ class Dripper(HostilePeer):
     Sends one byte after the other, slowly, and never the last one.
 
     It shows that a server's deadline is an absolute one.  A deadline that each
-    byte puts off lets it stay for 27 minutes with what it sends by default,
-    which is the longest TLS ClientHello there is, without its last byte.  With
-    the bytes all sent it stays on in silence.
+    byte puts off lets it stay for 27 minutes with what it sends by default: a TLS
+    ClientHello that fills a record, without its last byte.  When all bytes are sent
+    it stays, in silence.
     """
 
     def __init__(
@@ -286,11 +244,11 @@ class Dripper(HostilePeer):
         super().__init__()
         self._clock = clock
         self._interval = interval
-        self._data = _ALL_BUT_ONE if data is None else data
+        self._data = clientHello()[:-1] if data is None else data
         self._call: IDelayedCall | None = None
 
     def begin(self) -> None:
-        """Send the next byte, and so on."""
+        """Send the next byte, and come back for the one after it."""
         self._call = None
         if self.sent < len(self._data):
             self.send(self._data[self.sent : self.sent + 1])
@@ -305,7 +263,7 @@ class Dripper(HostilePeer):
 
 class Garbler(HostilePeer):
     """
-    Sends at once what cannot be TLS, then waits for what comes of it.
+    Sends at once what is no valid TLS, then waits for what comes of it.
 
     It shows that a server turns nonsense away at its first bytes, and goes on.
     """
@@ -321,10 +279,9 @@ class Garbler(HostilePeer):
         super().__init__()
         if data is None:
             data = Random(seed).randbytes(size)
-            # By its first byte a server takes it for TLS (20 to 24: RFC 8446,
-            # section 5.1) or SSL 2 (from 128 on), by its second one for a
-            # record of a kind that is yet unknown (3), and may wait for the
-            # rest.
+            # A first byte of TLS (20 to 24: RFC 8446, section 5.1) or SSL 2 (from
+            # 128 on), or a second one of any TLS version (3), may let the server
+            # wait for the rest of a record.
             first = bytes(0x40 | byte & 0x3F for byte in data[:2])
             data = first + data[2:]
         self._data = data
@@ -332,15 +289,17 @@ class Garbler(HostilePeer):
     @classmethod
     def http(cls, host: str = "localhost") -> Garbler:
         """
-        :param host: what it asks for the page of.
-        :returns: a peer that takes the port for that of a web server, as
-            browsers, scanners and health checks do.
+        Make a peer that asks for a web page, as browsers, scanners and health checks
+        do.
+
+        :param host: the name of the web server.
+        :returns: the peer.
         """
         request = f"GET / HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n"
         return cls(data=request.encode("ascii"))
 
     def begin(self) -> None:
-        """Send it."""
+        """Send the bytes."""
         self.send(self._data)
 
 
@@ -349,9 +308,9 @@ class Flooder(HostilePeer):
     """
     Sends zeros as fast as the other side takes them, then hangs up.
 
-    It shows that a server hangs up on it (``left``: it took everything), or
-    that it takes no more than it can use: ``sent`` stays near what the
-    system's buffers hold while nobody reads, whatever the total.
+    It shows that a server hangs up on it (if not, it has ``left``), or takes no more
+    than it can use: while nobody reads, ``sent`` stays near what the system's buffers
+    hold, whatever the total.
     """
 
     def __init__(self, total: int = 16 * 2**20) -> None:
@@ -362,15 +321,15 @@ class Flooder(HostilePeer):
         self._total = total
 
     def begin(self) -> None:
-        """Let the transport ask for more and more."""
+        """Let the transport ask for data whenever its buffer is empty."""
         consumer: Any = self.transport
         consumer.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
+        """Send the next zeros, or leave."""
         consumer: Any = self.transport
-        if self._leaving:
-            # A transport that cannot be aborted waits for this.
+        if self._ending:
+            # A transport without abortConnection() waits for this.
             consumer.unregisterProducer()
         elif self.sent < self._total:
             self.send(_BLOCK[: self._total - self.sent])
@@ -379,4 +338,4 @@ class Flooder(HostilePeer):
             self.leave()
 
     def stopProducing(self) -> None:
-        """The connection is gone."""
+        """Do nothing: the connection is gone."""

@@ -1,18 +1,16 @@
 """
-The hostile peers that speak TLS well, and are somebody else: one that dials, and
-one that is dialled.
+Hostile peers that speak TLS well, with a wrong identity: one that dials, and one
+that is dialled.
 """
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
-from functools import cache, partial
+import ssl
+from functools import cache, lru_cache
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -27,41 +25,25 @@ from twisted_transfer.errors import BadOption
 from twisted_transfer.testing.peers import HostilePeer
 from twisted_transfer.tls.keys import Identity
 
-# Those of RFC 8446, section 6, with its names.
-_ALERTS = {
-    10: "unexpected message",
-    20: "bad record mac",
-    22: "record overflow",
-    40: "handshake failure",
-    42: "bad certificate",
-    43: "unsupported certificate",
-    44: "certificate revoked",
-    45: "certificate expired",
-    46: "certificate unknown",
-    47: "illegal parameter",
-    48: "unknown ca",
-    49: "access denied",
-    50: "decode error",
-    51: "decrypt error",
-    70: "protocol version",
-    71: "insufficient security",
-    80: "internal error",
+_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+
+# By the names of RFC 8446, section 6, in words; Python lacks the last ones.
+_ALERTS: dict[int, str] = {
+    alert.value: alert.name.removeprefix("ALERT_DESCRIPTION_").replace("_", " ").lower()
+    for alert in ssl.AlertDescription
+} | {
     86: "inappropriate fallback",
     90: "user canceled",
     109: "missing extension",
-    110: "unsupported extension",
-    112: "unrecognized name",
-    113: "bad certificate status response",
-    115: "unknown psk identity",
     116: "certificate required",
     120: "no application protocol",
 }
-_CLOSE_NOTIFY = 0
 
 
+@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class HandshakingPeer(HostilePeer):
     """
-    A hostile peer that speaks TLS, and takes any partner for the right one.
+    A hostile peer that speaks TLS, and accepts any partner.
 
     :ivar admitted: whether the other side took it for its partner.
     """
@@ -69,6 +51,7 @@ class HandshakingPeer(HostilePeer):
     admitted = False
     _alert: str | None = None
     _tlsError: Failure | None = None
+    _tls: TLSMemoryBIOProtocol | None = None
 
     def __init__(
         self,
@@ -81,34 +64,45 @@ class HandshakingPeer(HostilePeer):
     ) -> None:
         """
         :param clock: for Twisted's TLS.
-        :param context: how it speaks TLS; :func:`tell` is its info callback.
+        :param context: how it speaks TLS, of :func:`_context`.
         :param dials: whether it is the client of the two.
-        :param hostname: whom it asks for, if it dials.
+        :param hostname: the server's name, if it dials.
         :param stays: whether it stays when it is admitted.
         """
         super().__init__()
         self._clock = clock
-        self._creator = _Creator(context, hostname)
+        self._context = context
         self._dials = dials
+        self._hostname = hostname
         self._stays = stays
-        self._tls: TLSMemoryBIOProtocol | None = None
+
+    def clientConnectionForTLS(
+        self, tlsProtocol: TLSMemoryBIOProtocol
+    ) -> SSL.Connection:
+        """See ``IOpenSSLClientConnectionCreator``."""
+        connection = self.serverConnectionForTLS(tlsProtocol)
+        if self._hostname is not None:
+            connection.set_tlsext_host_name(self._hostname.encode("idna"))
+        return connection
+
+    def serverConnectionForTLS(
+        self, tlsProtocol: TLSMemoryBIOProtocol
+    ) -> SSL.Connection:
+        """See ``IOpenSSLServerConnectionCreator``."""
+        return SSL.Connection(self._context, None)
 
     def begin(self) -> None:
         """Begin the handshake."""
-        makeInside: Any = partial(_Inside, self)
-        factory = TLSMemoryBIOFactory(
-            self._creator,
-            self._dials,
-            Factory.forProtocol(makeInside),
-            clock=self._clock,
-        )
         assert self.transport is not None
-        self._tls = factory.buildProtocol(self.transport.getPeer())
+        layers: Any = TLSMemoryBIOFactory(
+            self, self._dials, Factory(), clock=self._clock
+        )
+        self._tls = layers.protocol(layers, _Inside(self))
         assert self._tls is not None
         self._tls.makeConnection(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
-        """Let TLS have it."""
+        """Decrypt what comes, until the other side admits this peer."""
         if self.admitted or self._tls is None:
             return
         self._tls.dataReceived(data)
@@ -117,7 +111,7 @@ class HandshakingPeer(HostilePeer):
 
     def decrypted(self, data: bytes) -> None:
         """
-        The other side talks to this peer as to its partner.
+        Note that the other side talks to this peer as to its partner.
 
         :param data: what it says.
         """
@@ -126,29 +120,28 @@ class HandshakingPeer(HostilePeer):
 
     def handshakeEvent(self, where: int, value: int, state: bytes) -> None:
         """
-        What OpenSSL tells of the handshake: ``SSL_CTX_set_info_callback``.
+        Note a step of the handshake: ``SSL_CTX_set_info_callback(3)``.
 
         :param where: what it is about, as bits.
         :param value: for an alert its level and its description.
         :param state: OpenSSL's words for how far it is.
         """
-        if where == SSL.SSL_CB_READ_ALERT:
-            description = value & 0xFF
-            if description != _CLOSE_NOTIFY:
-                self._alert = _ALERTS.get(description, str(description))
+        alert = value & 0xFF
+        if where == SSL.SSL_CB_READ_ALERT and alert:  # 0: close_notify
+            self._alert = _ALERTS.get(alert, str(alert))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Find out how it ended, and tell."""
-        if self._tls is not None:
-            self._tls.connectionLost(reason)
-            self._tls = None
+        tls, self._tls = self._tls, None
+        if tls is not None:
+            tls.connectionLost(reason)
         # Where TLS itself has found nothing wrong, it takes every end before
         # a close_notify for a lost connection; the transport knows better.
         super().connectionLost(self._tlsError or reason)
 
-    def tlsLost(self, reason: Failure) -> None:
+    def tlsLost(self, reason: Failure = connectionDone) -> None:
         """
-        The TLS connection is gone.
+        Note how TLS has ended.
 
         :param reason: what TLS says of its end.
         """
@@ -164,50 +157,12 @@ class HandshakingPeer(HostilePeer):
 
 
 class _Inside(Protocol):
-    """Hears what comes out of the TLS of a hostile peer."""
+    """Passes on to a hostile peer what comes out of its TLS."""
 
     def __init__(self, peer: HandshakingPeer) -> None:
         self.peer = peer
-
-    def dataReceived(self, data: bytes) -> None:
-        self.peer.decrypted(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.peer.tlsLost(reason)
-
-
-@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
-class _Creator:
-    """Makes the connections of one hostile peer."""
-
-    def __init__(self, context: SSL.Context, hostname: str | None) -> None:
-        self._context = context
-        self._hostname = hostname
-
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
-        if self._hostname is not None:
-            connection.set_tlsext_host_name(self._hostname.encode("idna"))
-        return connection
-
-    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        return SSL.Connection(self._context, None)
-
-
-def tell(connection: SSL.Connection, where: int, value: int) -> None:
-    """
-    Pass on to the peer what OpenSSL says of its connection.
-
-    :param connection: the peer's.
-    :param where: see :meth:`HandshakingPeer.handshakeEvent`.
-    :param value: the same.
-    """
-    inside = getattr(connection.get_app_data(), "wrappedProtocol", None)
-    if inside is not None:
-        inside.peer.handshakeEvent(where, value, connection.get_state_string())
-
-
-_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+        self.dataReceived = peer.decrypted  # type: ignore[method-assign]
+        self.connectionLost = peer.tlsLost  # type: ignore[method-assign]
 
 
 class Impostor(HandshakingPeer):
@@ -218,14 +173,14 @@ class Impostor(HandshakingPeer):
 
     It shows that a server verifies who its clients are.  ``outcome`` is
     ``alert: unknown ca``, ``alert: certificate required`` or the like where it
-    was turned away; ``admitted`` where the server's TLS took it for good;
+    was turned away; ``admitted`` where the server's TLS accepted it;
     ``no TLS`` where what answered was none.  When it is admitted it hangs up,
     for it has shown what there was to show.
 
-    It takes any server for the right one.  Nothing of it is for any use but
-    attacking a server of one's own.
+    It accepts any server.  Nothing of it is for any use but attacking a server of
+    one's own.
 
-    :ivar admitted: whether the server's TLS took it.  In TLS 1.3 this side's
+    :ivar admitted: whether the server's TLS accepted it.  In TLS 1.3 this side's
         handshake completes before the server has judged it, so that alone says
         nothing; a session ticket does, which servers made with OpenSSL send
         after they have verified the client, and so does application data.
@@ -255,22 +210,14 @@ class Impostor(HandshakingPeer):
             that closing a connection takes a bounded time.
         :raises BadOption: if there is no such version.
         """
-        context = (
-            _clientContext(version, certificate)
-            if identity is None
-            else _showing(identity, _anybody(version))
-        )
+        if identity is None and certificate:
+            identity = _selfSigned()
+        context = _context(version, identity, False)
         super().__init__(clock, context, dials=True, hostname=hostname, stays=stays)
         self._version = version
 
     def handshakeEvent(self, where: int, value: int, state: bytes) -> None:
-        """
-        What OpenSSL tells of the handshake: ``SSL_CTX_set_info_callback``.
-
-        :param where: what it is about, as bits.
-        :param value: for an alert its level and its description.
-        :param state: OpenSSL's words for how far it is.
-        """
+        """Note whether the server has accepted this side."""
         super().handshakeEvent(where, value, state)
         if state.endswith(b"read server session ticket") or (
             # In TLS 1.2 the server's last word comes after its judgement.
@@ -281,20 +228,19 @@ class Impostor(HandshakingPeer):
 
 class ImpostorServer(HandshakingPeer):
     """
-    Answers one who dials with a good TLS handshake and the wrong identity: a
+    Answers a client with a good TLS handshake and the wrong identity: a
     certificate for this machine (``localhost``, 127.0.0.1, ::1) that it has
     signed itself, or one that it is given.
 
     It shows that a program that dials verifies whom it has reached.  Let it
-    lie in wait with :func:`~twisted_transfer.testing.ambush`.  ``outcome`` is
+    wait for one with :func:`~twisted_transfer.testing.ambush`.  ``outcome`` is
     ``alert: unknown ca`` or the like where the client turned it away;
     ``admitted`` where the client talked to it, or was there still when its
     patience was at an end; ``end of file`` or ``reset`` where the client just
     hung up; ``no TLS`` where what came was none.
 
-    It asks the client for a certificate and takes any, and none, for the right
-    one.  It says nothing after the handshake, and when the client does it hangs
-    up.
+    It asks the client for a certificate, and accepts any, and none.  It says
+    nothing after the handshake, and when the client does it hangs up.
 
     :ivar admitted: whether the client took it for its partner.
     :ivar completed: whether the client completed the handshake.  That alone is
@@ -314,42 +260,36 @@ class ImpostorServer(HandshakingPeer):
         """
         :param clock: for Twisted's TLS.
         :param identity: what it shows, such as a certificate that the right
-            authority has issued for another host; None: the same as
-            :class:`Impostor`.
+            authority has issued for another host; None: the one that
+            :class:`Impostor` shows.
         :param version: of TLS, ``"1.2"`` or ``"1.3"``.
         :raises BadOption: if there is no such version.
         """
-        context = (
-            _serverContext(version)
-            if identity is None
-            else _showing(identity, _asking(version))
-        )
+        context = _context(version, identity or _selfSigned(), True)
         super().__init__(clock, context, dials=False)
 
     def handshakeEvent(self, where: int, value: int, state: bytes) -> None:
-        """
-        What OpenSSL tells of the handshake: ``SSL_CTX_set_info_callback``.
-
-        :param where: what it is about, as bits.
-        :param value: for an alert its level and its description.
-        :param state: OpenSSL's words for how far it is.
-        """
+        """Note whether the client has completed the handshake."""
         super().handshakeEvent(where, value, state)
         # The client's last message comes after its judgement of the chain.
         if where == SSL.SSL_CB_HANDSHAKE_DONE:
             self.completed = True
 
     def giveUp(self) -> None:
-        """The client should have hung up by now; if not, it was taken in."""
+        """Take a client for deceived that has not hung up by now, and abort."""
         self.admitted = self.admitted or self.completed
         super().giveUp()
 
 
-def _anybody(version: str) -> SSL.Context:
+@lru_cache
+def _context(version: str, identity: Identity | None, serves: bool) -> SSL.Context:
     """
-    The attacker's TLS, which accepts ANYBODY and so protects nobody.
+    Make the attacker's TLS, which accepts ANYBODY and so protects nobody.
 
-    :returns: a new context for this version.
+    :param version: the one version of TLS that it speaks.
+    :param identity: what it shows.
+    :param serves: whether it is for servers, which ask for a certificate.
+    :returns: the context, one for all peers that are alike.
     :raises BadOption: if there is no such version.
     """
     if version not in _VERSIONS:
@@ -357,62 +297,33 @@ def _anybody(version: str) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(_VERSIONS[version])
     context.set_max_proto_version(_VERSIONS[version])
-    context.set_verify(SSL.VERIFY_NONE)
-    context.set_info_callback(tell)
-    return context
-
-
-def _asking(version: str) -> SSL.Context:
-    """:returns: the same for a server, which asks who its clients are."""
-    context = _anybody(version)
-    context.set_verify(SSL.VERIFY_PEER, lambda *whatever: True)
-    # A resumed session would show nothing of who looks at certificates.  The
-    # tickets, which TLS 1.3 sends all the same, tell a client that it is taken.
+    context.set_info_callback(_tell)
+    context.set_verify(
+        SSL.VERIFY_PEER if serves else SSL.VERIFY_NONE, lambda *whatever: True
+    )
+    # A resumed session would show nothing about the check of certificates.  The
+    # tickets, which TLS 1.3 sends all the same, tell a client that it is accepted.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if identity is not None:
+        identity.showIn(context)
     return context
 
 
-def _showing(identity: Identity, context: SSL.Context) -> SSL.Context:
-    """:returns: the context, with an identity to be shown."""
-    context.use_certificate(identity.certificate)
-    for certificate in identity.chain:
-        context.add_extra_chain_cert(certificate)
-    context.use_privatekey(identity.privateKey)
-    return context
-
-
-@cache
-def _clientContext(version: str, certificate: bool) -> SSL.Context:
-    """:returns: the one context for all that show the same, or nothing."""
-    context = _anybody(version)
-    return _showing(_selfSigned(), context) if certificate else context
-
-
-@cache
-def _serverContext(version: str) -> SSL.Context:
-    """:returns: the one context for all that show the same."""
-    return _showing(_selfSigned(), _asking(version))
+def _tell(connection: SSL.Connection, where: int, value: int) -> None:
+    """Pass on to a peer what OpenSSL says of its connection."""
+    inside = getattr(connection.get_app_data(), "wrappedProtocol", None)
+    if inside is not None:
+        inside.peer.handshakeEvent(where, value, connection.get_state_string())
 
 
 @cache
 def _selfSigned() -> Identity:
-    """A key, and a certificate that is signed by nobody else."""
-    key = Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    # Nobody is to turn it away for its name alone.
-    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
-    for address in ("127.0.0.1", "::1"):
-        names.append(x509.IPAddress(ipaddress.ip_address(address)))
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    """
+    :returns: an identity that no authority has issued, with every name of this
+        machine, so that it is refused for its signature alone.
+    """
+    addresses = map(ipaddress.ip_address, ("127.0.0.1", "::1"))
+    return Identity.ephemeral(
+        [x509.DNSName("localhost"), *map(x509.IPAddress, addresses)]
     )
-    return Identity(key, builder.sign(key, None))

@@ -9,6 +9,7 @@ import binascii
 import datetime
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
 
 from twisted_transfer.errors import BadOption
 
@@ -155,18 +157,29 @@ class Identity:
         return pinOf(self.certificate)
 
     @classmethod
-    def ephemeral(cls) -> Identity:
-        """:returns: a new identity, an Ed25519 key that is kept nowhere."""
-        return cls.selfSigned(Ed25519PrivateKey.generate())
+    def ephemeral(cls, names: Sequence[x509.GeneralName] = ()) -> Identity:
+        """
+        Make a new identity: an Ed25519 key that is stored nowhere.
+
+        :param names: the subjectAltNames (RFC 5280, section 4.2.1.6) of its
+            certificate; none are needed where a pin proves it.
+        :returns: the identity.
+        """
+        return cls.selfSigned(Ed25519PrivateKey.generate(), names)
 
     @classmethod
-    def selfSigned(cls, key: Ed25519PrivateKey) -> Identity:
+    def selfSigned(
+        cls, key: Ed25519PrivateKey, names: Sequence[x509.GeneralName] = ()
+    ) -> Identity:
         """
-        :param key: a private key.
-        :returns: it, with a certificate that it signed for itself.
+        Make a certificate for a key, signed by itself.
+
+        :param key: the private key.
+        :param names: the subjectAltNames of the certificate.
+        :returns: the key with its certificate.
         """
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "twisted_transfer")])
-        certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(name)
@@ -174,9 +187,21 @@ class Identity:
             .serial_number(1)
             .not_valid_before(_BEGIN)
             .not_valid_after(_END)
-            .sign(key, None)
         )
-        return cls(key, certificate)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        return cls(key, builder.sign(key, None))
+
+    def showIn(self, context: SSL.Context) -> None:
+        """
+        Have a TLS context show this identity.
+
+        :param context: OpenSSL's context, of a client or a server.
+        """
+        context.use_certificate(self.certificate)
+        for certificate in self.chain:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(self.privateKey)
 
 
 @dataclass(frozen=True)

@@ -151,10 +151,7 @@ class Policy:
         context.set_min_proto_version(oldest)
         context.set_cipher_list(_CIPHERS)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.use_certificate(self.identity.certificate)
-        for certificate in self.identity.chain:
-            context.add_extra_chain_cert(certificate)
-        context.use_privatekey(self.identity.privateKey)
+        self.identity.showIn(context)
         if self.trustRoots is not None:
             store = context.get_cert_store()
             assert store is not None

@@ -218,17 +218,17 @@ class AttackTests(_SiegeTestCase):
         self.assertNothingLeft()
 
     def test_oneConnection(self) -> None:
-        """An endpoint that asks twice gets the peer once."""
+        """An endpoint that asks twice gets the peer once, then one that hangs up."""
         endpoint = PendingEndpoint(ConnectingCancelledError(None))
         attacking = attack(self.clock, endpoint, Staller)
-        self.assertIsInstance(endpoint.factory.buildProtocol(None), Staller)
-        self.assertIsNone(endpoint.factory.buildProtocol(None))
+        for kind in (Staller, Scanner, Scanner):
+            self.assertIsInstance(endpoint.factory.buildProtocol(None), kind)
         attacking.addErrback(lambda ignored: None)
 
     def test_cancelDialling(self) -> None:
         """
         Cancelled while it dials, whatever the endpoint says to that, nothing
-        is left, and who is connected late is not the peer.
+        is left, and a connection that comes late is closed.
         """
         errors = (ConnectingCancelledError(None), DNSLookupError(), LookupError())
         for error in errors:
@@ -238,16 +238,17 @@ class AttackTests(_SiegeTestCase):
             settle(self.clock)
             self.failureResultOf(attacking, CancelledError)
             self.assertEqual(endpoint.cancelled, 1)
-            self.assertIsNone(endpoint.factory.buildProtocol(None))
+            self.assertIsInstance(endpoint.factory.buildProtocol(None), Scanner)
             self.assertNothingLeft()
 
     def test_cancelConnected(self) -> None:
         """
-        Cancelled while it is connected, the connection is reset, and who
-        cancelled hears of it when it is gone.
+        Cancelled while it is connected, once or twice, the connection is reset,
+        and it fails when that is gone.
         """
         attacking = attack(self.clock, self.endpoint, Staller)
         settle(self.clock)
+        attacking.cancel()
         attacking.cancel()
         self.assertNoResult(attacking)
         settle(self.clock)
