@@ -1,5 +1,6 @@
 """
-How all tests are run: under which reactor, and that each leaves nothing behind.
+How all tests are run: which of them, under which reactor, and that each leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.support.leaks import Snapshot, Watch
+from tests.support.peers import isHere
 
 _REACTORS = {
     "asyncio": "twisted.internet.asyncioreactor",
@@ -26,6 +28,8 @@ _REACTORS = {
     "select": "twisted.internet.selectreactor",
 }
 _TESTS = Path(__file__).resolve().parent
+# The folders whose tests are left out, unless they are asked for.
+_PROGRAMS, _PEERS = _TESTS / "programs", _TESTS / "peers"
 # No deadlines: how long an example takes says more about the machine than about
 # the code.  In CI every run tries the same examples, so that a failure there is
 # of the change; elsewhere new ones are tried each time, and a failing one is
@@ -40,10 +44,24 @@ hypothesis.settings.load_profile("twisted_transfer")
 
 _watch = pytest.StashKey[Watch]()
 _before = pytest.StashKey[Snapshot]()
+_leftOut = pytest.StashKey[list[pytest.Item]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--reactor``."""
+    """Add ``--all``, ``--peers`` and ``--reactor``."""
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="also run the tests of this library's own programs and of others, "
+        "which a run leaves out unless it is given a path in their folders",
+    )
+    parser.addoption(
+        "--peers",
+        choices=("available", "required"),
+        default="available",
+        help="whether a test is skipped if a program that it needs is not "
+        "installed, which is the default, or the run fails",
+    )
     parser.addoption(
         "--reactor",
         choices=sorted(_REACTORS),
@@ -79,20 +97,43 @@ def pytest_report_header() -> str:
     return f"reactor: {name}; {versions}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """
-    Mark what has to be run under every reactor: all that uses the real one; what
-    talks to the programs of others; and what starts this library's own.
+    Mark what uses the real reactor, and so is run under every reactor; leave
+    out what was not asked for; and skip what needs a program that is not here.
     """
+    left = [item for item in items if not _isAskedFor(config, item.path)]
+    items[:] = [item for item in items if item not in set(left)]
+    config.stash[_leftOut] = left
+    if left:
+        config.hook.pytest_deselected(items=left)
+    absent: set[str] = set()
     for item in items:
         case = getattr(item, "cls", None)
-        peers = _TESTS / "peers" in item.path.parents
-        if peers:
-            item.add_marker("peers")
-        if peers or (case and issubclass(case, TestCase)):
+        if case and issubclass(case, TestCase):
             item.add_marker("reactor")
-        if _TESTS / "programs" in item.path.parents:
-            item.add_marker("programs")
+        for mark in item.iter_markers("needs"):
+            for package in mark.args:
+                if not isHere(package):
+                    absent.add(package)
+                    reason = f"install the Debian package {package}"
+                    item.add_marker(pytest.mark.skip(reason=reason))
+    if absent and config.getoption("peers") == "required":
+        raise pytest.UsageError(
+            "--peers=required: install the Debian packages " + " ".join(sorted(absent))
+        )
+
+
+def _isAskedFor(config: pytest.Config, path: Path) -> bool:
+    """Whether the tests of a file are to be run."""
+    folder = next((f for f in (_PROGRAMS, _PEERS) if path.is_relative_to(f)), None)
+    if folder is None or config.getoption("all"):
+        return True
+    here = config.invocation_params.dir
+    named = [(here / arg.partition("::")[0]).resolve() for arg in config.args]
+    return any(path.is_relative_to(n) and n.is_relative_to(folder) for n in named)
 
 
 def pytest_collection_finish() -> None:
@@ -156,3 +197,19 @@ def pytest_runtest_teardown(
             gc.freeze()  # What a module's tests keep, they keep for good.
         if left:
             pytest.fail("left behind:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which tests were left out, and how to run them."""
+    left = config.stash.get(_leftOut, [])
+    if left:
+        programs = sum(item.path.is_relative_to(_PROGRAMS) for item in left)
+        terminalreporter.section("left out")
+        terminalreporter.line(
+            f"{programs} tests of this library's own programs (tests/programs) and "
+            f"{len(left) - programs} of programs of others (tests/peers)."
+        )
+        terminalreporter.line("This runs all: python -m pytest --all")

@@ -1,5 +1,6 @@
 """
-That a test which leaves something behind fails, whatever it leaves.
+Tests for ``conftest.py``: which tests are run, and that one which leaves something
+behind fails, whatever it leaves.
 
 Each of the tests in ``leaking.py`` leaves one thing.  They are run in a process
 of their own, and looked at from here.
@@ -7,6 +8,8 @@ of their own, and looked at from here.
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +17,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from tests.support import peers
 
 # Each leak, and how the report of the test that leaves it names it.
 LEAKS = {
@@ -54,13 +59,25 @@ class _Run:
     output: str
 
 
+def _pytest(*options: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """
+    Run pytest.
+
+    :param path: where it looks for programs; None: where this process does.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        cwd=_PROJECT,
+        env=os.environ | ({} if path is None else {"PATH": path}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 def _run(folder: Path, *options: str) -> _Run:
     xml = folder / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    command += [*options, f"--junit-xml={xml}", "tests/support/leaking.py"]
-    result = subprocess.run(
-        command, cwd=_PROJECT, capture_output=True, text=True, timeout=120
-    )
+    result = _pytest(*options, f"--junit-xml={xml}", "tests/support/leaking.py")
     reports: dict[str, str] = {}
     passed = set()
     for case in ElementTree.parse(xml).iter("testcase"):
@@ -76,8 +93,10 @@ def _run(folder: Path, *options: str) -> _Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> _Run:
-    """Run the tests under the default reactor."""
-    return _run(tmp_path_factory.mktemp("leaking"))
+    """Run the tests under Twisted's default reactor on Linux."""
+    run = _run(tmp_path_factory.mktemp("leaking"), "--reactor=epoll")
+    assert "reactor: EPollReactor;" in run.output
+    return run
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -113,13 +132,81 @@ def test_innocent(run: _Run) -> None:
     ("option", "name"),
     [
         ("asyncio", "AsyncioSelectorReactor"),
-        ("epoll", "EPollReactor"),
         ("poll", "PollReactor"),
         ("select", "SelectReactor"),
     ],
 )
 def test_reactors(tmp_path: Path, option: str, name: str) -> None:
-    """Under each reactor the clean tests pass, and a port left there is found."""
+    """Under the others the clean tests pass, and a port left there is found."""
     run = _run(tmp_path, "-k", "clean or test_Port", f"--reactor={option}")
     assert f"reactor: {name};" in run.output
     assert run.reports.keys() == {f"{kind}.test_Port" for kind in _KINDS}
+
+
+# Which tests are run.
+
+
+def _collected(*options: str) -> tuple[set[str], str]:
+    """Which folders the tests are in that would be run, and the output."""
+    # These two are as good as any others, and collected sooner.
+    ignored = ("--ignore=tests/unit", "--ignore=tests/reactors")
+    result = _pytest("--collect-only", "-q", *ignored, *options)
+    assert result.returncode == 0, result.stdout
+    return set(re.findall(r"(?m)^tests/(\w+)\S*::", result.stdout)), result.stdout
+
+
+def test_leftOut() -> None:
+    """What starts programs is left out, counted, and the way to run it is named."""
+    folders, output = _collected()
+    assert folders == {"test_conftest"}
+    *_, counts, way, _closing = output.splitlines()
+    found = re.fullmatch(
+        r"(\d+) tests of .* and (\d+) of programs of others .*", counts
+    )
+    assert found and int(found[1]) > 100 and int(found[2]) > 100, counts
+    assert way.endswith("python -m pytest --all")
+
+
+def test_all() -> None:
+    """With ``--all`` nothing is left out, and nothing is said of that."""
+    folders, output = _collected("--all")
+    assert folders == {"test_conftest", "programs", "peers"}
+    assert "left out" not in output
+
+
+def test_named() -> None:
+    """What is named on the command line is run, and no more than that."""
+    folders, output = _collected("tests/peers/test_ncat.py::CommandTests")
+    assert folders == {"peers"}
+    assert "left out" not in output
+
+
+def test_withoutPeers(tmp_path: Path) -> None:
+    """Where no program of others is installed, each test says which it wants."""
+    result = _pytest("tests/peers", "-k", "not OurRawSide", path=str(tmp_path))
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"\n=+ \d+ skipped, \d+ deselected in ", result.stdout)
+    wanted = re.findall(r"SKIPPED .*: install the Debian package (\S+)", result.stdout)
+    assert set(wanted) == {"curl", "ncat", "openssl", "socat", "tcl", "tcllib"}
+
+
+def test_peersRequired(tmp_path: Path) -> None:
+    """Where they are required, nothing is run, and all that are missing are named."""
+    result = _pytest("tests/peers", "--peers=required", path=str(tmp_path))
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "curl ncat openssl socat tcl tcl-tls tcllib\n" in result.stderr
+
+
+@pytest.mark.parametrize("script", ["exit 1", "exec /bin/sleep 1000"])
+def test_bareTcl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A Tcl without the packages is found out soon, whether it fails or hangs."""
+    tclsh = tmp_path / "tclsh"
+    tclsh.write_text(f"#!/bin/sh\n{script}\n")
+    tclsh.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(peers, "_LONGEST", 0.2)
+    peers.isHere.cache_clear()
+    assert peers.isHere("tcl")
+    assert not peers.isHere("tcllib")
+    assert not peers.isHere("tcl-tls")
+    peers.isHere.cache_clear()

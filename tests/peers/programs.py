@@ -1,11 +1,10 @@
 """
-The programs that the tests talk to, and our own.
+Start Tcl scripts, and our own programs.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -17,36 +16,13 @@ from tests.peers.processes import Program
 
 _CHECKOUT = Path(twisted_transfer.__file__).resolve().parent.parent
 
-_PACKAGES = {
-    "curl": "curl",
-    "ncat": "ncat",
-    "openssl": "openssl",
-    "socat": "socat",
-    "tclsh": "tcl",
-}
-
-
-def peer(name: str) -> str:
-    """
-    :param name: of a program that these tests need.
-    :returns: its path.
-    :raises AssertionError: naming the Debian package, if it is not installed.
-    """
-    found = shutil.which(name)
-    if found is None:
-        raise AssertionError(
-            f"these tests need the program {name}: "
-            f"install the Debian package {_PACKAGES[name]}"
-        )
-    return found
-
 
 def tclScript(name: str) -> list[str]:
     """
     :param name: of a script beside this module.
     :returns: the words that run it.
     """
-    return [peer("tclsh"), str(Path(__file__).with_name(name))]
+    return ["tclsh", str(Path(__file__).with_name(name))]
 
 
 def _python(case: TestCase, folder: Path, *words: str | Path) -> Program:

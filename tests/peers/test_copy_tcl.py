@@ -8,6 +8,7 @@ import socket
 import subprocess
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -18,6 +19,8 @@ from tests.peers.textoracle import TRANSLATIONS, OracleTests
 from tests.support.textcases import NEWLINES
 from twisted_transfer.data.copying import copy
 from twisted_transfer.testing.memory import memoryPair, settle
+
+pytestmark = pytest.mark.needs("tcllib")
 
 _ENCODINGS = ("ascii", "cp1252", "iso8859-15", "koi8-r", "shiftjis", "unicode", "utf-8")
 

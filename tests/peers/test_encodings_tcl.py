@@ -4,9 +4,13 @@ The names and tables of encodings against those of a real tclsh.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.peers.textoracle import KOREAN, OracleTests, codecOf, decoded, written
 from twisted_transfer.errors import BadOption
 from twisted_transfer.text.codec import codecName
+
+pytestmark = pytest.mark.needs("tcl")
 
 #: Every encoding of Tcl 8.6 that this library offers, by Tcl's name.
 ENCODINGS = (

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
 from tests.peers.processes import Program, reactor
-from tests.peers.programs import peer, tclScript, twist
+from tests.peers.programs import tclScript, twist
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
 from twisted_transfer import (
@@ -87,6 +88,7 @@ class _PartiesTestCase(TestCase):
         return connector
 
 
+@pytest.mark.needs("openssl")
 class ClientTests(_PartiesTestCase):
     """openssl s_client dials our side."""
 
@@ -100,7 +102,7 @@ class ClientTests(_PartiesTestCase):
         proof = ("-cert", party.certificate, "-key", party.key) if party else ()
         return Program(
             self,
-            *(peer("openssl"), "s_client", "-quiet", "-no_ign_eof", "-nocommands"),
+            *("openssl", "s_client", "-quiet", "-no_ign_eof", "-nocommands"),
             *("-CAfile", self.theirs.roots, "-verify_return_error"),
             *("-verify_ip", _HOST, "-connect", f"{_HOST}:{port}", *proof),
             folder=self.folder,
@@ -152,6 +154,7 @@ class ClientTests(_PartiesTestCase):
         await self.turnedAway(self.stranger)
 
 
+@pytest.mark.needs("openssl")
 class ServerTests(_PartiesTestCase):
     """Our side dials an openssl s_server that requires a certificate."""
 
@@ -164,7 +167,7 @@ class ServerTests(_PartiesTestCase):
         """
         program = Program(
             self,
-            *(peer("openssl"), "s_server", "-msg", "-naccept", "1"),
+            *("openssl", "s_server", "-msg", "-naccept", "1"),
             *("-accept", f"{_HOST}:0", "-cert", party.certificate, "-key", party.key),
             *("-CAfile", party.roots, "-Verify", "1", "-verify_return_error"),
             *options,
@@ -231,6 +234,7 @@ class ServerTests(_PartiesTestCase):
         await server.ended()
 
 
+@pytest.mark.needs("curl")
 class WebTests(_PartiesTestCase):
     """curl and ``twist web``, which knows nothing of this library."""
 
@@ -252,7 +256,7 @@ class WebTests(_PartiesTestCase):
         proof = ("--cert", party.certificate, "--key", party.key) if party else ()
         return Program(
             self,
-            *(peer("curl"), "-sS", "--noproxy", "*", "--cacert", self.theirs.roots),
+            *("curl", "-sS", "--noproxy", "*", "--cacert", self.theirs.roots),
             *(*proof, f"https://{_HOST}:{port}/page.txt"),
             folder=self.folder,
         )
@@ -335,6 +339,7 @@ def _newTclTLS(case: TestCase) -> TclTLS:
     return TclTLS(ours, theirs)
 
 
+@pytest.mark.needs("tcllib", "tcl-tls")
 class TclSendCommandTests(transfers.Sends):
     """The command sends to tcllib: that the receiver hangs up is a success."""
 
@@ -344,6 +349,7 @@ class TclSendCommandTests(transfers.Sends):
         return _newTclTLS(self)
 
 
+@pytest.mark.needs("tcllib", "tcl-tls")
 class TclSendInProcessTests(transfers.Sends):
     """A connector sends to tcllib: that the receiver hangs up is a success."""
 
@@ -353,6 +359,7 @@ class TclSendInProcessTests(transfers.Sends):
         return _newTclTLS(self)
 
 
+@pytest.mark.needs("tcllib", "tcl-tls")
 class TclReceiveTests(_PartiesTestCase):
     """A connector receives from tcllib, and knows how much is to come."""
 

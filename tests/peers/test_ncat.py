@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
 from tests.peers.processes import Program
-from tests.peers.programs import freePort, peer
+from tests.peers.programs import freePort
 from tests.peers.transfers import dialTCP, waitTCP
+
+pytestmark = pytest.mark.needs("ncat")
 
 
 class Ncat:
@@ -40,7 +43,7 @@ class Ncat:
         family = "-6" if ":" in self._host else "-4"
         return Program(
             case,
-            *(peer("ncat"), end, family, *words),
+            *("ncat", end, family, *words),
             folder=path.parent,
             stdin=path if sends else None,
             stdout=None if sends else path,

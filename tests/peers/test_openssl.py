@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
 from tests.peers.processes import Program
-from tests.peers.programs import command, freePort, peer
+from tests.peers.programs import command, freePort
 from tests.peers.transfers import dialTLS, waitTLS
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
@@ -65,7 +66,7 @@ class OpenSSL(TLSPeer):
         port = freePort(_HOST)
         program = Program(
             case,
-            *(peer("openssl"), "s_server", "-quiet", "-state", "-naccept", "1"),
+            *("openssl", "s_server", "-quiet", "-state", "-naccept", "1"),
             *("-accept", f"{_HOST}:{port}"),
             *("-cert", self.certificate, "-key", self.key),
             folder=folder,
@@ -102,7 +103,7 @@ class OpenSSL(TLSPeer):
         """
         return Program(
             case,
-            *(peer("openssl"), "s_client", "-quiet", "-no_ign_eof", "-nocommands"),
+            *("openssl", "s_client", "-quiet", "-no_ign_eof", "-nocommands"),
             *("-CAfile", roots or self.roots),
             *("-verify_return_error", "-verify_ip", _HOST),
             *("-connect", f"{_HOST}:{port}"),
@@ -143,9 +144,10 @@ class SocatTLS(TLSPeer):
         self, case: TestCase, folder: Path, sends: bool, file: str, address: str
     ) -> Program:
         both = (file, address) if sends else (address, file)
-        return Program(case, peer("socat"), "-d", "-d", "-u", *both, folder=folder)
+        return Program(case, "socat", "-d", "-d", "-u", *both, folder=folder)
 
 
+@pytest.mark.needs("openssl")
 class OpenSSLCommandTests(transfers.Transfers):
     """The command and openssl."""
 
@@ -155,6 +157,7 @@ class OpenSSLCommandTests(transfers.Transfers):
         return OpenSSL(Authority(newFolder(self)))
 
 
+@pytest.mark.needs("openssl")
 class OpenSSLInProcessTests(transfers.Transfers):
     """A connector and openssl."""
 
@@ -164,6 +167,7 @@ class OpenSSLInProcessTests(transfers.Transfers):
         return OpenSSL(Authority(newFolder(self)))
 
 
+@pytest.mark.needs("socat")
 class SocatCommandTests(transfers.Transfers):
     """The command and socat."""
 
@@ -173,6 +177,7 @@ class SocatCommandTests(transfers.Transfers):
         return SocatTLS(Authority(newFolder(self)))
 
 
+@pytest.mark.needs("openssl", "socat")
 class EndTests(TestCase):
     """Partners that end without TLS's close_notify, or before it begins."""
 

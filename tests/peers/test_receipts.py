@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.peers.processes import Program
-from tests.peers.programs import command, freePort, peer
+from tests.peers.programs import command, freePort
 from tests.peers.transfers import dialTCP, waitTCP, waitTLS
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
@@ -57,7 +58,7 @@ class RawPartnerTestCase(TestCase):
 
     def run_(self, name: str, *words: str | Path, stdin: Path | None = None) -> Program:
         """Run a peer."""
-        return Program(self, peer(name), *words, folder=self.folder, stdin=stdin)
+        return Program(self, name, *words, folder=self.folder, stdin=stdin)
 
     async def assertFails(self, program: Program, said: str) -> None:
         """It ends with status 5 and these words, and there is no file."""
@@ -68,6 +69,7 @@ class RawPartnerTestCase(TestCase):
         self.assertFalse(Path(f"{self.target}.part").exists())
 
 
+@pytest.mark.needs("ncat")
 class NcatTests(RawPartnerTestCase):
     """ncat over TCP."""
 
@@ -119,6 +121,7 @@ class NcatTests(RawPartnerTestCase):
         self.assertNotIn(self.content[:16], taker.output)
 
 
+@pytest.mark.needs("curl")
 class HTTPTests(RawPartnerTestCase):
     """curl, which talks first."""
 
@@ -150,6 +153,7 @@ class TLSTests(RawPartnerTestCase):
         self.description = waitTLS(*self.authority.issue())
         self.roots = self.authority.trustRoots / "ca.pem"
 
+    @pytest.mark.needs("curl")
     async def test_curl(self) -> None:
         """
         A request over HTTPS, of a client that does not say so by ALPN: with that
@@ -164,6 +168,7 @@ class TLSTests(RawPartnerTestCase):
         await self.assertFails(receiver, _WRONG)
         self.assertNotEqual(await curl.ended(), 0)
 
+    @pytest.mark.needs("openssl")
     async def test_openssl(self) -> None:
         """A file from openssl s_client."""
         receiver = self.receiver(self.description)

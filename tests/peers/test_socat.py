@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
 from tests.peers.processes import Program
-from tests.peers.programs import command, peer
+from tests.peers.programs import command
 from tests.peers.transfers import dialTCP, waitTCP
 from tests.support.folders import newFolder
 from twisted_transfer.descriptions.strings import quote
+
+pytestmark = pytest.mark.needs("socat")
 
 
 def socat(
@@ -26,9 +29,7 @@ def socat(
     """
     file = f"FILE:{path}" if sends else f"CREATE:{path}"
     both = (file, address) if sends else (address, file)
-    return Program(
-        case, peer("socat"), "-d", "-d", "-u", *words, *both, folder=path.parent
-    )
+    return Program(case, "socat", "-d", "-d", "-u", *words, *both, folder=path.parent)
 
 
 class TCPSocat:
@@ -121,7 +122,7 @@ class EndTests(TestCase):
 
     async def socat(self, first: str, second: str) -> tuple[Program, str]:
         """:returns: one that waits, and the description by which to dial it."""
-        words = (peer("socat"), "-d", "-d", "-u", first, second)
+        words = ("socat", "-d", "-d", "-u", first, second)
         program = Program(self, *words, folder=self.folder)
         port = await program.says(r"listening on .*:(\d+)$")
         return program, dialTCP("127.0.0.1", port)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
@@ -15,6 +16,8 @@ from tests.peers.transfers import dialTCP
 from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector
 from twisted_transfer.descriptions.strings import quote
+
+pytestmark = pytest.mark.needs("tcllib")
 
 _HOST = "127.0.0.1"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.peers import transfers
@@ -18,6 +19,8 @@ from tests.peers.transfers import dialTLS, waitTLS
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
 from twisted_transfer import TransferChannel, TransferConnector, Truncated
+
+pytestmark = pytest.mark.needs("tcllib", "tcl-tls")
 
 _HOST = "127.0.0.1"
 

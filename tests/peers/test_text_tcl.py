@@ -4,6 +4,7 @@ The text settings, and changes of them, against the channels of a real tclsh.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tests.support.textcases import NEWLINES, asText, settingsOf
 from twisted_transfer.errors import BadOption
 from twisted_transfer.text.codec import codecName
 from twisted_transfer.text.settings import TextSettings
+
+pytestmark = pytest.mark.needs("tcl")
 
 
 class SettingsTests(OracleTests):

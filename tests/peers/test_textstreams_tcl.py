@@ -4,6 +4,7 @@ What goes through a socket as text, against the channels of a real tclsh.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tests.peers.textoracle import (
 )
 from tests.support.textcases import NEWLINES, asText, cut, places, settingsOf
 from twisted_transfer.errors import Undecodable
+
+pytestmark = pytest.mark.needs("tcl")
 
 #: What is sent through sockets: some of each kind, and bytes.
 STREAMED = (

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from tests.peers.processes import Program
-from tests.peers.programs import freePort, peer, twist
+from tests.peers.programs import freePort, twist
 from tests.peers.transfers import dialTCP, dialTLS
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
@@ -42,17 +43,17 @@ class WebTests(TestCase):
         self.assertEqual(head.split()[1], b"200", head)
         self.assertEqual(content, _CONTENT)
 
+    @pytest.mark.needs("ncat")
     async def test_active(self) -> None:
         """A server that dials answers the client that has waited for it."""
         port = freePort(_HOST)
-        client = Program(
-            self, peer("ncat"), "-v", "-l", _HOST, str(port), folder=self.folder
-        )
+        client = Program(self, "ncat", "-v", "-l", _HOST, str(port), folder=self.folder)
         await client.says(r"(Listening on)")
         client.write(_REQUEST)
         self.web(dialTCP(_HOST, port))
         await self.answered(client)
 
+    @pytest.mark.needs("openssl")
     async def test_activeTLS(self) -> None:
         """The same over TLS, where the one who is dialled has the certificate."""
         authority = Authority(newFolder(self))
@@ -60,7 +61,7 @@ class WebTests(TestCase):
         port = freePort(_HOST)
         client = Program(
             self,
-            *(peer("openssl"), "s_server", "-quiet", "-state", "-naccept", "1"),
+            *("openssl", "s_server", "-quiet", "-state", "-naccept", "1"),
             *("-accept", f"{_HOST}:{port}", "-cert", certificate, "-key", key),
             folder=self.folder,
         )
@@ -72,9 +73,10 @@ class WebTests(TestCase):
     def curl(self, port: str, *options: str | Path, scheme: str = "http") -> Program:
         """Get the page."""
         url = f"{scheme}://{_HOST}:{port}/page.txt"
-        words = (peer("curl"), "-sS", "--noproxy", "*", *options, url)
+        words = ("curl", "-sS", "--noproxy", "*", *options, url)
         return Program(self, *words, folder=self.folder)
 
+    @pytest.mark.needs("curl")
     async def test_passive(self) -> None:
         """
         A server that waits for its partner answers one curl; the next one finds
@@ -87,6 +89,7 @@ class WebTests(TestCase):
         self.assertEqual(first.output, _CONTENT)
         await self.curl(port).endsWith(7)
 
+    @pytest.mark.needs("curl")
     async def test_passiveTLS(self) -> None:
         """
         Over TLS curl names the protocols that it speaks (ALPN), and the web

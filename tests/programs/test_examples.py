@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -63,6 +64,7 @@ class PageTests(SynchronousTestCase):
         """So does the second one."""
         self.follow("tutorial/in-code.rst", "/tmp/lesson")
 
+    @pytest.mark.needs("curl")
     def test_inAConfiguration(self) -> None:
         """And the third one."""
         self.follow("tutorial/in-a-configuration.rst", "/tmp/lesson")
@@ -75,6 +77,7 @@ class PageTests(SynchronousTestCase):
         """Reading by asking and by a protocol give what is shown."""
         self.follow("howto/read-and-write.rst")
 
+    @pytest.mark.needs("socat")
     def test_halfClose(self) -> None:
         """A program that answers at the end of its input answers."""
         self.follow("howto/half-close.rst")
@@ -95,6 +98,7 @@ class PageTests(SynchronousTestCase):
         """Each limit ends what it limits, with the words that are shown."""
         self.follow("howto/limits.rst")
 
+    @pytest.mark.needs("openssl")
     def test_tls(self) -> None:
         """The certificates can be made as described, and prove what they should."""
         self.follow("howto/tls.rst")
@@ -103,6 +107,7 @@ class PageTests(SynchronousTestCase):
         """The invitation that is shown can be pasted."""
         self.follow("howto/mtls.rst")
 
+    @pytest.mark.needs("curl", "ncat")
     def test_services(self) -> None:
         """twist and twistd serve by a description, and so does an application."""
         self.follow("howto/services.rst")
@@ -111,6 +116,7 @@ class PageTests(SynchronousTestCase):
         """A server that dials serves one client after the other."""
         self.follow("howto/dial-again.rst")
 
+    @pytest.mark.needs("tcllib", "socat", "ncat", "openssl")
     def test_otherPrograms(self) -> None:
         """tcllib, socat, ncat and openssl are partners as described."""
         self.follow("howto/other-programs.rst")

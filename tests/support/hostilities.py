@@ -18,7 +18,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+from twisted.internet.ssl import Certificate, CertificateOptions
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -108,11 +108,14 @@ def overTLS(clock: Clock, context: SSL.Context, factory: IProtocolFactory) -> An
 
 def options(authority: Authority, *, verify: bool) -> CertificateOptions:
     """:returns: the same as :func:`serverContext`, for Twisted's endpoints."""
-    certificate, key = authority.issue()
-    identity = PrivateCertificate.loadPEM(certificate.read_bytes() + key.read_bytes())
+    # Twisted's annotations know only what pyOpenSSL deprecates.
+    identity: Any = identityOf(*authority.issue())
     roots = Certificate.loadPEM((authority.trustRoots / "ca.pem").read_bytes())
-    made: CertificateOptions = identity.options(*([roots] if verify else []))
-    return made
+    return CertificateOptions(
+        privateKey=identity.privateKey,
+        certificate=identity.certificate,
+        trustRoot=roots if verify else None,
+    )
 
 
 def identityOf(certificate: Path, key: Path) -> Identity:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet import ssl
 from twisted.internet.interfaces import IAddress
@@ -37,8 +39,11 @@ class Identities:
         """
         self.authority = Authority(newFolder(case))
         self._paths = self.authority.issue()
-        certificate, key = (path.read_bytes() for path in self._paths)
-        self.server = ssl.PrivateCertificate.loadPEM(certificate + key).options()
+        pem, keyPEM = (path.read_bytes() for path in self._paths)
+        # Twisted's annotations know only what pyOpenSSL deprecates.
+        key: Any = load_pem_private_key(keyPEM, None)
+        certificate: Any = x509.load_pem_x509_certificate(pem)
+        self.server = ssl.CertificateOptions(privateKey=key, certificate=certificate)
 
     def client(self, host: str = "localhost") -> Any:
         """:returns: Twisted's options for a client that dials the host."""

@@ -14,6 +14,7 @@ import termios
 import traceback
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -121,6 +122,7 @@ class EncryptedKeyTests(StringsTestCase):
                 *self._ADVICE,
             )
 
+    @pytest.mark.needs("openssl")
     def test_decrypted(self) -> None:
         """The advice that is given is good."""
         decrypted = self.folder / "decrypted.key"

@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -260,6 +261,7 @@ class ServerNameTests(SynchronousTestCase):
 class PeerIdentityTests(SynchronousTestCase):
     """Who a certificate says that the partner is."""
 
+    @pytest.mark.needs("openssl")
     def test_pin(self) -> None:
         """
         The pin is what the openssl program finds by the recipe of RFC 7469,
