@@ -17,7 +17,7 @@ _FUZZER = ROOT / "benchmarks" / "fuzz_receipts.py"
 # Runs the fuzzer after a line that breaks something.
 _BROKEN = """\
 import runpy, sys
-from twisted_transfer import receiptorder, receipts, receiptwire
+from twisted_transfer.receipts import conversation, frames
 {}
 sys.argv = [{!r}, "--count", "3000", "--seed", "7"]
 sys.path.insert(0, {!r})
@@ -62,23 +62,23 @@ class FuzzTests(SynchronousTestCase):
 
     def test_bound(self) -> None:
         """A message that is kept beyond its bound is found."""
-        found = self.broken("receiptwire.MAX_MESSAGE = 2**24")
+        found = self.broken("frames.MAX_MESSAGE = 2**24")
         self.assertIn("Defect: too much is held", found)
 
     def test_shown(self) -> None:
         """Words of the partner that garble the terminal are found."""
-        found = self.broken("receipts.printable = lambda text, limit: text")
+        found = self.broken("conversation.printableUpTo = lambda text, limit: text")
         self.assertIn("Defect: this would be shown: ", found)
 
     def test_exception(self) -> None:
-        """An exception that is not documented is found."""
-        found = self.broken("receiptorder.BadMessage = KeyError")
-        self.assertIn("KeyError", found)
+        """An exception that is not documented, and not caught any more, is found."""
+        found = self.broken("conversation.BadMessage = KeyError")
+        self.assertIn("BadMessage: ", found)
 
     def test_offered(self) -> None:
         """Data beyond what was offered is found."""
         found = self.broken(
-            "receiptorder.Order.data = lambda self, length, mine: setattr("
+            "conversation.Order.data = lambda self, length, mine: setattr("
             "self, '_position', self._position + length)"
         )
         self.assertIn("Defect: ", found)

@@ -1,5 +1,5 @@
 """
-The package, installed in each of the ways a user may, and tested from outside.
+The package, installed as a user installs it, and tested from outside.
 
 What has to hold is not that files are copied but that Twisted then *finds* the
 plugin, and that nobody's ``twist`` is any the worse for it, before or after.
@@ -11,14 +11,23 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.installing import PROJECT, Environment, copySource
+from tests.support.folders import newFolder
+from tests.support.installing import PROJECT, Environment, build, copySource
 
-_KNOWS = """
+# What Twisted finds, after the dropin was imported and nothing else of ours.
+_FINDS = """
+import os.path, sys
+import twisted.plugins.twisted_transfer_dropin as dropin
+print("twisted.internet.reactor" in sys.modules)
+import twisted_transfer
+print(os.path.dirname(os.path.dirname(twisted_transfer.__file__)))
+print(os.path.dirname(os.path.dirname(os.path.dirname(dropin.__file__))))
 from twisted.internet import interfaces, reactor
 from twisted.internet.endpoints import clientFromString, serverFromString
 client = clientFromString(reactor, "transfer:active:tcp:host=127.0.0.1:port=4000")
@@ -28,6 +37,7 @@ print(interfaces.IStreamServerEndpoint.providedBy(server))
 """
 
 _FORGOTTEN = """
+import twisted.plugins
 from twisted.internet import reactor
 from twisted.internet.endpoints import clientFromString, serverFromString
 for fromString in clientFromString, serverFromString:
@@ -37,22 +47,21 @@ for fromString in clientFromString, serverFromString:
         print(error)
 """
 
-_IMPORT_DROPIN = """
-import sys
-import twisted.plugins.twisted_transfer_dropin
-print("twisted.internet.reactor" in sys.modules)
-"""
-
-_WHERE = """
-import os.path, twisted_transfer, twisted.plugins.twisted_transfer_dropin as dropin
-print(os.path.dirname(os.path.dirname(twisted_transfer.__file__)))
-print(os.path.dirname(os.path.dirname(os.path.dirname(dropin.__file__))))
-"""
-
 
 def _withoutBytecode(files: dict[str, bytes]) -> dict[str, bytes]:
     """Leave out what Python writes by itself whenever something is imported."""
     return {path: files[path] for path in files if "__pycache__" not in path}
+
+
+def _ours() -> set[str]:
+    """The files of ours that an installation has."""
+    package = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "twisted_transfer").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "twisted_transfer/py.typed" in package
+    return package | {"twisted/plugins/twisted_transfer_dropin.py"}
 
 
 class InstallCase(SynchronousTestCase):
@@ -101,16 +110,13 @@ class InstallCase(SynchronousTestCase):
             "twistd transfer": run("twistd", "transfer", "--help"),
             "python -m": run("python", "-m", "twisted_transfer", "--help"),
             "program": run("twisted-transfer", "--help"),
-            "where": run("python", "-c", _WHERE),
-            "knows": run("python", "-c", _KNOWS),
-            "dropin": run("python", "-c", _IMPORT_DROPIN),
+            "finds": run("python", "-c", _FINDS),
         }
         environment.pip("uninstall", "--yes", "twisted_transfer", source=root)
         cls.after = environment.files()
         cls.results |= {
             "twist, uninstalled": run("twist", "--help"),
             "web, uninstalled": run("twist", "web", "--help"),
-            "import, uninstalled": run("python", "-c", "import twisted.plugins"),
             "forgotten": run("python", "-c", _FORGOTTEN),
         }
 
@@ -121,16 +127,17 @@ class InstallCase(SynchronousTestCase):
         self.assertEqual(result.stderr, "", f"{step}: {result}")
         return result.stdout
 
-    def test_place(self) -> None:
-        """What was installed is what is imported, not some other copy of it."""
+    def test_finds(self) -> None:
+        """
+        Importing the dropin installs no reactor; what was installed is what is
+        imported, not some other copy of it; and Twisted knows ``transfer`` for
+        clients and for servers.
+        """
+        place = str(self.expectedPlace)
         self.assertEqual(
-            self.output("where").split("\n"),
-            [str(self.expectedPlace), str(self.expectedPlace), ""],
+            self.output("finds").split("\n"),
+            ["False", place, place, "True", "True", ""],
         )
-
-    def test_endpoints(self) -> None:
-        """Twisted knows ``transfer`` for clients and for servers."""
-        self.assertEqual(self.output("knows"), "True\nTrue\n")
 
     def test_twist(self) -> None:
         """``twist`` lists the command and runs it."""
@@ -157,10 +164,6 @@ class InstallCase(SynchronousTestCase):
         self.assertIn("web", self.output("other reactor, no cache"))
         self.assertIn("web", self.output("other reactor"))
 
-    def test_dropinLeavesReactorAlone(self) -> None:
-        """Importing the dropin installs no reactor."""
-        self.assertEqual(self.output("dropin"), "False\n")
-
     def test_uninstall(self) -> None:
         """Uninstalling takes every file of ours, and leaves Twisted's as they were."""
         self.assertEqual(
@@ -172,32 +175,13 @@ class InstallCase(SynchronousTestCase):
         """After uninstalling, Twisted works and has forgotten the plugin."""
         self.assertNotIn("transfer", self.output("twist, uninstalled"))
         self.assertIn("web", self.output("web, uninstalled"))
-        self.assertEqual(self.output("import, uninstalled"), "")
         self.assertEqual(
             self.output("forgotten"), "Unknown endpoint type: 'transfer'\n" * 2
         )
 
 
-class CopiedCase(InstallCase):
-    """What is owed besides, where the files are copied into ``site-packages``."""
-
-    def test_files(self) -> None:
-        """The package is installed, with its type marker, and the dropin; no more."""
-        ours = _withoutBytecode(self.installed).keys() - self.before.keys()
-        package = {
-            str(path.relative_to(PROJECT))
-            for path in (PROJECT / "twisted_transfer").iterdir()
-            if path.is_file()
-        }
-        self.assertIn("twisted_transfer/py.typed", package)
-        self.assertEqual(
-            {path for path in ours if ".dist-info/" not in path},
-            package | {"twisted/plugins/twisted_transfer_dropin.py"},
-        )
-
-
-class FromSourceTests(CopiedCase):
-    """``pip install .``"""
+class FromSourceTests(InstallCase):
+    """``pip install .``, which builds a wheel and installs that."""
 
     __test__ = True
 
@@ -207,55 +191,10 @@ class FromSourceTests(CopiedCase):
         environment.pip("install", "--no-build-isolation", ".", source=source)
         return environment.sitePackages
 
-
-class FromWheelTests(CopiedCase):
-    """``pip install twisted_transfer-….whl``"""
-
-    __test__ = True
-
-    @classmethod
-    def install(cls, source: Path, environment: Environment) -> Path:
-        """Build a wheel and install that."""
-        environment.pip(
-            "wheel", "--no-deps", "--no-build-isolation", ".", source=source
-        )
-        [wheel] = source.glob("*.whl")
-        environment.pip("install", str(wheel), source=environment.elsewhere)
-        return environment.sitePackages
-
-
-class FromSdistTests(CopiedCase):
-    """``pip install twisted_transfer-….tar.gz``"""
-
-    __test__ = True
-
-    missing: ClassVar[set[str]]
-
-    @classmethod
-    def install(cls, source: Path, environment: Environment) -> Path:
-        """Build a source distribution and install that."""
-        sources = {
-            str(path.relative_to(source))
-            for folder in ("twisted", "twisted_transfer", "tests", "docs")
-            for path in (source / folder).rglob("*")
-            if path.is_file()
-        }
-        sdist = environment.buildSdist(source)
-        with tarfile.open(sdist) as archive:
-            # Each name begins with the folder named after the version.
-            held = {name.partition("/")[2] for name in archive.getnames()}
-        cls.missing = sources - held
-        environment.pip(
-            "install",
-            "--no-build-isolation",
-            str(sdist),
-            source=environment.elsewhere,
-        )
-        return environment.sitePackages
-
-    def test_whole(self) -> None:
-        """The sdist holds all that the tests need: the tests, and the documents."""
-        self.assertEqual(self.missing, set())
+    def test_files(self) -> None:
+        """The package is installed, with its type marker, and the dropin; no more."""
+        ours = _withoutBytecode(self.installed).keys() - self.before.keys()
+        self.assertEqual({path for path in ours if ".dist-info/" not in path}, _ours())
 
 
 class EditableTests(InstallCase):
@@ -268,3 +207,29 @@ class EditableTests(InstallCase):
         """Install a link to the source tree."""
         environment.pip("install", "--no-build-isolation", "-e", ".", source=source)
         return source
+
+
+class SdistTests(SynchronousTestCase):
+    """The source distribution."""
+
+    def test_whole(self) -> None:
+        """
+        It holds all that the tests need, themselves and the documents; and the
+        wheel from it has the files of the package and the dropin, and no more.
+        """
+        folder = newFolder(self)
+        source = copySource(folder / "source")
+        sources = {
+            str(path.relative_to(source))
+            for name in ("twisted", "twisted_transfer", "tests", "docs")
+            for path in (source / name).rglob("*")
+            if path.is_file()
+        }
+        with tarfile.open(build("sdist", source)) as archive:
+            archive.extractall(folder, filter="data")
+        [unpacked] = folder.glob("twisted_transfer-*")
+        held = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*")}
+        self.assertEqual(sources - held, set())
+        with zipfile.ZipFile(build("wheel", unpacked)) as wheel:
+            names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        self.assertEqual(names, _ours())

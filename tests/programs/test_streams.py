@@ -42,13 +42,13 @@ class StreamTests(SynchronousTestCase):
         """What grows is found out, in a receiver that keeps everything."""
         keeping = (
             "import runpy, sys\n"
-            "from twisted_transfer import digested\n"
+            "from twisted_transfer.receipts import receiving\n"
             "kept = []\n"
-            "write = digested.DigestingDestination.write\n"
+            "write = receiving.DigestingDestination.write\n"
             "def keep(self, data):\n"
             "    kept.append(bytes(data))\n"
             "    return write(self, data)\n"
-            "digested.DigestingDestination.write = keep\n"
+            "receiving.DigestingDestination.write = keep\n"
             "runpy.run_module('twisted_transfer', run_name='__main__')\n"
         )
         program = (

@@ -33,6 +33,19 @@ def copySource(target: Path) -> Path:
     return Path(shutil.copytree(PROJECT, target, ignore=_NOT_SOURCE))
 
 
+def build(kind: str, source: Path) -> Path:
+    """
+    Build a distribution of a source tree, with the tests' own setuptools.
+
+    :param kind: ``sdist`` or ``wheel``.
+    :returns: its path.
+    """
+    code = f"from setuptools.build_meta import *; print(build_{kind}('dist'))"
+    result = _run([sys.executable, "-c", code], source)
+    result.check_returncode()
+    return source / "dist" / result.stdout.split()[-1]
+
+
 def _requirements() -> list[Requirement]:
     """
     What ``setup.cfg`` says that a user needs, and what builds the package.
@@ -134,14 +147,6 @@ class Environment:
         result = _run(command, source)
         if result.returncode != 0:
             raise RuntimeError(f"{command} failed:\n{result.stdout}{result.stderr}")
-
-    def buildSdist(self, source: Path) -> Path:
-        """Build the source distribution of a source tree, and say where it is."""
-        build = "from setuptools.build_meta import build_sdist; build_sdist('dist')"
-        result = _run([str(self._root / "bin" / "python"), "-c", build], source)
-        result.check_returncode()
-        [sdist] = (source / "dist").iterdir()
-        return sdist
 
     def files(self) -> dict[str, bytes]:
         """
