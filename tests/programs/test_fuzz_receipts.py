@@ -67,7 +67,7 @@ class FuzzTests(SynchronousTestCase):
 
     def test_shown(self) -> None:
         """Words of the partner that garble the terminal are found."""
-        found = self.broken("conversation.printableUpTo = lambda text, limit: text")
+        found = self.broken("conversation.printable = lambda text, limit: text")
         self.assertIn("Defect: this would be shown: ", found)
 
     def test_exception(self) -> None:
