@@ -48,7 +48,6 @@ nitpick_ignore = [
     ("py:class", "twisted_transfer.data.streams.HasFileno"),
     ("py:class", "twisted_transfer.testing.memory.MemoryPort"),
     ("py:class", "twisted_transfer.testing.memory.MemoryClient"),
-    ("py:class", "Link"),
 ]
 
 # The packages and modules from which users import, those with the shortest names first.
@@ -62,6 +61,12 @@ FACES = (
         )
     ),
 )
+
+# Classes of which a user makes no instance; how to make one is not shown.
+_MADE_INSIDE = {
+    "twisted_transfer.TransferChannel",
+    "twisted_transfer.connecting.Admission",
+}
 
 # Modules that are documented whole, and whose names are often written alone.
 _UNNAMED = ("errors", "interfaces")
@@ -118,7 +123,7 @@ def _dropInternalBases(
             and f"{home}.{base.__name__}" not in _publicNames()
         )
 
-    bases[:] = [base for base in bases if not isInternal(base)]
+    bases[:] = [base for base in bases if not isInternal(base)] or [object]
 
 
 def _nameInterfaces(
@@ -135,6 +140,8 @@ def _nameInterfaces(
     def named(text: str | None) -> str | None:
         return text and re.sub(r"<InterfaceClass (?:\w+\.)*(\w+)>", r"\1", text)
 
+    if name in _MADE_INSIDE or signature == "(*args, **kwargs)":
+        return "", returned
     return named(signature), named(returned)
 
 

@@ -13,7 +13,7 @@ async def nobodyComes(reactor: Any) -> int:
     """Wait for half a second for a partner who never comes."""
     connector = TransferConnector(reactor, mode="passive", within=0.5)
     waiting = connector.connect()
-    address: Any = await connector.whenListening()
+    address = await connector.whenListening()
     try:
         await waiting
     except PartnerTimeout as error:
@@ -34,7 +34,7 @@ async def onlyOneAddress(reactor: Any) -> None:
     """Two dial, and only the second one comes from where the partner may."""
     waiter = TransferConnector(reactor, mode="passive", admit=["127.0.0.2"])
     waiting = waiter.connect()
-    address: Any = await waiter.whenListening()
+    address = await waiter.whenListening()
     dial = f"tcp:host=127.0.0.1:port={address.port}"
     stranger = await TransferConnector(reactor, socketCommand=dial).connect()
     print("the stranger reads", await stranger.read())

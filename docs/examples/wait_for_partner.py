@@ -12,7 +12,7 @@ from twisted_transfer import TransferConnector
 async def main(reactor: Any) -> None:
     connector = TransferConnector(reactor, mode="passive", port=0)
     waiting = connector.connect()
-    address: Any = await connector.whenListening()
+    address = await connector.whenListening()
     print(f"listening on port {address.port}", flush=True)
     channel = await waiting  # the port is closed by now
     line = await channel.readLine()
