@@ -38,7 +38,7 @@ autodoc_typehints_format = "short"
 nitpicky = True
 nitpick_ignore_regex = [
     # What others document, and their interfaces, which are named without a module.
-    ("py:.*", r"(collections|cryptography|enum|os|twisted|zope)\..*"),
+    ("py:.*", r"(collections|cryptography|enum|os|twisted|zope|OpenSSL)\..*"),
     ("py:class", r"I[A-Z]\w+"),
     # Type variables.
     ("py:class", r".*\._[A-Z]\w*"),
