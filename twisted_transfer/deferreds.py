@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -116,7 +117,8 @@ def _severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[
 
     :param source: what is waited for.
     :param dispose: gets a result that comes when nobody waits any more.
-    :returns: a Deferred with the source's result, or ``CancelledError``.
+    :returns: a Deferred with the source's result, or ``CancelledError``, with
+        the source's own ``ConnectingCancelledError`` as its cause.
     """
     cut = False
 
@@ -132,6 +134,10 @@ def _severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[
             front.callback(result)
         elif not isinstance(result, Failure):
             dispose(result)
+        elif result.check(ConnectingCancelledError) and not front.called:
+            cancelled = CancelledError()
+            cancelled.__cause__ = result.value
+            front.errback(cancelled)
 
     source.addBoth(arrived)
     return front

@@ -68,6 +68,30 @@ class EchoFactory(Factory):
         return echo
 
 
+class Hello(Echo):
+    """Says hello, and hangs up when it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"hello")
+
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
+        self.answer.callback(data)
+
+
+class HelloFactory(EchoFactory):
+    """Makes those who say hello."""
+
+    def buildProtocol(self, addr: Any) -> Echo:
+        return Hello()
+
+
 def freePort() -> int:
     """:returns: a TCP port that nobody listens on at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -233,6 +257,63 @@ class CellTests(TestCase):
         channel.abortConnection()
         await channel.whenClosed().addErrback(lambda ignored: None)
         await self.ends(factory)
+
+    async def test_serverMakesNoProtocol(self) -> None:
+        """
+        A server's factory that makes no protocol turns its partner away: the
+        connection ends in an orderly way.
+        """
+
+        class Picky(EchoFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                return None
+
+        factory = Picky()
+        endpoint = serverFromString(
+            reactor, "transfer:passive:tcp:port=0:interface=127.0.0.1"
+        )
+        port: Any = await endpoint.listen(factory)
+        channel = await TransferConnector(reactor, port=port.getHost().port).connect()
+        self.assertEqual(await channel.read(), b"")
+        channel.loseConnection()
+        await channel.whenClosed()
+        await self.ends(factory)
+
+    async def test_mutualTLS(self) -> None:
+        """
+        Behind ``mtls``, too, the factories of both sides are started once and
+        stopped once: alone, and in all four cells.
+        """
+        authority = Authority(newFolder(self))
+        certificate, key = authority.issue()
+        proof = (
+            f"certificate={certificate}:privateKey={key}"
+            f":trustRoots={authority.trustRoots}"
+        )
+        for dialling, listening in (
+            ("", ""),
+            ("transfer:active:", "transfer:passive:"),
+        ):
+            for serverDials in (False, True) if dialling else (False,):
+                number = freePort()
+                listens = f"{listening}mtls:port={number}:interface=127.0.0.1:{proof}"
+                below = quote(f"tcp:host=127.0.0.1:port={number}")
+                dials = (
+                    f"{dialling}mtls:host=localhost:port={number}:endpoint={below}"
+                    f":{proof}"
+                )
+                server, client = EchoFactory(), HelloFactory()
+                if serverDials:
+                    connecting = clientFromString(reactor, listens).connect(client)
+                    port = await serverFromString(reactor, dials).listen(server)
+                else:
+                    port = await serverFromString(reactor, listens).listen(server)
+                    connecting = clientFromString(reactor, dials).connect(client)
+                hello: Any = await connecting
+                self.assertEqual(await hello.answer, b"echo hello")
+                await port.stopListening()
+                await self.ends(server)
+                await self.ends(client)
 
     async def test_throughAProxy(self) -> None:
         """``haproxy`` works around and inside a transfer endpoint."""

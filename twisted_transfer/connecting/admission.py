@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    ILoggingContext,
     IProtocol,
     IProtocolFactory,
     IProtocolNegotiationFactory,
@@ -80,7 +81,7 @@ class _TurnedAway(Protocol):
         self.gone.callback(None)
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, ILoggingContext)
 class Admission(Factory):
     """
     Takes candidates in and admits the first one that proves itself.
@@ -108,6 +109,7 @@ class Admission(Factory):
         self._hosts: WeakKeyDictionary[Link, object] = WeakKeyDictionary()
         self._leaving: set[Deferred[None]] = set()
         self._over = False
+        self._served: Any = None
         self.wrapped = False
         self.winner: Deferred[Link] = Deferred()
         self.accepted = 0
@@ -121,9 +123,18 @@ class Admission(Factory):
         :param factory: makes the protocol that the winner gets in the end; what
             it names is what may be agreed on.
         """
+        self._served = factory
         if IProtocolNegotiationFactory.providedBy(factory):
             self.acceptableProtocols = factory.acceptableProtocols
             alsoProvides(self, IProtocolNegotiationFactory)
+
+    def logPrefix(self) -> str:
+        """Name the application's factory in Twisted's log, as its own port would."""
+        if self._served is None:
+            return "TransferConnector"
+        if ILoggingContext.providedBy(self._served):
+            return str(self._served.logPrefix())
+        return type(self._served).__name__
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
         """

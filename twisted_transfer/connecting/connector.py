@@ -5,6 +5,7 @@ The connector: one connection to one partner, whichever of them dials.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -175,8 +176,24 @@ class TransferConnector:
         :raises BadOption: if an option cannot be.
         :raises BadDescription: if the socket command cannot be.
         """
+        if admit is not None and not isinstance(admit, str):
+            admit = tuple(admit)  # it is read again for another connector
         self.mode = checkedMode(mode)
         self._reactor = reactor
+        self._another = partial(
+            type(self),
+            reactor,
+            mode,
+            host,
+            port,
+            socketCommand,
+            translation=translation,
+            encoding=encoding,
+            eofChar=eofChar,
+            within=within,
+            retryFor=retryFor,
+            admit=admit,
+        )
         self._settings = TextSettings.BINARY.replaced(
             translation=translation, encoding=encoding, eofChar=eofChar
         )
@@ -234,6 +251,13 @@ class TransferConnector:
             retryFor=description.retryFor,
             admit=description.admit,
         )
+
+    def idle(self) -> TransferConnector:
+        """
+        :returns: this connector; or while it is connecting, another one with the
+            same options.
+        """
+        return self if self._connecting is None else self._another()
 
     # Connecting.
 

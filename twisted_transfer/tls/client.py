@@ -215,8 +215,15 @@ class _GateFactory(Factory):
     ) -> None:
         self._arguments = (clock, policy, factory)
         self._more = (timeout, onConnected, confirms)
+        self._factory = factory
         self._abandoned = False
         self.gate: Gate | None = None
+
+    def doStart(self) -> None:
+        self._factory.doStart()
+
+    def doStop(self) -> None:
+        self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Gate:
         self.gate = Gate(*self._arguments, addr, *self._more)

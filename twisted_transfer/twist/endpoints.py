@@ -16,8 +16,8 @@ from typing import Any
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.error import NoProtocol
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.error import ConnectingCancelledError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
@@ -37,28 +37,36 @@ from twisted_transfer.connecting.options import Mode
 from twisted_transfer.errors import BadDescription, Truncated
 
 
-def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol:
+def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol | None:
     """
-    Let a factory's protocol have the channel.
+    Connect a factory's protocol to the channel.
+
+    The factory is in use until the connection has ended.
 
     :param channel: a new connection.
     :param factory: makes the protocol.
-    :returns: the protocol, with the channel as its transport.
-    :raises NoProtocol: if the factory makes none; the channel is aborted then.
+    :returns: the protocol, with the channel as its transport; or ``None`` if the
+        factory makes none: the channel is closed then.
+    :raises Exception: whatever the factory or the protocol's ``connectionMade``
+        raises; the channel is aborted then.
     """
+    factory.doStart()
+    ended = channel.whenClosed().addErrback(_truncated)
+    ended.addBoth(lambda ignored: factory.doStop())
     try:
         protocol: IProtocol | None = factory.buildProtocol(channel.getPeer())
         if protocol is None:
-            raise NoProtocol()
+            channel.loseConnection()
+        else:
+            channel.start(protocol)
     except BaseException:
         channel.abortConnection()
         raise
-    channel.start(protocol)
     return protocol
 
 
 def _truncated(failure: Failure) -> None:
-    """Nobody asks how a connection ended that a protocol had."""
+    """How a connection ended is a matter for the protocol that had it."""
     failure.trap(Truncated)
 
 
@@ -86,8 +94,7 @@ class TransferPort:
         self._factory = factory
         serveBy(connector, factory)
         self._address: IAddress = IPv4Address("TCP", "0.0.0.0", 0)
-        self._running: Deferred[Any] | None = None
-        self._users = 0  # the search, and each connection
+        self._search: Deferred[None] = succeed(None)
 
     def __repr__(self) -> str:
         return f"<TransferPort {self._connector.mode.value} {self._address}>"
@@ -95,15 +102,15 @@ class TransferPort:
     # IListeningPort.
 
     def startListening(self) -> None:
-        """The endpoint has started it already."""
+        """Do nothing: the endpoint has started the search."""
 
     def stopListening(self) -> Deferred[None]:
         """
-        :returns: a Deferred that fires when nobody is sought any more.  It may
-            be asked any number of times.
+        End the search for a partner; this may be called any number of times.
+
+        :returns: a Deferred that fires when the search has ended.
         """
-        if self._running is not None:
-            self._running.cancel()
+        self._search.cancel()
         return self._connector.close()
 
     def getHost(self) -> IAddress:
@@ -114,81 +121,53 @@ class TransferPort:
         """
         return self._address
 
-    # The factory is in use as long as somebody is sought or served.
+    # The search.
 
-    def _use(self) -> None:
-        self._users += 1
-        if self._users == 1:
-            self._factory.doStart()
+    def search(self, again: bool = False) -> Deferred[IListeningPort]:
+        """
+        Search for a partner and serve it.
 
-    def _release(self, result: Any = None) -> Any:
-        self._users -= 1
-        if self._users == 0:
-            self._factory.doStop()
-        return result
+        :param again: whether to dial again whenever a connection has ended or
+            could not be made.
+        :returns: a Deferred with this port.  It fires when the real port is
+            bound (passive), when the partner was reached (active), or at once
+            (``again``), or fails with what went wrong before.
+        """
+        listening: Deferred[IListeningPort] = Deferred(
+            lambda ignored: self._search.cancel()
+        )
 
-    def _serve(self, channel: TransferChannel) -> Deferred[None]:
-        """:returns: a Deferred that fires when the partner was served."""
-        self._use()
-        # Whoever waits for the end may be cancelled; the use goes on until then.
-        channel.whenClosed().addErrback(_truncated).addBoth(self._release)
-        serve(channel, self._factory)
-        return channel.whenClosed().addErrback(_truncated)
-
-    # The three ways of getting partners.
-
-    def dial(self) -> Deferred[IListeningPort]:
-        """:returns: a Deferred that fires when the partner was reached."""
-        self._use()
-
-        def connected(channel: TransferChannel) -> IListeningPort:
-            self._address = channel.getHost()
-            self._serve(channel)
-            return self
-
-        connecting = maybeDeferred(self._connector.connect)
-        return connecting.addCallback(connected).addBoth(self._release)
-
-    def wait(self) -> Deferred[IListeningPort]:
-        """:returns: a Deferred that fires when the real port is bound."""
-        self._use()
-        connecting = maybeDeferred(self._connector.connect)
-        bound: Deferred[IListeningPort] = Deferred(lambda ignored: connecting.cancel())
-
-        def isBound(address: IAddress) -> None:
-            self._address = address
-            if not bound.called:
-                bound.callback(self)
+        def succeeded(ignored: None) -> None:
+            if not listening.called:
+                listening.callback(self)
 
         def failed(failure: Failure) -> None:
-            if not bound.called:
-                bound.errback(failure)
+            if not listening.called:
+                listening.errback(failure)
             elif not failure.check(CancelledError):
-                # Nobody waits any more who could be told.
                 self._log.failure("no partner was served", failure)
 
-        connecting.addCallback(self._serve).addErrback(failed).addBoth(self._release)
-        if not bound.called:
-            # The connector is asked only when it has begun, for before that it
-            # would give the address of an earlier time.
-            listening = self._connector.whenListening()
-            listening.addCallbacks(isBound, lambda ignored: None)
-        return bound
+        def bound(address: IAddress) -> None:
+            self._address = address
+            succeeded(None)
 
-    def dialAgainAndAgain(self) -> Deferred[IListeningPort]:
-        """:returns: a Deferred that has fired: there is always another try."""
-        self._use()
-        self._running = Deferred.fromCoroutine(self._dialForEver())
-        self._running.addErrback(lambda failure: failure.trap(CancelledError))
-        self._running.addErrback(
-            lambda failure: self._log.failure("dialling again has ended", failure)
-        )
-        self._running.addBoth(self._release)
-        port: Deferred[IListeningPort] = Deferred()
-        port.callback(self)
-        return port
+        self._factory.doStart()
+        steps = self._dialAgainAndAgain() if again else self._serveOne()
+        self._search = Deferred.fromCoroutine(steps)
+        if again:
+            succeeded(None)
+        elif self._connector.mode is Mode.PASSIVE and not self._search.called:
+            # Not before, for until it connects the connector would give the
+            # address of an earlier time.
+            self._connector.whenListening().addCallbacks(bound, lambda ignored: None)
+        self._search.addCallbacks(succeeded, failed)
+        self._search.addBoth(lambda ignored: self._factory.doStop())
+        return listening
 
-    async def _dialForEver(self) -> None:
+    async def _serveOne(self) -> None:
+        self._serve(await self._connector.connect())
+
+    async def _dialAgainAndAgain(self) -> None:
         delays = backoffPolicy(initialDelay=0.5, maxDelay=60.0, factor=1.5)
         failures = 0
         while True:
@@ -204,14 +183,22 @@ class TransferPort:
                 )
             else:
                 failures = 0
-                self._address = channel.getHost()
                 try:
-                    await self._serve(channel)
-                except CancelledError:
-                    raise
+                    self._serve(channel)
                 except Exception:
                     self._log.failure("the partner could not be served")
+                await channel.whenClosed().addErrback(_truncated)
             await deferLater(self._reactor, delays(failures))
+
+    def _serve(self, channel: TransferChannel) -> None:
+        if self._connector.mode is Mode.ACTIVE:
+            self._address = channel.getHost()
+        if serve(channel, self._factory) is None:
+            self._log.info(
+                "{factory} makes no protocol for {peer}: the connection is closed",
+                factory=self._factory,
+                peer=channel.getPeer(),
+            )
 
 
 @implementer(IStreamClientEndpoint)
@@ -220,29 +207,39 @@ class TransferClientEndpoint:
 
     def __init__(self, connector: TransferConnector) -> None:
         """
-        :param connector: gets the partner.
+        :param connector: gets the partner; while it is connecting, another one
+            with the same options gets the next.
         """
         self._connector = connector
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         """
+        Connect; this may be called any number of times, also at the same time.
+
         :param protocolFactory: makes the protocol.
-        :returns: a Deferred with the connected protocol; it fails as
-            ``TransferConnector.connect`` does, and can be cancelled at any time.
+        :returns: a Deferred with the connected protocol.  It fails as
+            ``TransferConnector.connect`` does, with ``NoProtocol`` if the factory
+            makes none, or with ``ConnectingCancelledError`` if it is cancelled.
         """
-        protocolFactory.doStart()
-        connecting = maybeDeferred(self._connector.connect)
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
 
-        def connected(channel: TransferChannel) -> IProtocol:
-            protocol = serve(channel, protocolFactory)
-            channel.whenClosed().addBoth(lambda ignored: protocolFactory.doStop())
-            return protocol
-
-        def failed(failure: Failure) -> Failure:
-            protocolFactory.doStop()
-            return failure
-
-        return connecting.addCallback(connected).addErrback(failed)
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        connector = self._connector.idle()
+        serveBy(connector, factory)
+        factory.doStart()
+        try:
+            channel = await connector.connect()
+        except CancelledError as error:
+            # As it was dialled by Twisted, which knows the destination.
+            address = getattr(error.__cause__, "address", None)
+            raise ConnectingCancelledError(address) from None
+        else:
+            protocol = serve(channel, factory)
+        finally:
+            factory.doStop()
+        if protocol is None:
+            raise NoProtocol
+        return protocol
 
 
 @implementer(IStreamServerEndpoint)
@@ -254,9 +251,11 @@ class TransferServerEndpoint:
     ) -> None:
         """
         :param reactor: measures the time between dials.
-        :param connector: gets the partner.
+        :param connector: gets the partner; while it is connecting, another one
+            with the same options gets the next.
         :param again: active mode: when the connection has ended, or could not
             be made, dial again, until the port is told to stop.
+        :raises BadDescription: if ``again`` is given in passive mode.
         """
         if again and connector.mode is Mode.PASSIVE:
             raise BadDescription(
@@ -269,14 +268,16 @@ class TransferServerEndpoint:
 
     def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
         """
+        Search for a partner; this may be called any number of times, also at the
+        same time.
+
         :param protocolFactory: makes the protocol that serves the partner.
         :returns: a Deferred with a port.  In passive mode it fires when the
             real port is bound, in active mode when the partner is reached
-            (with ``again``: at once), or with what went wrong.
+            (with ``again``: at once), or fails with what went wrong.
         """
-        port = TransferPort(self._reactor, self._connector, protocolFactory)
-        if self._again:
-            return port.dialAgainAndAgain()
-        if self._connector.mode is Mode.ACTIVE:
-            return port.dial()
-        return port.wait()
+        return maybeDeferred(self._listen, protocolFactory)
+
+    def _listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        port = TransferPort(self._reactor, self._connector.idle(), factory)
+        return port.search(self._again)

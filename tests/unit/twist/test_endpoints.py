@@ -8,15 +8,23 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import CannotListenError, ConnectionRefusedError, NoProtocol
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    NoProtocol,
+)
 from twisted.internet.interfaces import (
     IListeningPort,
+    ILoggingContext,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.support.simulatedendpoints import (
@@ -26,7 +34,7 @@ from tests.support.simulatedendpoints import (
 from tests.support.simulation import Partner, SimulatedReactor, connected
 from twisted_transfer import BadDescription, TransferChannel, TransferConnector
 from twisted_transfer.channel.link import Link
-from twisted_transfer.errors import AlreadyConnecting, PartnerTimeout, Truncated
+from twisted_transfer.errors import PartnerTimeout, Truncated
 from twisted_transfer.twist.endpoints import (
     TransferClientEndpoint,
     TransferPort,
@@ -101,12 +109,8 @@ class DivingFactory(EchoFactory):
         return Diving()
 
 
-#: Factories that have nobody for a partner, and the error then.
-BAD_FACTORIES = (
-    (NoneFactory, NoProtocol),
-    (RaisingFactory, ZeroDivisionError),
-    (DivingFactory, ZeroDivisionError),
-)
+RAISING_FACTORIES = (RaisingFactory, DivingFactory)
+"""Factories that raise ``ZeroDivisionError`` when there is a partner."""
 
 
 class ServeTests(SynchronousTestCase):
@@ -130,14 +134,34 @@ class ServeTests(SynchronousTestCase):
         self.reactor.run(3)
         self.assertEqual(self.partner.take(), b"echo x")
 
+    def test_inUse(self) -> None:
+        """The factory is in use as long as there is the connection."""
+        factory = EchoFactory()
+        serve(self.channel, factory)
+        self.assertEqual((factory.starts, factory.stops), (1, 0))
+        self.partner.end()
+        self.reactor.run(3)
+        self.assertEqual((factory.starts, factory.stops), (1, 1))
+
+    def test_noProtocol(self) -> None:
+        """A factory that makes none has the channel closed in an orderly way."""
+        factory = NoneFactory()
+        self.assertIsNone(serve(self.channel, factory))
+        self.reactor.run(3)
+        self.assertFalse(self.socket.aborted)
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+        self.assertEqual((factory.starts, factory.stops), (1, 1))
+
     def test_fails(self) -> None:
-        """If there is none, the channel does not stay open."""
-        for factory, error in BAD_FACTORIES:
+        """If it raises, so does this, and the channel is aborted."""
+        for make in RAISING_FACTORIES:
             self.setUp()
-            self.assertRaises(error, serve, self.channel, factory())
+            factory = make()
+            self.assertRaises(ZeroDivisionError, serve, self.channel, factory)
             self.reactor.run(2)
             self.assertTrue(self.socket.aborted)
             self.failureResultOf(self.channel.whenClosed(), Truncated)
+            self.assertEqual((factory.starts, factory.stops), (1, 1))
 
 
 class PortTestCase(SynchronousTestCase):
@@ -146,6 +170,9 @@ class PortTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = SimulatedReactor()
         self.factory = EchoFactory()
+        capturing = capturedLogs()
+        self.events: Any = capturing.__enter__()
+        self.addCleanup(capturing.__exit__, None, None, None)
 
     def inUse(self, inUse: bool) -> None:
         """The factory was started once, and stopped if it is not in use."""
@@ -159,6 +186,18 @@ class PortTestCase(SynchronousTestCase):
         self.inUse(False)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.reactor.readers | self.reactor.writers, set())
+
+    def turnedAway(self) -> None:
+        """A line, and no error, tells that the factory had no protocol."""
+        lines = [
+            formatEvent(event)
+            for event in self.events
+            if "no protocol" in (event["log_format"] or "")
+        ]
+        self.events.clear()
+        self.assertEqual(len(lines), 1)
+        self.assertRegex(lines[0], "NoneFactory.* no protocol .*192.0.2.")
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def talk(self, partner: Partner) -> None:
         """The partner is served, and leaves."""
@@ -182,7 +221,7 @@ class PassiveTests(PortTestCase):
         )
         port = TransferPort(self.reactor, self.connector, self.factory)
         self.assertEqual(self.factory.starts, 0)
-        return endpoint, port.wait()
+        return endpoint, port.search()
 
     def test_serves(self) -> None:
         """The port is there when the real one is bound; one partner is served."""
@@ -202,6 +241,20 @@ class PassiveTests(PortTestCase):
         self.talk(partner)
         self.idle()
         self.successResultOf(port.stopListening())
+
+    def test_logPrefix(self) -> None:
+        """The log names the user's factory as what is listened for."""
+        endpoint, _ = self.listen()
+        self.assertEqual(endpoint._factory.logPrefix(), "EchoFactory")
+
+        @implementer(ILoggingContext)
+        class Named(EchoFactory):
+            def logPrefix(self) -> str:
+                return "echo"
+
+        self.factory = Named()
+        endpoint, _ = self.listen()
+        self.assertEqual(endpoint._factory.logPrefix(), "echo")
 
     def test_stopped(self) -> None:
         """Before anybody has come, stopping it closes the real port, once."""
@@ -262,7 +315,7 @@ class PassiveTests(PortTestCase):
             self.reactor, "passive", socketCommand=Raising(self.reactor)
         )
         port = TransferPort(self.reactor, connector, self.factory)
-        self.failureResultOf(port.wait(), CannotListenError)
+        self.failureResultOf(port.search(), CannotListenError)
         self.idle()
 
     def test_nobodyCame(self) -> None:
@@ -273,29 +326,27 @@ class PassiveTests(PortTestCase):
         self.assertEqual(len(self.flushLoggedErrors(PartnerTimeout)), 1)
         self.idle()
 
-    def test_noProtocol(self) -> None:
-        """So is a factory that has nobody for the partner; he is turned away."""
-        for factory, error in BAD_FACTORIES:
+    def test_raises(self) -> None:
+        """So is a factory that fails; the partner's connection is aborted."""
+        for factory in RAISING_FACTORIES:
             self.factory = factory()
             endpoint, listening = self.listen()
             self.successResultOf(listening)
-            socket, partner = endpoint.arrive()
-            assert socket is not None
+            _, partner = endpoint.arrive()
             self.idle()
-            self.assertEqual(len(self.flushLoggedErrors(error)), 1, factory)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             self.assertTrue(partner.incoming.broken)
 
-    def test_twice(self) -> None:
-        """Whoever listens a second time meanwhile is told so at once."""
+    def test_noProtocol(self) -> None:
+        """With a factory that makes no protocol, the partner is turned away."""
+        self.factory = NoneFactory()
         endpoint, listening = self.listen()
         self.successResultOf(listening)
-        other = EchoFactory()
-        second = TransferPort(self.reactor, self.connector, other)
-        self.failureResultOf(second.wait(), AlreadyConnecting)
-        self.assertEqual((other.starts, other.stops), (1, 1))
         _, partner = endpoint.arrive()
-        self.talk(partner)
         self.idle()
+        self.turnedAway()
+        self.assertFalse(partner.incoming.broken)
+        self.assertTrue(partner.incoming.ended)
 
     def test_next(self) -> None:
         """After the end, the next one is served, on the next port."""
@@ -305,7 +356,7 @@ class PassiveTests(PortTestCase):
         self.idle()
         self.factory = EchoFactory()
         port = TransferPort(self.reactor, self.connector, self.factory)
-        self.successResultOf(port.wait())
+        self.successResultOf(port.search())
         self.assertEqual(len(endpoint.ports), 2)
         self.talk(endpoint.arrive()[1])
         self.idle()
@@ -332,7 +383,7 @@ class ActiveTests(PortTestCase):
 
     def test_serves(self) -> None:
         """The port is there when the partner was reached."""
-        listening = self.port.dial()
+        listening = self.port.search()
         self.inUse(True)
         self.assertNoResult(listening)
         socket, partner = self.endpoint.succeed()
@@ -350,7 +401,7 @@ class ActiveTests(PortTestCase):
 
     def test_stoppedWhileServing(self) -> None:
         """A connection that is being served goes on."""
-        listening = self.port.dial()
+        listening = self.port.search()
         _, partner = self.endpoint.succeed()
         port: Any = self.successResultOf(listening)
         self.successResultOf(port.stopListening())
@@ -360,41 +411,41 @@ class ActiveTests(PortTestCase):
 
     def test_fails(self) -> None:
         """A dial that fails is the result."""
-        listening = self.port.dial()
+        listening = self.port.search()
         self.endpoint.fail(ConnectionRefusedError())
         self.failureResultOf(listening, ConnectionRefusedError)
         self.idle()
 
     def test_cancelled(self) -> None:
         """Cancelling ends the dial."""
-        listening = self.port.dial()
+        listening = self.port.search()
         listening.cancel()
         self.failureResultOf(listening, CancelledError)
         self.assertTrue(self.endpoint.connecting.called)
         self.idle()
 
-    def test_noProtocol(self) -> None:
-        """A factory that has nobody for the partner fails, and he is left."""
-        for factory, error in BAD_FACTORIES:
+    def test_raises(self) -> None:
+        """A factory that fails is the result; the connection is aborted."""
+        for factory in RAISING_FACTORIES:
             self.factory = factory()
             port = TransferPort(self.reactor, self.connector, self.factory)
-            listening = port.dial()
+            listening = port.search()
             _, partner = self.endpoint.succeed()
-            self.failureResultOf(listening, error)
+            self.failureResultOf(listening, ZeroDivisionError)
             self.idle()
             self.assertTrue(partner.incoming.broken)
 
-    def test_twice(self) -> None:
-        """Whoever dials a second time meanwhile is told so."""
-        listening = self.port.dial()
-        other = EchoFactory()
-        second = TransferPort(self.reactor, self.connector, other)
-        self.failureResultOf(second.dial(), AlreadyConnecting)
-        self.assertEqual((other.starts, other.stops), (1, 1))
+    def test_noProtocol(self) -> None:
+        """With a factory that makes no protocol, the partner is turned away."""
+        self.factory = NoneFactory()
+        port = TransferPort(self.reactor, self.connector, self.factory)
+        listening = port.search()
         _, partner = self.endpoint.succeed()
-        self.successResultOf(listening)
-        self.talk(partner)
+        self.assertIs(self.successResultOf(listening), port)
         self.idle()
+        self.turnedAway()
+        self.assertFalse(partner.incoming.broken)
+        self.assertTrue(partner.incoming.ended)
 
 
 class AgainTests(PortTestCase):
@@ -408,7 +459,7 @@ class AgainTests(PortTestCase):
         self.endpoint = SimulatedClientEndpoint(self.reactor)
         connector = TransferConnector(self.reactor, socketCommand=self.endpoint)
         self.port = TransferPort(self.reactor, connector, self.factory)
-        self.listening = self.port.dialAgainAndAgain()
+        self.listening = self.port.search(again=True)
 
     def waited(self) -> float:
         """:returns: after how many seconds the next dial comes."""
@@ -508,19 +559,32 @@ class AgainTests(PortTestCase):
         self.assertEqual(self.endpoint.dials, 1)
         self.idle()
 
-    def test_noProtocol(self) -> None:
+    def test_raises(self) -> None:
         """A factory that fails is logged, and does not end it."""
         self.stop()
-        for factory, error in BAD_FACTORIES:
+        for factory in RAISING_FACTORIES:
             self.factory = factory()
             self.begin()
             for _ in range(2):
                 socket, _ = self.endpoint.succeed()
                 self.reactor.run(2)
-                self.assertEqual(len(self.flushLoggedErrors(error)), 1)
+                self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
                 self.assertTrue(socket.aborted)
                 self.waited()
             self.stop()
+
+    def test_noProtocol(self) -> None:
+        """A factory that makes no protocol does not end it either."""
+        self.stop()
+        self.factory = NoneFactory()
+        self.begin()
+        for _ in range(2):
+            socket, _ = self.endpoint.succeed()
+            self.reactor.run(3)
+            self.turnedAway()
+            self.assertFalse(socket.aborted)
+            self.waited()
+        self.stop()
 
 
 class ClientTests(PortTestCase):
@@ -615,29 +679,94 @@ class ClientTests(PortTestCase):
             self.factory = EchoFactory()
             connecting = make()[1].connect(self.factory)
             connecting.cancel()
-            self.failureResultOf(connecting, CancelledError)
+            self.failureResultOf(connecting, ConnectingCancelledError)
             self.idle()
 
-    def test_noProtocol(self) -> None:
-        """A factory that has no protocol fails, and nothing stays open."""
-        for factory, error in BAD_FACTORIES:
+    def test_cancelledDestination(self) -> None:
+        """The error of a dial that was cancelled names its destination."""
+        address = IPv4Address("TCP", "192.0.2.7", 4000)
+
+        class Dialling(SimulatedClientEndpoint):
+            def connect(self, protocolFactory: Any) -> Deferred[Any]:
+                return Deferred(
+                    lambda dial: dial.errback(ConnectingCancelledError(address))
+                )
+
+        connector = TransferConnector(
+            self.reactor, socketCommand=Dialling(self.reactor)
+        )
+        connecting = TransferClientEndpoint(connector).connect(self.factory)
+        connecting.cancel()
+        error = self.failureResultOf(connecting, ConnectingCancelledError)
+        self.assertEqual(error.value.address, address)
+        self.idle()
+
+    def test_raises(self) -> None:
+        """A factory that fails is the result, and nothing stays open."""
+        for factory in RAISING_FACTORIES:
             self.factory = factory()
             endpoint, client = self.active()
             connecting = client.connect(self.factory)
             socket, _ = endpoint.succeed()
-            self.failureResultOf(connecting, error)
+            self.failureResultOf(connecting, ZeroDivisionError)
             self.idle()
             self.assertTrue(socket.aborted)
 
-    def test_twice(self) -> None:
-        """A second connect() meanwhile is told so, and has no consequences."""
+    def test_noProtocol(self) -> None:
+        """A factory that makes no protocol fails; the connection is closed."""
+        self.factory = NoneFactory()
         endpoint, client = self.active()
         connecting = client.connect(self.factory)
-        other = EchoFactory()
-        self.failureResultOf(client.connect(other), AlreadyConnecting)
-        self.assertEqual((other.starts, other.stops), (1, 1))
+        socket, partner = endpoint.succeed()
+        self.failureResultOf(connecting, NoProtocol)
+        self.idle()
+        self.assertFalse(socket.aborted)
+        self.assertTrue(partner.incoming.ended)
+
+    def test_startFails(self) -> None:
+        """A factory that cannot be started is the result, too."""
+
+        class Unready(EchoFactory):
+            def startFactory(self) -> None:
+                raise ZeroDivisionError
+
+        endpoint, client = self.active()
+        self.failureResultOf(client.connect(Unready()), ZeroDivisionError)
+        self.assertEqual(endpoint.dials, 0)
+
+    def test_atOnce(self) -> None:
+        """Two can connect at a time, each to a partner of its own."""
+        endpoint, client = self.active()
+        first = client.connect(self.factory)
+        others = EchoFactory()
+        # The simulated endpoint knows the latest dial only.
+        answer, endpoint.connecting = endpoint.connecting, Deferred()
+        build = endpoint._factory.buildProtocol
+        second = client.connect(others)
+        self.assertEqual(endpoint.dials, 2)
         _, partner = endpoint.succeed()
-        self.successResultOf(connecting)
+        self.assertIs(self.successResultOf(second), others.echoes[0])
+        self.assertNoResult(first)
+        socket, other = connected(self.reactor)
+        link = build(socket.peer)
+        socket.attach(link)
+        answer.callback(link)
+        self.assertIs(self.successResultOf(first), self.factory.echoes[0])
+        partner.end()
+        self.talk(other)
+        self.idle()
+        self.assertEqual((others.starts, others.stops), (1, 1))
+
+    def test_cancelledAlone(self) -> None:
+        """Of two that connect at a time, one can be cancelled by itself."""
+        endpoint, client = self.passive()
+        first = client.connect(EchoFactory())
+        second = client.connect(self.factory)
+        first.cancel()
+        self.failureResultOf(first, ConnectingCancelledError)
+        self.assertEqual([port.stopped for port in endpoint.ports], [True, False])
+        _, partner = endpoint.arrive()
+        self.assertIs(self.successResultOf(second), self.factory.echoes[0])
         self.talk(partner)
         self.idle()
 
@@ -692,6 +821,20 @@ class ServerTests(PortTestCase):
         self.successResultOf(server.listen(self.factory))
         _, partner = endpoint.arrive()
         self.assertIsNone(endpoint.arrive()[0])
+        self.talk(partner)
+        self.idle()
+
+    def test_atOnce(self) -> None:
+        """It can listen twice at a time; each port serves a partner."""
+        endpoint, server = self.passive()
+        other = EchoFactory()
+        first: Any = self.successResultOf(server.listen(other))
+        second: Any = self.successResultOf(server.listen(self.factory))
+        self.assertIsNot(first, second)
+        self.successResultOf(first.stopListening())
+        self.assertEqual([port.stopped for port in endpoint.ports], [True, False])
+        self.assertEqual((other.starts, other.stops), (1, 1))
+        _, partner = endpoint.arrive()
         self.talk(partner)
         self.idle()
 
