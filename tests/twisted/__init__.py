@@ -1,0 +1,3 @@
+"""
+Twisted's own tests, run over this library's connections.
+"""
