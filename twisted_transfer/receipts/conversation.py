@@ -20,7 +20,6 @@ from twisted_transfer.errors import (
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.frames import (
     DATA,
-    MAX_DATA,
     MESSAGE,
     SIGNATURE,
     Data,
@@ -109,15 +108,6 @@ Event = Message | Data | TransferError
 :class:`~twisted_transfer.errors.PartnerFailed`."""
 
 
-class WrongUse(RuntimeError):
-    """
-    The program that uses this library wants to send what may not be sent.
-
-    It is a mistake of that program, not of the partner; the conversation is as
-    it was before.
-    """
-
-
 class Conversation:
     """
     What has been said on one connection, by both sides.
@@ -169,7 +159,7 @@ class Conversation:
         Say Hello.
 
         :returns: what this side sends first.
-        :raises WrongUse: the second time.
+        :raises BadMessage: the second time.
         """
         return SIGNATURE + self._frame(Hello(NEWEST_VERSION, self.role))
 
@@ -179,22 +169,18 @@ class Conversation:
 
         :param message: the message.
         :returns: its bytes, which have to be sent.
-        :raises WrongUse: if it may not be sent now, or is invalid.
+        :raises BadMessage: if it may not be sent now, or is invalid.  It is a
+            mistake of the program that uses this; nothing has changed.
         :raises TransferError: :attr:`error`, if there is one; but Failed may
             be sent as long as :attr:`mayFail`.
         """
-        if isinstance(message, Hello):
-            raise WrongUse("begin() says Hello")
         if not (isinstance(message, Failed) and self.mayFail):
             self._raiseError()
         return self._frame(message)
 
     def _frame(self, message: Message) -> bytes:
-        try:
-            payload = encode(message)
-            self._step(message, self.role)
-        except (BadMessage, ReceiptMismatch) as error:
-            raise WrongUse(f"this side cannot say so: {error}") from error
+        payload = encode(message)
+        self._step(message, self.role)
         return header(MESSAGE, len(payload)) + payload
 
     def dataHeader(self, length: int) -> bytes:
@@ -204,16 +190,11 @@ class Conversation:
         :param length: how many bytes will follow, from 1 to
             :data:`~twisted_transfer.receipts.frames.MAX_DATA`.
         :returns: the header, which has to be sent before them.
-        :raises WrongUse: if there may be no data now, or not so much.
+        :raises BadMessage: if there may be no data now, or not so much.
         :raises TransferError: :attr:`error`, if there is one.
         """
         self._raiseError()
-        if not 0 < length <= MAX_DATA:
-            raise WrongUse(f"a frame has 1 to {MAX_DATA} bytes, not {length}")
-        try:
-            self._step(DataHeader(length), self.role)
-        except BadMessage as error:
-            raise WrongUse(f"this side cannot send data: {error}") from error
+        self._step(DataHeader(length), self.role)
         return header(DATA, length)
 
     def _raiseError(self) -> None:

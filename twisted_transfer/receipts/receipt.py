@@ -1,5 +1,5 @@
 """
-What comes of a transfer: receipts, or a failure that both sides hear of.
+The results of a transfer: receipts, or a failure of which both sides are told.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ class Receipt:
 
 
 class Watch(Protocol):
-    """Is told how a transfer goes on, file by file."""
+    """Is told of the progress of a transfer, file by file."""
 
     def connecting(self, connector: TransferConnector) -> None:
         """
-        It is dialling, or listens.
+        The transfer dials, or listens.
 
         :param connector: may be asked for its address and its invitation.
         """
 
     def connected(self, channel: TransferChannel) -> None:
         """
-        The partner is there.
+        The partner is connected.
 
-        :param channel: the connection, not to be written or read.
+        :param channel: the connection, which must not be written to or read from.
         """
 
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
@@ -80,32 +80,39 @@ class Watch(Protocol):
         """
 
 
-_KINDS = {
+# The kinds of DestinationError that are told as another one than STORING.
+_STORING = {
     "exists": FailureKind.EXISTS,
     "busy": FailureKind.REFUSED,
-    "place": FailureKind.STORING,
     "refused": FailureKind.REFUSED,
     "too-large": FailureKind.TOO_LARGE,
-    "storing": FailureKind.STORING,
 }
+
+_UNREADABLE = "what is to be sent cannot be read to its end"
+
+# What the partner is told of an error, but for DestinationError; no words: those of
+# the error.  They never have a path of this machine.
+_TOLD: tuple[tuple[type[BaseException], FailureKind, str], ...] = (
+    (SourceError, FailureKind.SOURCE, _UNREADABLE),
+    (NotEnoughData, FailureKind.SOURCE, _UNREADABLE),
+    (CancelledError, FailureKind.CANCELLED, "the transfer was cancelled there"),
+    (ReceiptMismatch, FailureKind.MISMATCH, ""),
+    (PartnerProtocolError, FailureKind.PROTOCOL, ""),
+    (NotAReceiptPartner, FailureKind.PROTOCOL, ""),
+    (Truncated, FailureKind.PROTOCOL, "the connection has ended too early there"),
+)
 
 
 def told(error: BaseException) -> tuple[FailureKind, str]:
     """
-    :param error: why a side gives up.
-    :returns: what its partner is told: the kind, and the reason without any
-        path of this machine.
+    Say what the partner is told when this side gives up.
+
+    :param error: why this side gives up.
+    :returns: the kind of failure, and the reason without any path of this machine.
     """
     if isinstance(error, DestinationError):
-        return _KINDS.get(error.kind, FailureKind.STORING), error.reason
-    if isinstance(error, SourceError | NotEnoughData):
-        return FailureKind.SOURCE, "what is to be sent cannot be read to its end"
-    if isinstance(error, CancelledError):
-        return FailureKind.CANCELLED, "the transfer was cancelled there"
-    if isinstance(error, ReceiptMismatch):
-        return FailureKind.MISMATCH, str(error)
-    if isinstance(error, PartnerProtocolError | NotAReceiptPartner):
-        return FailureKind.PROTOCOL, str(error)
-    if isinstance(error, Truncated):
-        return FailureKind.PROTOCOL, "the connection has ended too early there"
+        return _STORING.get(error.kind, FailureKind.STORING), error.reason
+    for kind, failure, words in _TOLD:
+        if isinstance(error, kind):
+            return failure, words or str(error)
     return FailureKind.CANCELLED, "something went wrong there that should not"

@@ -52,6 +52,19 @@ Kept = tuple[int, "bytes | None"]
 """How many bytes there are already, and their SHA-256 if there are any."""
 
 
+def tooLarge(maxSize: int) -> DestinationError:
+    """
+    :param maxSize: how many bytes are taken at most.
+    :returns: the error for a partner that sends more.
+    """
+    return DestinationError(
+        f"the partner sends more than the {maxSize} bytes that --max-size (maxSize=) "
+        "allows; allow more, or ask for less",
+        "too-large",
+        f"it is larger than the {maxSize} bytes that the receiver takes",
+    )
+
+
 @implementer(IDestination)
 class DigestingDestination:
     """
@@ -86,12 +99,7 @@ class DigestingDestination:
             than may be.
         """
         if self._maxSize is not None and size > self._maxSize:
-            raise DestinationError(
-                f"the partner sends more than the {self._maxSize} bytes that "
-                "--max-size (maxSize=) allows; allow more, or ask for less",
-                "too-large",
-                f"it is larger than the {self._maxSize} bytes that the receiver takes",
-            )
+            raise tooLarge(self._maxSize)
 
     def open(self) -> None:
         """

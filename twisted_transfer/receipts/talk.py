@@ -1,7 +1,7 @@
 """
 A conversation with receipts on a channel: messages out, messages in.
 
-It is what :mod:`twisted_transfer.receipts.sending` and
+This is what :mod:`twisted_transfer.receipts.sending` and
 :mod:`twisted_transfer.receipts.receiving` have in common.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from enum import Enum
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -35,11 +36,19 @@ from twisted_transfer.receipts.messages import (
 _T = TypeVar("_T")
 
 GREETING_TIMEOUT = 10.0
-"""Seconds in which the partner has to say Hello, for which it waits for nothing."""
+"""Seconds in which the partner has to say Hello; it waits for nothing before that."""
 
 LINGER = 5.0
-"""Seconds for which the side that has said its last word lets the other one read
-it, and close."""
+"""Seconds that the other side has to read the last word and close, and again that
+the connection has to end."""
+
+
+class _State(Enum):
+    """Where a talk stands."""
+
+    TALKING = "what the partner says is kept until it is asked for"
+    FAILED = "an error has come; nothing behind it counts"
+    LEAVING = "nobody asks any more; what comes is dropped"
 
 
 @implementer(IHalfCloseableProtocol)
@@ -47,9 +56,10 @@ class Talk(Protocol):
     """
     One conversation.
 
-    What has come and was not asked for waits, and the partner with it.
+    What has come and was not asked for is kept, and the partner has to wait.
 
     :ivar clock: measures the time.
+    :ivar consumer: where a producer of what is written has to register.
     """
 
     def __init__(self, clock: IReactorTime, channel: TransferChannel, role: Role):
@@ -59,21 +69,21 @@ class Talk(Protocol):
         :param role: what this side does with the data.
         """
         self.clock = clock
+        self.consumer = channel
         self._channel = channel
         self._conversation = Conversation(role)
+        self._state = _State.TALKING
         self._events: deque[Event] = deque()
-        self._waiting: Deferred[None] | None = None
-        self._alarm: Callable[[], object] | None = None
-        self._error: TransferError | None = None
+        self._waiting: Deferred[None] | None = None  # for the next event
+        self._alarm: Callable[[], object] | None = None  # called at an error
         self._over: Deferred[None] = Deferred()  # nothing more comes
         self._paused = False
-        self._dropping = False  # nobody listens any more
 
     # Both sides' beginning.
 
     async def begin(self) -> None:
         """
-        Say Hello, and hear it.
+        Say Hello, and hear the partner's.
 
         :raises TransferError: ``NotAReceiptPartner``, if the partner says something
             else, or nothing in time; or for whatever else it does.
@@ -96,17 +106,21 @@ class Talk(Protocol):
 
     def say(self, message: Message) -> None:
         """
-        :param message: is sent.
+        Send a message.
+
+        :param message: any but Hello.
         :raises TransferError: if something is wrong with the partner.
         """
         self._channel.write(self._conversation.send(message))
 
     def write(self, payload: bytes) -> None:
         """
-        :param payload: bytes of the file; at most what a frame may have.  They
-            are dropped when it is over, of which a source may hear too late.
+        Send some bytes of the file.
+
+        :param payload: at most as many as a frame may have.  They are dropped
+            when it is over, of which a source may hear too late.
         """
-        if payload and not self._dropping and self._error is None:
+        if payload and self._state is _State.TALKING:
             header = self._conversation.dataHeader(len(payload))
             self._channel.writeSequence([header, payload])
 
@@ -118,20 +132,15 @@ class Talk(Protocol):
         """
         self._heard([error])
 
-    @property
-    def consumer(self) -> TransferChannel:
-        """Where a producer of what is written has to register."""
-        return self._channel
-
     # What the partner says.
 
     async def next(self, *kinds: type[Event]) -> Event:
         """
         Wait for what the partner says next.
 
-        :param kinds: what may come now; the conversation sees to it that
-            nothing else does.
-        :returns: it.
+        :param kinds: what may come now; the conversation refuses everything
+            else.
+        :returns: what the partner says.
         :raises TransferError: what has gone wrong.
         """
         while not self._events:
@@ -146,7 +155,7 @@ class Talk(Protocol):
             raise event
         assert isinstance(event, kinds), event
         self._events.popleft()
-        # Also while nobody asks, it is good to hear that the partner fails.
+        # A failure of the partner is heard also while nobody asks.
         self._pause(bool(self._events))
         return event
 
@@ -156,25 +165,25 @@ class Talk(Protocol):
         :meth:`breakOff` is called.
 
         :param doing: what is waited for; it is cancelled if the partner does.
-        :returns: what comes of it.
+        :returns: its result.
         :raises TransferError: what has gone wrong with the partner.
         """
         self._alarm = doing.cancel
         try:
-            if self._error is not None:
+            if self._state is _State.FAILED:
                 doing.cancel()
             return await doing
         except Exception as error:
-            # Whatever a producer says of a connection that has gone, the
-            # partner's own words about it are better.
-            if self._error is not None:
-                raise self._error from error
+            if self._state is _State.FAILED:
+                # The partner's own words are better than those of a producer
+                # that has lost its connection.
+                raise self._events[-1] from error  # type: ignore[misc]
             raise
         finally:
             self._alarm = None
 
     def dataReceived(self, data: bytes) -> None:
-        """The partner says something."""
+        """Take what the partner says."""
         self._heard(self._conversation.receive(data))
 
     def readConnectionLost(self) -> None:
@@ -195,18 +204,15 @@ class Talk(Protocol):
         )
 
     def _broken(self, failure: Failure) -> None:
-        error = failure.value
-        if self._error is None and not self._conversation.finished:
-            assert isinstance(error, TransferError)
+        error: Any = failure.value
+        if not self._conversation.finished:
             if self._conversation.version is None:
-                # It may be a raw partner, which has understood this side's
-                # Hello for what it is.
-                silent = Truncated(
+                # A raw partner takes this side's Hello for a file.
+                error = Truncated(
                     "the partner broke the connection off before it said Hello; if "
                     "it gives --raw, give it here too, or let it leave that out"
                 )
-                silent.__cause__ = error
-                error = silent
+                error.__cause__ = failure.value
             self._heard([error])
         self._end()
 
@@ -215,19 +221,17 @@ class Talk(Protocol):
             self._over.callback(None)
 
     def _heard(self, events: list[Event]) -> None:
-        if self._dropping:
+        if self._state is not _State.TALKING:
             return
-        for event in events:
-            if self._error is None:
-                self._events.append(event)
-                if isinstance(event, TransferError):
-                    self._error = event
+        self._events += events
+        if self._events and isinstance(self._events[-1], TransferError):
+            self._state = _State.FAILED
+            if self._alarm is not None:
+                self._alarm()
         if self._events and self._waiting is not None:
             self._waiting.callback(None)
-        if self._error is not None and self._alarm is not None:
-            self._alarm()
         # An error waits for nobody, and what comes behind it is dropped.
-        self._pause(bool(self._events) and self._error is None)
+        self._pause(bool(self._events) and self._state is _State.TALKING)
 
     def _pause(self, pause: bool) -> None:
         if pause != self._paused and not self._over.called:
@@ -241,23 +245,21 @@ class Talk(Protocol):
 
     async def end(self) -> None:
         """
-        Everything is stored: say Finished, and close.
+        Say Finished, since everything is stored, and close.
 
-        It takes a bounded time, of which the rest is saved when it is cancelled;
-        how it goes does not count any more.
+        It takes a bounded time, which is cut short when it is cancelled; how it
+        goes does not count any more.
         """
+        sends = self._conversation.role is Role.SENDS
         with suppress(TransferError):
             self.say(Finished())
-            if self._conversation.role is Role.SENDS:
+            if sends:
                 with suppress(CancelledError, TimeoutError):
                     await Deferred.fromCoroutine(self.next(Finished)).addTimeout(
                         LINGER, self.clock
                     )
-        self._drop()
-        if self._conversation.role is Role.RECEIVES:
-            # The sender hears the last word, and so is the one who closes.
-            await self._linger()
-        await self._leave()
+        # The sender hears the last word, and so is the one who closes.
+        await self._leave(linger=not sends)
 
     async def giveUp(self, kind: FailureKind, reason: object) -> None:
         """
@@ -267,32 +269,31 @@ class Talk(Protocol):
         :param reason: in words, without anything that is none of the partner's
             business.
         """
-        self._drop()
-        # Who has not said Hello may be anybody.
-        if self._conversation.mayFail and self._conversation.version is not None:
+        # A partner that has not said Hello may be anybody.
+        tells = self._conversation.mayFail and self._conversation.version is not None
+        if tells:
             self.say(Failed.because(kind, reason))
-            # To close while something is unread would be a reset, which can
-            # destroy what is on its way to the partner (RFC 1122, section
-            # 4.2.2.13); so the partner closes, who has that much time.
-            await self._linger()
-        await self._leave()
+        # To close while something is unread would be a reset, which can
+        # destroy what is on its way to the partner (RFC 1122, section
+        # 4.2.2.13); so the partner has some time to close first.
+        await self._leave(linger=tells)
 
-    def _drop(self) -> None:
-        """Nobody asks for what the partner says any more."""
+    async def _leave(self, linger: bool) -> None:
+        """
+        Drop what the partner says, and close in order, in a bounded time.
+
+        :param linger: whether the partner may close first, unless this is
+            cancelled.
+        """
         self._events.clear()
         self._alarm = None
-        self._dropping = True
+        self._state = _State.LEAVING
         self._pause(False)
-
-    async def _linger(self) -> None:
-        """Let the partner close; who cancels this has no time for that."""
-        try:
-            await atMost(self.clock, LINGER, self._over)
-        except CancelledError:
-            self._channel.abortConnection()
-
-    async def _leave(self) -> None:
-        """Close in order, but not for longer than that takes."""
+        if linger:
+            try:
+                await atMost(self.clock, LINGER, self._over)
+            except CancelledError:
+                self._channel.abortConnection()
         self._channel.loseConnection()
         with suppress(CancelledError):
             await atMost(self.clock, LINGER, gone(self._channel))

@@ -6,11 +6,10 @@ Its orderly end is the end of the data, so any program can be the partner.
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,46 +22,28 @@ from twisted_transfer.errors import (
     DestinationError,
     HalfCloseUnsupported,
     PartnerProtocolError,
+    TransferError,
     Truncated,
 )
 from twisted_transfer.interfaces import IDestination, ISource
 from twisted_transfer.receipts.frames import SIGNATURE, looksLikeReceipts
+from twisted_transfer.receipts.receiving import tooLarge
 
 LINGER = 5.0
-"""Seconds for which a raw sender that is done lets its partner close first."""
+"""Seconds that the partner of a raw sender has to close first."""
 
 
-@implementer(IHalfCloseableProtocol)
-class _Discarding(Protocol):
+async def _discard(channel: TransferChannel, first: bytearray) -> None:
     """
-    Reads what nobody wants, and so sees the end of the connection.
+    Read to the end of what the partner sends, and so see that it ends.
 
-    :ivar ended: fires when the partner sends no more.
-    :ivar mistaken: whether the partner expects that this side uses receipts.
+    :param channel: is read from.
+    :param first: gets the beginning, by which a partner with receipts is known.
     """
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-        self.mistaken = False
-        self._first = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        """Look at the beginning, and drop it all."""
-        if len(self._first) < len(SIGNATURE):
-            self._first += data[: len(SIGNATURE)]
-            self.mistaken = looksLikeReceipts(self._first) is True
-
-    def readConnectionLost(self) -> None:
-        """The partner sends no more."""
-        if not self.ended.called:
-            self.ended.callback(None)
-
-    def writeConnectionLost(self) -> None:
-        """This side's last byte is on its way."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; the channel knows how it went."""
-        self.readConnectionLost()
+    # How the connection ends is told by whenClosed().
+    with suppress(TransferError):
+        async for data in channel:
+            first += cast(bytes, data)[: len(SIGNATURE) - len(first)]
 
 
 def sendRaw(
@@ -70,60 +51,51 @@ def sendRaw(
     source: ISource,
     channel: TransferChannel,
     progress: Progress | None = None,
-    linger: float = LINGER,
 ) -> Deferred[int]:
     """
     Send everything that a source has, end the data, and close.
 
-    What the partner sends is read and dropped from the beginning to the end:
-    to close a TCP socket on which something waits to be read sends a reset
-    (RFC 1122, section 4.2.2.13), which can destroy what is still on its way to
-    the partner.  For the same reason the partner may close first, as one does
-    that has read to the end.
+    What the partner sends is read and dropped all the time: to close a TCP
+    socket on which something waits to be read sends a reset (RFC 1122, section
+    4.2.2.13), which can destroy what is still on its way to the partner.  For
+    the same reason the partner has :data:`LINGER` seconds to close first.
 
     :param reactor: measures the time.
     :param source: gives the bytes.
     :param channel: takes them; closed afterwards, or aborted when anything
         fails, so that the partner does not take the part for everything.
     :param progress: called after each block.
-    :param linger: how many seconds the partner has for closing first.
     :returns: a Deferred with the number of bytes, when the connection has
         ended in an orderly way.  It fails with ``SourceError`` or
         ``Truncated``, and with ``PartnerProtocolError`` if the partner expects
         a transfer with receipts.  It may be cancelled.
     """
-    return Deferred.fromCoroutine(_sendRaw(reactor, source, channel, progress, linger))
+    first = bytearray()
 
-
-async def _sendRaw(
-    reactor: Any,
-    source: ISource,
-    channel: TransferChannel,
-    progress: Progress | None,
-    linger: float,
-) -> int:
-    partner = _Discarding()
-    try:
-        channel.start(partner)
-        count = await copy(source, channel, progress=progress)
+    async def send() -> int:
+        ended = Deferred.fromCoroutine(_discard(channel, first))
         try:
-            channel.writeEOF()
-        except HalfCloseUnsupported:
-            pass
-        else:
-            await atMost(reactor, linger, partner.ended)
-        channel.loseConnection()
-        await channel.whenClosed()
-        if partner.mistaken:
+            count = await copy(source, channel, progress=progress)
+            try:
+                channel.writeEOF()
+            except HalfCloseUnsupported:
+                pass
+            else:
+                await atMost(reactor, LINGER, ended)
+            channel.loseConnection()
+            await channel.whenClosed()
+        except Exception as error:
+            source.close()
+            channel.abortConnection()
+            await gone(channel)
+            if looksLikeReceipts(bytes(first)) and isinstance(error, Truncated):
+                raise _usesReceipts() from error
+            raise
+        if looksLikeReceipts(bytes(first)):
             raise _usesReceipts()
-    except Exception as error:
-        source.close()
-        channel.abortConnection()
-        await gone(channel)
-        if partner.mistaken and isinstance(error, Truncated):
-            raise _usesReceipts() from error
-        raise
-    return count
+        return count
+
+    return Deferred.fromCoroutine(send())
 
 
 def _usesReceipts() -> PartnerProtocolError:
@@ -133,33 +105,42 @@ def _usesReceipts() -> PartnerProtocolError:
     )
 
 
-@implementer(IDestination)
-class _Suspicious:
-    """Looks at the beginning of what another destination is to store."""
+class _WantsReceipts(DestinationError):
+    """What comes is the signature of a partner that uses receipts, and no file."""
 
-    def __init__(self, destination: IDestination) -> None:
+
+@implementer(IDestination)
+class _Guarded:
+    """Hands on to a destination what may be stored in it."""
+
+    def __init__(self, destination: IDestination, maxSize: int | None) -> None:
         self._destination = destination
+        self._left = maxSize
+        self._maxSize = maxSize
         self._held: bytes | None = b""  # the beginning, while it may be either
-        self.mistaken = False
 
     def open(self) -> None:
         self._destination.open()
 
     def write(self, data: bytes) -> Deferred[None] | None:
         if self._held is None:
-            return self._destination.write(data)
+            return self._store(data)
         self._held += data
-        judgement = looksLikeReceipts(self._held)
-        if judgement is None:
-            return None
-        if judgement:
-            self.mistaken = True
-            raise DestinationError("this is no file")
-        return self._release()
+        receipts = looksLikeReceipts(self._held)
+        if receipts:
+            raise _WantsReceipts("this is no file")
+        return self._release() if receipts is False else None
 
     def _release(self) -> Deferred[None] | None:
         held, self._held = self._held, None
-        return self._destination.write(held) if held else None
+        return self._store(held) if held else None
+
+    def _store(self, data: bytes) -> Deferred[None] | None:
+        if self._maxSize is not None and self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise tooLarge(self._maxSize)
+        return self._destination.write(data)
 
     def finish(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._finish())
@@ -178,21 +159,25 @@ def receiveRaw(
     channel: TransferChannel,
     destination: IDestination,
     progress: Progress | None = None,
+    maxSize: int | None = None,
 ) -> Deferred[int]:
     """
     Store everything that the partner sends up to its orderly end, then close.
 
     :param channel: see :func:`~twisted_transfer.data.receiving.receive`.
-    :param destination: the same.
-    :param progress: the same.
-    :returns: the same; and it fails with ``PartnerProtocolError`` if the
-        partner expects a transfer with receipts.
+    :param destination: gets the bytes.
+    :param progress: called after each block.
+    :param maxSize: how many bytes are stored at most; None: any number.
+    :returns: a Deferred with the number of bytes, when they are stored.  It
+        fails as that of ``receive`` does, with ``DestinationError`` of the kind
+        ``"too-large"`` if there are more than ``maxSize``, and with
+        ``PartnerProtocolError`` if the partner expects a transfer with receipts.
     """
-    suspicious = _Suspicious(destination)
 
     def explain(failure: Failure) -> Failure:
-        if suspicious.mistaken:
+        if failure.check(_WantsReceipts):
             raise _usesReceipts()
         return failure
 
-    return receive(channel, suspicious, progress).addErrback(explain)
+    guarded = _Guarded(destination, maxSize)
+    return receive(channel, guarded, progress).addErrback(explain)

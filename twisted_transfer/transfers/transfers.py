@@ -11,9 +11,11 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel, settingsOf, transportOf
 from twisted_transfer.channel.wires import bottomOf
@@ -28,7 +30,6 @@ from twisted_transfer.interfaces import IDestination, ISource
 from twisted_transfer.receipts.messages import MAX_NAME, Offer
 from twisted_transfer.receipts.receipt import Receipt, Watch
 from twisted_transfer.receipts.receiving import (
-    DigestedDestination,
     DigestingDestination,
     accept,
     digestedDestination,
@@ -43,14 +44,16 @@ from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.transfers.folder import FolderDestination
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
 
+_T = TypeVar("_T")
+
 # Seconds until the first question, between two of them, and how many are asked.
 _QUESTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 def keepAlive(channel: TransferChannel) -> None:
     """
-    Have the system find out, within two minutes, that the partner is no longer
-    there (RFC 1122, section 4.2.3.6); where it has no such thing, do nothing.
+    Let the system find out within two minutes that the partner is no longer
+    there (RFC 1122, section 4.2.3.6).  Do nothing where it cannot.
 
     :param channel: a connected one.
     """
@@ -82,12 +85,20 @@ class Unwatched:
     def connected(self, channel: TransferChannel) -> None:
         """Nobody is told."""
 
+    def ends(self, receipt: Receipt) -> None:
+        """Nobody is told."""
+
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """:returns: what is called after each block."""
         return self._progress
 
-    def ends(self, receipt: Receipt) -> None:
-        """Nobody is told."""
+
+class _State(Enum):
+    """Where a transfer stands."""
+
+    NEW = "it was not started"
+    BUSY = "it goes on"
+    OVER = "it has ended"
 
 
 class Transfer:
@@ -120,13 +131,15 @@ class Transfer:
         self._reactor = reactorOf(connector)
         self._raw = raw
         self._watch: Watch = watch or Unwatched(progress)
-        self._started = False
-        self._busy = False
+        self._state = _State.NEW
+        # What was asked of the connector, and why it may never be answered.
+        self._asked: list[Deferred[Any]] = []
+        self._error: Exception | None = None
 
     @property
     def busy(self) -> bool:
         """Whether it has been started, and is not over."""
-        return self._busy
+        return self._state is _State.BUSY
 
     def start(self) -> Deferred[int]:
         """
@@ -146,40 +159,49 @@ class Transfer:
             the partner is told.
         :raises AlreadyConnecting: the second time.
         """
-        if self._started:
+        if self._state is not _State.NEW:
             raise AlreadyConnecting(
                 f"a {type(self).__name__} is good for one transfer; make another one"
             )
-        self._started = self._busy = True
+        self._state = _State.BUSY
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> int:
         try:
             self._open()
-            # Not closed if it is busy, for then it is somebody else's.
-            connecting = self._connector.connect()
-            try:
-                self._watch.connecting(self._connector)
-                channel = await connecting
-            except Exception:
-                # If it is whoever watches that has failed, nobody waits for it.
-                connecting.addErrback(lambda failure: None)
-                await self._connector.close()
-                raise
+            channel = await self._connect()
             try:
                 self._watch.connected(channel)
                 self._check(channel)
                 keepAlive(channel)
                 self.receipts = await self._move(channel)
             except Exception:
-                # Nobody else would, if it is an error of whoever watches.
+                # An error of whoever watches has not closed it.
                 channel.abortConnection()
                 await gone(channel)
                 raise
+        except Exception as error:
+            self._error = error
+            for asked in self._asked:
+                if not asked.called:
+                    asked.cancel()
+            raise
         finally:
             self._release()
-            self._busy = False
+            self._state = _State.OVER
         return sum(receipt.size for receipt in self.receipts)
+
+    async def _connect(self) -> TransferChannel:
+        # If the connector is busy, it is somebody else's, and not closed.
+        connecting = self._connector.connect()
+        try:
+            self._watch.connecting(self._connector)
+            return await connecting
+        except Exception:
+            # If whoever watches has failed, nobody waits for it.
+            connecting.addErrback(lambda failure: None)
+            await self._connector.close()
+            raise
 
     def _check(self, channel: TransferChannel) -> None:
         if not self._raw and settingsOf(channel) != TextSettings.BINARY:
@@ -189,15 +211,32 @@ class Transfer:
             )
 
     def whenListening(self) -> Deferred[Any]:
-        """:returns: see :meth:`TransferConnector.whenListening`."""
-        return self._connector.whenListening()
+        """
+        Wait for the address; see :meth:`TransferConnector.whenListening`.
+
+        :returns: a Deferred with it, which fails as :meth:`start` does if that
+            fails before there is one.
+        """
+        return self._ask(self._connector.whenListening())
 
     def invitation(self, host: str | None = None) -> Deferred[str]:
         """
-        :param host: see :meth:`TransferConnector.invitation`.
-        :returns: the same.
+        Wait for the invitation; see :meth:`TransferConnector.invitation`.
+
+        :param host: the host to invite the partner to; None: the most probable.
+        :returns: a Deferred with it, which fails as :meth:`start` does if that
+            fails before there is one.
         """
-        return self._connector.invitation(host)
+        return self._ask(self._connector.invitation(host))
+
+    def _ask(self, asked: Deferred[_T]) -> Deferred[_T]:
+        def explain(failure: Failure) -> Failure:
+            return failure if self._error is None else Failure(self._error)
+
+        self._asked.append(asked)
+        if self._error is not None:
+            asked.cancel()
+        return asked.addErrback(explain)
 
     def _open(self) -> None:
         """Get the local end ready, before anybody is dialled or listened for."""
@@ -261,34 +300,26 @@ class Transmitter(Transfer):
                 f"{len(sources)} sources: give one, or with receipts (raw=False) "
                 "several"
             )
-        self._files = [
-            Outgoing(nameOf(each), digestedSource(each, self._reactor))
-            for each in sources
-        ]
-        self._sources = sources
+        files: Any = sources
+        if not raw:
+            files = [digestedSource(each, self._reactor) for each in sources]
+        self._files = [*map(Outgoing, map(nameOf, sources), files)]
 
     def _open(self) -> None:
-        if self._raw:
-            self._sources[0].open()
-        else:
-            for file in self._files:
-                file.source.open()
-                if len(self._files) > 1 and isinstance(
-                    file.source, ResumableFileSource
-                ):
-                    # It can be read; there may be more files than descriptors.
-                    file.source.close()
+        for file in self._files:
+            file.source.open()
+            if len(self._files) > 1 and isinstance(file.source, ResumableFileSource):
+                # It can be read; there may be more files than descriptors.
+                file.source.close()
 
     def _release(self) -> None:
         for file in self._files:
             file.source.close()
-        for source in self._sources:
-            source.close()
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
             return await offer(self._reactor, channel, self._files, self._watch)
-        [source] = self._sources
+        source = self._files[0].source
         progress = self._watch.begins(None, source.size, 0)
         return self._rawly(await sendRaw(self._reactor, source, channel, progress))
 
@@ -321,7 +352,7 @@ class Receiver(Transfer):
             send them.
         :param maxSize: how many bytes a file may have; None: any number.
         :param progress: see :class:`Transmitter`.
-        :param watch: the same.
+        :param watch: see :class:`Transmitter`.
         :raises BadOption: if the options do not go together.
         """
         super().__init__(connector, raw, progress, watch)
@@ -335,48 +366,37 @@ class Receiver(Transfer):
                 "file give FileDestination(path), for a folder FolderDestination(path)"
             )
         self._maxSize = maxSize
-        self._folder: FolderDestination | None = None
-        self._plain: IDestination | None = None
-        self._digested: DigestingDestination | None = None
+        self._target: Any = destination
         if isinstance(destination, FolderDestination):
             if raw:
                 raise BadOption(
                     "a folder goes with receipts only, for a raw sender suggests no "
                     "names: give the path of a file, or leave raw= out"
                 )
-            self._folder = destination
-        elif raw and maxSize is None:
-            self._plain = destination
-        elif raw and not isinstance(destination, DigestingDestination):
-            self._digested = DigestedDestination(destination, self._reactor, maxSize)
-        else:
-            self._digested = digestedDestination(destination, self._reactor, maxSize)
+        elif not raw:
+            self._target = digestedDestination(destination, self._reactor, maxSize)
 
     def _open(self) -> None:
-        target = self._folder or self._plain or self._digested
-        assert target is not None
-        target.open()
+        self._target.open()
 
     def _release(self) -> None:
         # What is finished is not touched by this, nor what is kept.
-        for target in (self._plain, self._digested):
-            if target is not None:
-                target.abort()
+        if not isinstance(self._target, FolderDestination):
+            self._target.abort()
 
     def _choose(self, offer: Offer) -> DigestingDestination:
-        if self._folder is not None:
-            return self._folder.choose(self._reactor, offer, self._maxSize)
-        assert self._digested is not None
-        return self._digested
+        if isinstance(self._target, FolderDestination):
+            return self._target.choose(self._reactor, offer, self._maxSize)
+        return cast(DigestingDestination, self._target)
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
-            many = self._folder is not None
+            many = isinstance(self._target, FolderDestination)
             return await accept(self._reactor, channel, self._choose, self._watch, many)
-        target = self._plain or self._digested
-        assert target is not None
         progress = self._watch.begins(None, None, 0)
-        return self._rawly(await receiveRaw(channel, target, progress))
+        return self._rawly(
+            await receiveRaw(channel, self._target, progress, self._maxSize)
+        )
 
 
 def nameOf(source: ISource) -> str | None:
@@ -407,7 +427,7 @@ def sendFile(
     :param connector: gets the partner.
     :param path: the file.
     :param raw: see :class:`Transmitter`.
-    :param progress: the same.
+    :param progress: see :class:`Transmitter`.
     :returns: see :meth:`Transmitter.start`.
     """
     source = FileSource(path)
@@ -430,8 +450,8 @@ def receiveFile(
     :param path: the file.
     :param force: whether it may be there already and is replaced then.
     :param raw: see :class:`Receiver`.
-    :param maxSize: the same.
-    :param progress: the same.
+    :param maxSize: see :class:`Receiver`.
+    :param progress: see :class:`Receiver`.
     :returns: see :meth:`Receiver.start`.
     """
     return Receiver(

@@ -226,6 +226,27 @@ class ReceiveRawTests(ChannelTestCase):
         self.assertEqual(self.successResultOf(receiving), 0)
         self.assertEqual(destination.events, ["open", "finish"])
 
+    def test_maxSize(self) -> None:
+        """There may be a bound: what has more bytes is not stored."""
+        for content in (b"datum", b"data!", SIGNATURE[:5]):
+            for size, taken in ((5, True), (4, False)):
+                self.setUp()
+                destination = ListDestination()
+                receiving = receiveRaw(self.ours, destination, maxSize=size)
+                for byte in content:
+                    self.theirs.write(bytes((byte,)))
+                    self.settle()
+                self.theirs.loseConnection()
+                self.settle()
+                if taken:
+                    self.assertEqual(self.successResultOf(receiving), 5)
+                    self.assertEqual(destination.content, content)
+                else:
+                    failure = self.failureResultOf(receiving, DestinationError)
+                    self.assertEqual(failure.value.kind, "too-large")
+                    self.assertLessEqual(len(destination.content), size)
+                    self.assertEqual(destination.events[-1], "abort")
+
     def test_reset(self) -> None:
         """A reset leaves nothing that looks whole, also at the very beginning."""
         for content in (b"", SIGNATURE[:5], b"data"):

@@ -727,6 +727,39 @@ class StartTests(SynchronousTestCase):
         self.settle()
         self.failureResultOf(running, CancelledError)
 
+    def test_failsEarly(self) -> None:
+        """
+        What was asked before it failed, and what is asked after, fails with the
+        same error: there will be no address and no invitation.
+        """
+        destination = ListDestination(refuses="open")
+        for transfer in (
+            Receiver(self.passive(), destination),
+            Receiver(self.passive(), destination, raw=True),
+            Transmitter(self.passive(), ListSource([], unopenable=True)),
+        ):
+            asked = [transfer.whenListening(), transfer.invitation()]
+            error = self.failureResultOf(transfer.start()).value
+            asked += [transfer.whenListening(), transfer.invitation()]
+            for each in asked:
+                self.assertIs(self.failureResultOf(each).value, error)
+
+    def test_cancelledEarly(self) -> None:
+        """So it is when it ends in any other way before there is an address."""
+
+        def listen(factory: object) -> Deferred[Any]:
+            return Deferred()
+
+        self.patch(self.listener, "listen", listen)
+        transfer = Receiver(self.passive(), BytesDestination())
+        running = transfer.start()
+        asked = [transfer.whenListening(), transfer.invitation()]
+        running.cancel()
+        self.settle()
+        self.failureResultOf(running, CancelledError)
+        for each in asked:
+            self.failureResultOf(each, CancelledError)
+
     def test_nobody(self) -> None:
         """Whom it cannot reach, or who never comes, is what it fails with."""
         source = ListSource([b"data"])
