@@ -45,21 +45,27 @@ from twisted_transfer.transfers.transfers import Receiver, Transmitter
 STANDARD = "-"
 """The path that stands for standard input or output."""
 
-# A named pipe or a terminal must not keep us waiting, nor become ours.
-_OPEN = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+def _special(path: str, flags: int) -> int | None:
+    """
+    Open what is no file or folder, but a pipe, a device or the like.
 
-def _isSpecial(path: str) -> bool:
-    """Whether there is a pipe, a device or the like, and no file or folder."""
+    :returns: its descriptor; None for a file, a folder, or nothing.
+    """
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+        return None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    # A named pipe or a terminal must not keep us waiting, nor become ours.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def sourceAt(reactor: Any, path: str) -> ISource:
     """
+    Find what a path to send stands for.
+
     :param reactor: watches what is no file.
     :param path: ``-`` for standard input, or any path that can be read.
     :returns: the source, not opened yet unless it is special.
@@ -71,12 +77,12 @@ def sourceAt(reactor: Any, path: str) -> ISource:
         if sys.__stdin__ is None:
             raise SourceError("standard input is closed; give the path of a file")
         return StreamSource(reactor, 0, name="standard input")
-    if not _isSpecial(path):
-        return FileSource(path)
     try:
-        fd = os.open(path, os.O_RDONLY | _OPEN)
+        fd = _special(path, os.O_RDONLY)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {reasonText(error)}") from error
+    if fd is None:
+        return FileSource(path)
     return StreamSource(reactor, fd, name=path, close=True)
 
 
@@ -84,6 +90,8 @@ def destinationAt(
     reactor: Any, path: str, force: bool, standardOutput: int = 1
 ) -> IDestination:
     """
+    Find what a path to receive into stands for.
+
     :param reactor: watches what is no file.
     :param path: ``-`` for standard output, or any path that can be written.
     :param force: whether a file that is there may be replaced.
@@ -95,58 +103,54 @@ def destinationAt(
         if sys.__stdout__ is None:
             raise DestinationError("standard output is closed; give the path of a file")
         return StreamDestination(reactor, standardOutput, name="standard output")
-    if not _isSpecial(path):
-        return FileDestination(path, force, reactor)
     try:
-        fd = os.open(path, os.O_WRONLY | _OPEN)
+        fd = _special(path, os.O_WRONLY)
     except OSError as error:
         raise DestinationError(f"cannot write {path}: {reasonText(error)}") from error
+    if fd is None:
+        return FileDestination(path, force, reactor)
     return StreamDestination(reactor, fd, name=path, close=True)
 
 
 def partnerPath(path: str) -> str:
     """
+    Propose a path to the partner.
+
     :param path: the path that this side was given.
-    :returns: the one to propose to the partner: the same name in the folder
-        where it is, as a word of a command line.
+    :returns: the same name in the folder where the partner is, as a word of a
+        command line.
     """
-    name = path if path == "-" else os.path.basename(path)
+    name = path if path == STANDARD else os.path.basename(path)
     if not name or not name.isprintable() or os.path.isdir(path):
         return "PATH"
-    return shlex.quote(name if name[0] != "-" or name == "-" else f"./{name}")
+    return shlex.quote(name if name[0] != "-" or name == STANDARD else f"./{name}")
 
 
-async def _invitations(connector: TransferConnector, address: IAddress) -> list[str]:
+async def partnerCommands(
+    connector: TransferConnector, address: IAddress, options: str, paths: Sequence[str]
+) -> list[str]:
+    """
+    Write the command lines by which the partner reaches this side.
+
+    :param connector: listens for the partner.
+    :param address: where it listens.
+    :param options: the partner's command and its options.
+    :param paths: those that this side was given; for several files the partner
+        needs a folder.
+    :returns: the command lines, the most probable first; empty if it is not
+        known how this side is reached.
+    """
     hosts: list[str | None] = [None]
     if isinstance(address, IPv4Address | IPv6Address):
         hosts = [*reachableHosts(address.host)]
     try:
-        return [await connector.invitation(host) for host in hosts]
+        invitations = [await connector.invitation(host) for host in hosts]
     except BadOption:
-        return []  # a plugin's own kind: nobody here knows how it is reached
-
-
-def partnerCommands(
-    connector: TransferConnector, options: str, paths: Sequence[str]
-) -> Deferred[list[str]]:
-    """
-    :param connector: listens for the partner.
-    :param options: the partner's command and its options.
-    :param paths: those that this side was given; for several files the partner
-        needs a folder.
-    :returns: a Deferred with the command lines of which one reaches this side,
-        the most probable first; empty if nobody knows one.  It fails if there
-        is no port.
-    """
+        return []  # an endpoint type of another package
     path = partnerPath(paths[0]) if len(paths) == 1 else "."
-    words = f"twisted-transfer {options} {path}"
-
-    async def tell() -> list[str]:
-        address = await connector.whenListening()
-        invitations = await _invitations(connector, address)
-        return [f"{words} {shlex.quote(each)}" for each in invitations]
-
-    return Deferred.fromCoroutine(tell())
+    return [
+        f"twisted-transfer {options} {path} {shlex.quote(each)}" for each in invitations
+    ]
 
 
 _KEEP_IT = """\
@@ -157,11 +161,11 @@ put - in the place of the description, and paste that when asked.)"""
 @dataclass(frozen=True)
 class Request:
     """
-    What is to be done.
+    The transfer that a command line asks for.
 
     :ivar sends: whether this side sends; otherwise it receives.
-    :ivar paths: where from, or the one where to; ``-`` for standard input or
-        output.
+    :ivar paths: the sources, or the one destination; ``-`` for standard input
+        or output.
     :ivar description: how to get the partner.
     :ivar raw: whether it goes without receipts.
     :ivar force: whether a file that is there may be replaced.
@@ -183,8 +187,8 @@ class Job:
 
     def __init__(self, reactor: Any, request: Request, report: Report) -> None:
         """
-        :param reactor: does everything.
-        :param request: what is to be done.
+        :param reactor: runs the transfer.
+        :param request: the transfer.
         :param report: is told what happens.
         """
         self._reactor = reactor
@@ -193,15 +197,12 @@ class Job:
         self._bar: ShowsProgress | None = None
         self._began = 0.0
         command = request.description.socketCommand
-        self._invites = (
-            request.description.mode == "passive"
-            and command is not None
-            and makesInvitation(command)
-        )
+        self._waits = request.description.mode == "passive"
+        self._invites = self._waits and command is not None and makesInvitation(command)
 
     def run(self) -> Deferred[int]:
         """
-        Do it.
+        Make the transfer.
 
         :returns: a Deferred with the exit status, when nothing is left open.
             Everything that fails is reported and becomes a status; but when it
@@ -254,58 +255,50 @@ class Job:
             )
 
     def _transfer(self) -> Transmitter | Receiver:
-        request = self._request
-        connector = TransferConnector.fromDescription(
-            self._reactor, request.description
-        )
+        request, reactor = self._request, self._reactor
+        connector = TransferConnector.fromDescription(reactor, request.description)
         if request.sends:
-            sources = [sourceAt(self._reactor, path) for path in request.paths]
+            sources = [sourceAt(reactor, path) for path in request.paths]
             return Transmitter(connector, sources, raw=request.raw, watch=self)
-        return Receiver(
-            connector,
-            self._destination(),
-            raw=request.raw,
-            maxSize=request.maxSize,
-            watch=self,
-        )
-
-    def _destination(self) -> IDestination | FolderDestination:
-        request = self._request
         [path] = request.paths
+        target: IDestination | FolderDestination
         if os.path.isdir(path) and not request.raw:
-            return FolderDestination(path, request.force)
-        return destinationAt(self._reactor, path, request.force, request.standardOutput)
+            target = FolderDestination(path, request.force)
+        else:
+            target = destinationAt(reactor, path, request.force, request.standardOutput)
+        return Receiver(
+            connector, target, raw=request.raw, maxSize=request.maxSize, watch=self
+        )
 
     # What a transfer tells while it goes on.
 
     def connecting(self, connector: TransferConnector) -> None:
         """Say where it listens, and how the partner gets there."""
-        if self._request.description.mode != "passive":
-            return
-        # If there is never a port, connecting fails and says why.
-        connector.whenListening().addCallbacks(self._sayWhere, lambda _: None)
-        verb = "receive" if self._request.sends else "send"
-        raw = " --raw" if self._request.raw else ""
-        commands = partnerCommands(connector, f"{verb}{raw}", self._request.paths)
-        commands.addCallbacks(self._sayHow, lambda _: None)
+        if self._waits:
+            Deferred.fromCoroutine(self._sayHow(connector))
 
-    def _sayWhere(self, address: IAddress) -> None:
+    async def _sayHow(self, connector: TransferConnector) -> None:
+        try:
+            address = await connector.whenListening()
+        except Exception:
+            return  # the transfer fails as well, and says why
         self._report.say(f"listening on {addressText(address)}")
-
-    def _sayHow(self, commands: list[str]) -> None:
-        """Show the partner's command; it may hold a secret, as it has to."""
-        tell = self._report.say
-        if self._invites:
-            tell = self._report.tellSecret
+        options = "receive" if self._request.sends else "send"
+        if self._request.raw:
+            options += " --raw"
+        # The partner's command may hold a secret, as it has to.
+        tell = self._report.tellSecret if self._invites else self._report.say
         label = "partner"
-        for command in commands:
+        for command in await partnerCommands(
+            connector, address, options, self._request.paths
+        ):
             tell(f"{label}: {command}")
             label = "or"
         if self._invites:
             self._report.say(_KEEP_IT)
 
     def connected(self, channel: TransferChannel) -> None:
-        """Say who it is."""
+        """Say who the partner is."""
         peer = addressText(channel.getPeer())
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")
@@ -338,7 +331,7 @@ class Job:
 
 
 def _nothing(count: int, total: int | None, rate: float) -> None:
-    """Nobody wants to know."""
+    """Show no progress."""
 
 
 def _shown(name: str | None) -> str:
@@ -348,9 +341,10 @@ def _shown(name: str | None) -> str:
 
 def addressText(address: IAddress) -> str:
     """
+    Write an address as people do: ``192.0.2.7:4000``, ``[::1]:4000``, a path.
+
     :param address: of a port or a partner.
-    :returns: it as people write it: ``192.0.2.7:4000``, ``[::1]:4000``, a path;
-        empty for a socket without a name.
+    :returns: the text; empty for a socket without a name.
     """
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"

@@ -9,23 +9,23 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, ClassVar, TextIO
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import (
-    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     LogLevel,
-    LogLevelFilterPredicate,
     formatEvent,
     globalLogBeginner,
     textFileLogObserver,
 )
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
-from zope.interface import implementer
+from zope.interface import provider
 
 from twisted_transfer.command.demo import Demo, DemoOptions
 from twisted_transfer.command.job import Job
@@ -61,7 +61,6 @@ class Run:
         self._signal: int | None = None
         self._signalTime = 0.0
         self._signals: list[signal.Signals] = []
-        self._stopping = False
         self._status: int = Status.BUG
 
     def untilDone(self) -> int:
@@ -96,12 +95,12 @@ class Run:
 
     def _stop(self, ignored: object) -> None:
         self._doing = None
-        if not self._stopping:
+        # It may be stopping already, and wait for this.
+        with suppress(ReactorNotRunning):
             self._reactor.stop()
 
     def _shutDown(self) -> Deferred[None] | None:
         """Something else stops the reactor: a SIGTERM before the start, or so."""
-        self._stopping = True
         if self._doing is not None and self._signal is None:
             self._signal = signal.SIGTERM
             self._cancel()
@@ -198,31 +197,19 @@ Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
             raise UsageError("which command: send, receive or demo?")
 
 
-@implementer(ILogObserver)
-class _ErrorsInWords:
-    """Tells what Twisted logs as an error, which nobody has handled."""
+def _beginLogging(report: Report, verbose: bool) -> None:
+    """Show Twisted's log on standard error, or only the errors in it, in words."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def __call__(self, event: LogEvent) -> None:
-        failure = event.get("log_failure")
-        if failure is not None:
-            self._report.bug(failure)
+    @provider(ILogObserver)
+    def inWords(event: LogEvent) -> None:
+        if event.get("log_level", LogLevel.debug) < LogLevel.error:
+            return
+        if "log_failure" in event:
+            report.bug(event["log_failure"])
         else:
-            self._report.complain(formatEvent(event))
+            report.complain(formatEvent(event))
 
-
-def _beginLogging(report: Report, stream: TextIO, verbose: bool) -> None:
-    """Decide what becomes of Twisted's log."""
-    observer: ILogObserver
-    if verbose:
-        observer = textFileLogObserver(stream)
-    else:
-        observer = FilteringLogObserver(
-            _ErrorsInWords(report),
-            [LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)],
-        )
+    observer = textFileLogObserver(sys.stderr) if verbose else inWords
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
@@ -262,12 +249,11 @@ def _letGo(stream: TextIO | None) -> None:
 
 def _main(arguments: Sequence[str]) -> int:
     options = CommandOptions()  # type: ignore[no-untyped-call]
-    report: Report = ConsoleReport(sys.stderr)
     try:
         options.parseOptions(arguments)  # type: ignore[no-untyped-call]
     except UsageError as error:
         command = f" {options.subCommand}" if options.subCommand else ""
-        report.complain(
+        ConsoleReport(sys.stderr).complain(
             f"{sayable(str(error))}\n(see: twisted-transfer{command} --help)"
         )
         return Status.USAGE
@@ -275,15 +261,14 @@ def _main(arguments: Sequence[str]) -> int:
         # While waiting for a description on standard input.
         return 128 + signal.SIGINT
     chosen: Any = options.subOptions
-    if isinstance(chosen, DemoOptions):
-        verbose = False
-    else:
-        report = ConsoleReport(sys.stderr, quiet=bool(chosen["quiet"]))
-        verbose = bool(chosen["verbose"])
-    _beginLogging(report, sys.stderr, verbose)
+    report = ConsoleReport(sys.stderr, quiet=bool(chosen.get("quiet")))
+    _beginLogging(report, bool(chosen.get("verbose")))
 
     from twisted.internet import reactor
 
+    work: Demo | Job
     if isinstance(chosen, DemoOptions):
-        return Run(reactor, Demo(reactor, chosen.mebibytes).run, report).untilDone()
-    return Run(reactor, Job(reactor, chosen.request, report).run, report).untilDone()
+        work = Demo(reactor, chosen.mebibytes)
+    else:
+        work = Job(reactor, chosen.request, report)
+    return Run(reactor, work.run, report).untilDone()

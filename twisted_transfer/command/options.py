@@ -8,8 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from getopt import GetoptError, gnu_getopt
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from typing import ClassVar, NoReturn, TextIO
 
 from twisted.python.usage import Options, UsageError
@@ -41,39 +42,33 @@ DESCRIPTION says who dials, and how:
 
 def readDescription(argument: str, standardInput: TextIO | None) -> str:
     """
-    Find the description that an argument stands for.
+    Read the description that an argument stands for.
 
-    A secret does not have to stand on a command line, where other users of
-    the machine see it.
+    By ``@FILE`` and ``-`` a secret stays off the command line, where other users
+    of the machine see it.
 
     :param argument: a description, ``@FILE`` or ``-``.
     :param standardInput: for ``-``.
     :returns: the description, without white space around it.
-    :raises UsageError: if there is none to be had.
+    :raises UsageError: if it cannot be read.
     """
-    if argument == STANDARD:
-        if standardInput is None:
-            raise UsageError("the description is to come from standard input, closed")
-        where = "standard input"
-        try:
+    if argument != STANDARD and not argument.startswith("@"):
+        return argument
+    where = "standard input" if argument == STANDARD else argument[1:]
+    try:
+        if argument != STANDARD:
+            with open(where, encoding="utf-8") as file:
+                text = file.read(_LONGEST + 1)
+        elif standardInput is None:
+            raise ValueError("it is closed")
+        else:
             if standardInput.isatty():
                 print("description: ", end="", file=sys.stderr, flush=True)
             text = standardInput.readline(_LONGEST + 1)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot read the description from {where}: {error}"
-            ) from error
-    elif argument.startswith("@"):
-        where = argument[1:]
-        try:
-            with open(where, encoding="utf-8") as file:
-                text = file.read(_LONGEST + 1)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot read the description from {where}: {error}"
-            ) from error
-    else:
-        return argument
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read the description from {where}: {error}"
+        ) from error
     if len(text) > _LONGEST:
         raise UsageError(f"{where} is too long for a description: give one line")
     lines = text.strip().splitlines()
@@ -106,9 +101,11 @@ _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 def readSize(text: str) -> int:
     """
-    :param text: what stands behind ``--max-size``.
-    :returns: the number of bytes that it means.
-    :raises UsageError: if it means none.
+    Read a number of bytes.
+
+    :param text: the value of ``--max-size``.
+    :returns: the number of bytes.
+    :raises UsageError: if the value is invalid.
     """
     found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
     if found is None:
@@ -121,10 +118,10 @@ def readSize(text: str) -> int:
 
 class TransferOptions(Versioned):
     """
-    What sending and receiving have in common.
+    The options that ``send`` and ``receive`` have in common.
 
-    :ivar request: what is to be done, once the options have been read.
-    :cvar byDefault: the description if none is given; None: one has to be.
+    :ivar request: the transfer to make, once the options have been read.
+    :cvar byDefault: the description if none is given; None: it is required.
     """
 
     request: Request
@@ -148,26 +145,17 @@ class TransferOptions(Versioned):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Take options also behind PATH and DESCRIPTION."""
         given = list(sys.argv[1:] if options is None else options)
-        if "--_shell-completion" not in given:
-            end = given.index("--") if "--" in given else len(given)
-            flags: list[str] = []
-            words: list[str] = []
-            before = iter(given[:end])
-            for word in before:
-                known = flags if word.startswith("-") and word != STANDARD else words
-                known.append(word)
-                if self._takesValue(word):
-                    flags.extend(islice(before, 1))
-            given = [*flags, "--", *words, *given[end + 1 :]]
+        # What is wrong with an option, or is for a shell that completes words, is
+        # Twisted's to say.
+        with suppress(GetoptError):
+            flags, words = gnu_getopt(given, self.shortOpt, self.longOpt)
+            valued = [name for name in self.longOpt if name.endswith("=")]
+            given = [
+                f"{name}={value}" if f"{name[2:]}=" in valued else name
+                for name, value in flags
+            ]
+            given += ["--", *words]
         super().parseOptions(given)  # type: ignore[no-untyped-call]
-
-    def _takesValue(self, word: str) -> bool:
-        """Whether the next word belongs to this one."""
-        # getopt(3) lets names of options be cut short.
-        return any(
-            len(word) > 2 and f"--{name}".startswith(word)
-            for name, *_ in getattr(self, "optParameters", ())
-        )
 
     def parseArgs(self, *words: str) -> None:
         """Keep PATH and DESCRIPTION for later."""

@@ -1,5 +1,5 @@
 """
-What a transfer tells while it runs, and to whom.
+What the command tells a person or a log: lines, progress, errors, exit statuses.
 """
 
 from __future__ import annotations
@@ -61,63 +61,6 @@ def summary(done: str, count: int, seconds: float) -> str:
     """
     rate = f", {sizeText(count / seconds)}/s" if seconds > 0 else ""
     return f"{done} {count} bytes in {seconds:.2f} s{rate}"
-
-
-class ProgressBar:
-    """
-    A bar on a terminal, for one transfer.
-
-    It is made at the first call, so that nothing is shown before something
-    moves, and wiped out at the end.
-    """
-
-    def __init__(self, label: str, stream: TextIO) -> None:
-        """
-        :param label: what is going on, such as ``sending``.
-        :param stream: the terminal.
-        """
-        self._label = label
-        self._stream = stream
-        self._bar: Any = None
-
-    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
-        """
-        :param count: how many bytes have moved.
-        :param total: how many there are, or None if unknown.
-        :param rate: how many a second; the bar measures that by itself.
-        """
-        if self._bar is None:
-            self._bar = self._make(count, total)
-        self._bar.update(count - self._bar.n)
-
-    def _make(self, count: int, total: int | None) -> Any:
-        # tqdm costs more than the rest of the program together to import, and
-        # is needed only on a terminal.
-        from tqdm import tqdm
-
-        class Bar(tqdm):  # type: ignore[type-arg]
-            # No thread that watches over bars which are not updated.
-            monitor_interval = 0
-
-        # The default is shared with other processes and costs a semaphore.
-        Bar.set_lock(threading.RLock())
-        return Bar(
-            total=total,
-            # What an earlier try has moved says nothing of the rate.
-            initial=count,
-            desc=self._label,
-            file=self._stream,
-            unit="iB",
-            unit_scale=True,
-            unit_divisor=1024,
-            dynamic_ncols=True,
-            leave=False,
-        )
-
-    def close(self) -> None:
-        """Wipe the bar out."""
-        if self._bar is not None:
-            self._bar.close()
 
 
 BUG = "this is a bug in twisted_transfer, please report it with what follows"
@@ -203,7 +146,7 @@ class ConsoleReport:
         """A bar, on a terminal only."""
         if self._quiet or self._stream is None or not self._isTerminal(self._stream):
             return None
-        return _Careful(ProgressBar(label, self._stream))
+        return ProgressBar(label, self._stream)
 
     @staticmethod
     def _isTerminal(stream: TextIO) -> bool:
@@ -215,24 +158,67 @@ class ConsoleReport:
             return False
 
 
-class _Careful:
+class ProgressBar:
     """
-    Shows progress as long as the terminal takes it.
+    A bar on a terminal, for one transfer.
 
-    A terminal that is stopped (Ctrl-S) and shared with a standard input that
+    It is made at the first call, so that nothing is shown before something
+    moves, and wiped out at the end.  It does not matter if the terminal takes
+    nothing: one that is stopped (Ctrl-S) and shared with a standard input that
     is being read refuses output with EAGAIN.
     """
 
-    def __init__(self, bar: ProgressBar) -> None:
-        self._bar = bar
+    def __init__(self, label: str, stream: TextIO) -> None:
+        """
+        :param label: what is going on, such as ``sending``.
+        :param stream: the terminal.
+        """
+        self._label = label
+        self._stream = stream
+        self._bar: Any = None
 
     def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
+        """
+        Show the progress.
+
+        :param count: how many bytes have moved.
+        :param total: how many there are, or None if unknown.
+        :param rate: how many a second; the bar measures that by itself.
+        """
         with suppress(OSError, ValueError):
-            self._bar(count, total, rate)
+            if self._bar is None:
+                self._bar = self._make(count, total)
+            self._bar.update(count - self._bar.n)
+
+    def _make(self, count: int, total: int | None) -> Any:
+        # tqdm costs more than the rest of the program together to import, and
+        # is needed only on a terminal.
+        from tqdm import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]
+            # No thread that watches over bars which are not updated.
+            monitor_interval = 0
+
+        # The default is shared with other processes and costs a semaphore.
+        Bar.set_lock(threading.RLock())
+        return Bar(
+            total=total,
+            # What an earlier try has moved says nothing of the rate.
+            initial=count,
+            desc=self._label,
+            file=self._stream,
+            unit="iB",
+            unit_scale=True,
+            unit_divisor=1024,
+            dynamic_ncols=True,
+            leave=False,
+        )
 
     def close(self) -> None:
-        with suppress(OSError, ValueError):
-            self._bar.close()
+        """Wipe the bar out."""
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                self._bar.close()
 
 
 class Status(IntEnum):
@@ -247,30 +233,20 @@ class Status(IntEnum):
     LOCAL = 6
 
 
-_STATUSES: tuple[tuple[type[BaseException], Status], ...] = (
-    # The first that fits counts: ConnectBindError is a ConnectError, and
-    # DNSLookupError an OSError.
-    (BadOption, Status.USAGE),
-    (PartnerTimeout, Status.NO_PARTNER),
-    (ConnectBindError, Status.LOCAL),
-    (ConnectError, Status.NO_PARTNER),
-    (DNSLookupError, Status.NO_PARTNER),
-    (PeerRefused, Status.REFUSED),
-    (NotAdmitted, Status.REFUSED),
-    (PartnerFailed, Status.TRUNCATED),
-    (Truncated, Status.TRUNCATED),
-    (ReceiptMismatch, Status.TRUNCATED),
-    (NotAReceiptPartner, Status.TRUNCATED),
-    (PartnerProtocolError, Status.TRUNCATED),
-    (NotEnoughData, Status.LOCAL),
-    (CannotListenError, Status.LOCAL),
-    (SourceError, Status.LOCAL),
-    (DestinationError, Status.LOCAL),
-    (OSError, Status.LOCAL),
+# The first that fits counts: ConnectBindError is a ConnectError, and
+# DNSLookupError an OSError.
+_STATUSES: tuple[tuple[Status, tuple[type[BaseException], ...]], ...] = (
+    (Status.USAGE, (BadOption,)),
+    (Status.LOCAL, (ConnectBindError,)),
+    (Status.NO_PARTNER, (PartnerTimeout, ConnectError, DNSLookupError)),
+    (Status.REFUSED, (PeerRefused, NotAdmitted)),
+    (Status.TRUNCATED, (PartnerFailed, Truncated, ReceiptMismatch)),
+    (Status.TRUNCATED, (NotAReceiptPartner, PartnerProtocolError)),
+    (Status.LOCAL, (NotEnoughData, CannotListenError, SourceError)),
+    (Status.LOCAL, (DestinationError, OSError)),
 )
 
-
-# By the kinds of PartnerFailed: the partner did not want to begin.
+# The kinds of PartnerFailed by which the partner does not even begin.
 _REFUSALS = frozenset({"refused", "too-large", "exists"})
 
 
@@ -281,8 +257,8 @@ def statusOf(error: BaseException) -> Status:
     """
     if isinstance(error, PartnerFailed) and error.kind in _REFUSALS:
         return Status.REFUSED
-    for kind, status in _STATUSES:
-        if isinstance(error, kind):
+    for status, kinds in _STATUSES:
+        if isinstance(error, kinds):
             return status
     return Status.BUG
 

@@ -12,6 +12,7 @@ from io import StringIO
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ReactorNotRunning
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.programs import COMMAND, ROOT
@@ -222,7 +223,8 @@ class FakeReactor:
             self.busy()
 
     def stop(self) -> None:
-        assert self._running, "it cannot be stopped twice"
+        if not self._running:
+            raise ReactorNotRunning
         self._running = False
 
 
