@@ -208,11 +208,11 @@ class Demo:
         # Others can see command lines, so the secret is given by standard input.
         dialling = self._start(dials, [*words[dials], "-"], f"{invitation}\n")
         status = await dialling.whenEnded()
-        if status != Status.DONE:
+        if status == Status.DONE:
+            status = await waiting.whenEnded()
+        else:
             # Nobody else will come to the side that waits.
             await waiting.end(self._reactor)
-            return status
-        status = await waiting.whenEnded()
         if status != Status.DONE:
             return status
         digest = await self._digest("original")

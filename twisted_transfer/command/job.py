@@ -1,5 +1,5 @@
 """
-One transfer from beginning to end, as the command and the service run it.
+One transfer from beginning to end, as the command and the service make it.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class Job:
         return Status.DONE
 
     def _check(self) -> None:
-        """Refuse what would be ignored, changed, or told to everybody."""
+        """Refuse options that would be ignored, change data, or tell a secret."""
         description = self._request.description
         if description.encoding not in (None, "binary"):
             raise BadOption(
@@ -335,7 +335,7 @@ def _nothing(count: int, total: int | None, rate: float) -> None:
 
 
 def _shown(name: str | None) -> str:
-    """A name from the partner, as it may stand in a line."""
+    """Write a name from the partner as it may be shown."""
     return "" if name is None else f" {printable(name, MAX_NAME)}"
 
 

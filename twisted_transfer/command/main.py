@@ -33,17 +33,17 @@ from twisted_transfer.command.options import ReceiveOptions, SendOptions, Versio
 from twisted_transfer.command.reports import ConsoleReport, Report, Status, sayable
 
 _GRACE = 2.0
-"""Seconds after the first signal in which others are taken for the same one:
-some terminals and launchers send it twice."""
+"""Seconds after the first signal in which others count as the same one: some
+terminals and launchers send it twice."""
 
 
 class Run:
     """
-    The work, the signals that end it, and the exit status.
+    Runs the reactor until the work is done, or a signal has ended it.
 
     SIGINT, SIGTERM and SIGHUP cancel the work, and the reactor goes on until
-    everything is closed.  A signal that comes when that has taken longer than
-    the grace ends the process at once.
+    everything is closed.  Another signal after a grace period ends the process
+    at once.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Run:
         :returns: the exit status: of the work, or 128 and the number of the
             signal that has cancelled it, as shells count.
         """
-        # nohup(1) and background jobs of a script ignore some; so be it.
+        # What nohup(1) or a script has told this process to ignore stays ignored.
         self._signals = [
             number
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -100,7 +100,7 @@ class Run:
             self._reactor.stop()
 
     def _shutDown(self) -> Deferred[None] | None:
-        """Something else stops the reactor: a SIGTERM before the start, or so."""
+        """Cancel the work if something else stops the reactor, and wait for it."""
         if self._doing is not None and self._signal is None:
             self._signal = signal.SIGTERM
             self._cancel()
@@ -144,7 +144,7 @@ the partner in, and nobody else: both sides prove who they are (mtls).
 
 
 class _Send(SendOptions):
-    """``send`` with what the command adds."""
+    """``send``, with the options that only the command has."""
 
     optFlags = _TALK
     byDefault = _INVITING
@@ -153,7 +153,7 @@ class _Send(SendOptions):
 
 
 class _Receive(ReceiveOptions):
-    """``receive`` with what the command adds."""
+    """``receive``, with the options that only the command has."""
 
     optFlags = _TALK
     byDefault = _INVITING
@@ -172,7 +172,7 @@ class CommandOptions(Versioned):
     ]
 
     def getUsage(self, width: int | None = None) -> str:
-        """Add what a newcomer needs."""
+        """Add a summary and the exit statuses."""
         usage = super().getUsage(width)
         if self.subCommand is not None:
             return usage
@@ -188,11 +188,11 @@ Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
 """
 
     def getSynopsis(self) -> str:
-        """Leave out, before the synopsis of a command, that it is a command."""
+        """Leave ``COMMAND`` out before the synopsis of a command."""
         return self.synopsis if self.subCommand is None else "Usage: twisted-transfer"
 
     def postOptions(self) -> None:
-        """Insist on a command."""
+        """Refuse a command line without a command."""
         if self.subCommand is None:
             raise UsageError("which command: send, receive or demo?")
 
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except BrokenPipeError:
-        # Nobody reads the help; all else that is written looks after itself.
+        # Nobody reads the help; everything else is written with care.
         return Status.LOCAL
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -232,10 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _letGo(stream: TextIO | None) -> None:
     """
-    Keep Python from complaining at its end about what it cannot write.
+    Keep Python from complaining at exit about what it cannot write.
 
-    This is the way that Python's own manual has (library/signal, "Note on
-    SIGPIPE").
+    This is the way of Python's own manual (library/signal, "Note on SIGPIPE").
     """
     if stream is None:
         return

@@ -139,7 +139,7 @@ class TransferOptions(Versioned):
         self._words: tuple[str, ...] = ()
 
     def getUsage(self, width: int | None = None) -> str:
-        """Add what cannot be said in one line per option."""
+        """Add an example and the forms of a description."""
         return f"{super().getUsage(width)}\n{self.epilogue}\n{_DESCRIPTIONS}"
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -158,11 +158,11 @@ class TransferOptions(Versioned):
         super().parseOptions(given)  # type: ignore[no-untyped-call]
 
     def parseArgs(self, *words: str) -> None:
-        """Keep PATH and DESCRIPTION for later."""
+        """Keep PATH and DESCRIPTION; what they are depends on the options."""
         self._words = words
 
     def postOptions(self) -> None:
-        """Check that everything is there, and read the description."""
+        """Divide the words, and read the description."""
         paths, argument = self._divide(self._words)
         if self.sends and argument == STANDARD and STANDARD in paths:
             raise UsageError(
@@ -186,7 +186,13 @@ class TransferOptions(Versioned):
         )
 
     def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-        """Tell the paths from the description."""
+        """
+        Tell the paths from the description.
+
+        :returns: the paths, and the description or the default one.
+        :raises UsageError: if there are too few or too many, or if it is not
+            clear which is which.
+        """
         several = self.sends and not self["raw"]
         last = words[-1] if words else ""
         # A lonely word is a path; so is, among several, what looks like one.

@@ -40,8 +40,10 @@ _KIB = 1024.0
 
 def sizeText(count: float) -> str:
     """
-    :param count: a number of bytes.
-    :returns: it in the unit that leaves few digits, such as ``3.2 MiB``.
+    Write a number of bytes in the unit that leaves few digits.
+
+    :param count: the number.
+    :returns: the text, such as ``3.2 MiB``.
     """
     if count < _KIB:
         return f"{count:.0f} B"
@@ -54,10 +56,12 @@ def sizeText(count: float) -> str:
 
 def summary(done: str, count: int, seconds: float) -> str:
     """
+    Write the closing line of a file.
+
     :param done: what was done: ``sent`` or ``received``.
     :param count: how many bytes.
-    :param seconds: in which time.
-    :returns: the closing line.
+    :param seconds: how long it took.
+    :returns: the line.
     """
     rate = f", {sizeText(count / seconds)}/s" if seconds > 0 else ""
     return f"{done} {count} bytes in {seconds:.2f} s{rate}"
@@ -67,55 +71,54 @@ BUG = "this is a bug in twisted_transfer, please report it with what follows"
 
 
 class ShowsProgress(Protocol):
-    """Is called as a transfer goes on, and closed after it."""
+    """Shows the progress of a transfer."""
 
     def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
-        """So many bytes have moved, of so many if that is known, at that rate."""
+        """Show how many bytes have moved, of how many if known, and how fast."""
 
     def close(self) -> None:
-        """The transfer is over."""
+        """Show nothing more."""
 
 
 class Report(Protocol):
     """
-    What is told about one transfer.
+    Takes what is to be told about one transfer.
 
-    :ivar confidential: whether what is told is for the user alone, and kept
-        nowhere.
+    :ivar confidential: whether only the user sees it, and it is kept nowhere.
     """
 
     confidential: bool
 
     def say(self, text: str) -> None:
-        """Everything is as it should be."""
+        """Tell what goes well."""
 
     def tellSecret(self, text: str) -> None:
-        """What the user has to pass on; only if this is confidential."""
+        """Tell what the user has to pass on; only if this is confidential."""
 
     def complain(self, text: str) -> None:
-        """The transfer has failed for a reason that a person can act upon."""
+        """Tell why the transfer has failed, if a person can do something about it."""
 
     def bug(self, failure: Failure) -> None:
-        """Something happened that should not."""
+        """Tell what happened that should not."""
 
     def progress(self, label: str) -> ShowsProgress | None:
-        """Who wants to know how far it is; None for nobody."""
+        """Begin to show the progress, or give None if nobody sees it."""
 
 
 class ConsoleReport:
     """
-    Tells a person, or a script that reads the lines.
+    Writes lines for a person, or for a script that reads them.
 
-    A terminal that has gone away, or a pipe that nobody reads, is no reason to
-    end a transfer: what cannot be told is not told.
+    What cannot be written is dropped: a terminal that has gone away, or a pipe
+    that nobody reads, is no reason to end a transfer.
     """
 
     confidential = True
 
     def __init__(self, stream: TextIO | None, quiet: bool = False) -> None:
         """
-        :param stream: where to write; None if there is nothing.
-        :param quiet: whether to tell errors only.
+        :param stream: where to write; None for nowhere.
+        :param quiet: whether to write errors only.
         """
         self._stream = stream
         self._quiet = quiet
@@ -131,19 +134,19 @@ class ConsoleReport:
             self._write(text)
 
     def tellSecret(self, text: str) -> None:
-        """Write a line, also if this is quiet: nobody could come without it."""
+        """Write a line, also if this is quiet: the partner needs it."""
         self._write(text)
 
     def complain(self, text: str) -> None:
-        """Write a line that says whose it is."""
+        """Write a line that names the program."""
         self._write(f"twisted-transfer: {text}")
 
     def bug(self, failure: Failure) -> None:
-        """Write everything that helps to find it."""
+        """Write the traceback."""
         self._write(f"twisted-transfer: {BUG}\n{failure.getTraceback()}")
 
     def progress(self, label: str) -> ShowsProgress | None:
-        """A bar, on a terminal only."""
+        """Make a bar, on a terminal only."""
         if self._quiet or self._stream is None or not self._isTerminal(self._stream):
             return None
         return ProgressBar(label, self._stream)
@@ -252,8 +255,10 @@ _REFUSALS = frozenset({"refused", "too-large", "exists"})
 
 def statusOf(error: BaseException) -> Status:
     """
+    Find the exit status for a failure.
+
     :param error: why a transfer has failed.
-    :returns: the exit status that says so; ``BUG`` for what should not happen.
+    :returns: the status; ``BUG`` for what should not happen.
     """
     if isinstance(error, PartnerFailed) and error.kind in _REFUSALS:
         return Status.REFUSED
@@ -269,9 +274,10 @@ _SECRET = re.compile(r"(secret=)[^:\s'\"]+", re.IGNORECASE)
 
 def sayable(text: str) -> str:
     """
+    Make a message printable, line by line, and hide secrets in it.
+
     :param text: a message, with words of the command line in it.
-    :returns: the same without what would do something to a terminal, and
-        without a secret that was put in the wrong place.
+    :returns: the message as it may be shown.
     """
     lines = _SECRET.sub(r"\1…", text).split("\n")
     return "\n".join(printable(line, _LONGEST) for line in lines)
@@ -279,8 +285,10 @@ def sayable(text: str) -> str:
 
 def wordsFor(error: BaseException) -> str:
     """
+    Write what a person is told of a failure.
+
     :param error: why a transfer has failed; not a bug.
-    :returns: one line for a person, with what to do about it.
+    :returns: one line, with what to do about it.
     """
     words = sayable(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ConnectError | DNSLookupError) and not isinstance(

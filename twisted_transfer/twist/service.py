@@ -60,14 +60,14 @@ class Options(Versioned):
             sys.exit(Status.USAGE)
 
     def getSynopsis(self) -> str:
-        """Leave out, before the synopsis of a command, that it is a command."""
+        """Leave ``COMMAND`` out before the synopsis of a command."""
         whole: str = super().getSynopsis()
         if self.subCommand is None:
             return whole
         return whole.removesuffix(self.synopsis).rstrip()
 
     def postOptions(self) -> None:
-        """Insist on a command."""
+        """Refuse a command line without a command."""
         if self.subCommand is None:
             raise UsageError("which command: send or receive?")
 
@@ -76,47 +76,47 @@ _log = Logger("twisted_transfer")
 
 
 class _LogReport:
-    """Tells the log of the service."""
+    """Writes to Twisted's log."""
 
     confidential = False
 
     def say(self, text: str) -> None:
-        """Everything is as it should be."""
+        """Log a line."""
         _log.info("{text}", text=text)
 
     def tellSecret(self, text: str) -> None:
-        """This is not confidential, so nothing is."""
+        """Refuse: a log is not confidential."""
         raise AssertionError("a secret is not to be logged")
 
     def complain(self, text: str) -> None:
-        """The transfer has failed for a reason that a person can act upon."""
+        """Log an error."""
         _log.error("{text}", text=text)
 
     def bug(self, failure: Failure) -> None:
-        """Something happened that should not."""
+        """Log a traceback."""
         _log.failure(BUG, failure=failure)
 
     def progress(self, label: str) -> None:
-        """A log is no place for a bar."""
+        """Show no bar: a log is no place for one."""
 
 
 class TransferService(Service):
     """
-    One transfer; the reactor stops when it has ended.
+    Makes one transfer, and stops the reactor when it has ended.
 
     Stopping the service cancels the transfer and waits until all is closed.
     """
 
     def __init__(self, request: Request) -> None:
         """
-        :param request: what is to be done.
+        :param request: the transfer to make.
         """
         self.setName("transfer")  # type: ignore[no-untyped-call]
         self.request = request
         self._doing: Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin."""
+        """Begin the transfer."""
         super().startService()  # type: ignore[no-untyped-call]
         from twisted.internet import reactor
 
@@ -124,7 +124,7 @@ class TransferService(Service):
         self._doing = job.run().addCallbacks(self._ended, self._failed, (reactor,))
 
     def stopService(self) -> Deferred[None] | None:
-        """End it, if it has not ended."""
+        """End the transfer, if it has not ended."""
         super().stopService()  # type: ignore[no-untyped-call]
         doing = self._doing
         if doing is not None:
@@ -153,12 +153,11 @@ def _exitWith(status: int) -> None:
     """
     Let the process end with a status.
 
-    ``twist`` and ``twistd`` return from their main function with 0 whatever
-    the service says, and an exception raised while the reactor runs is logged
-    and forgotten.  What is left is the end of the interpreter: exit handlers
-    cannot change the status, but they can leave for good.  Those that were
-    registered before this one do not run then, so what they would do for the
-    standard library is done here.
+    ``twist`` and ``twistd`` return 0 from their main function whatever the
+    service says, and log an exception that is raised while the reactor runs.
+    An exit handler cannot change the status, but it can end the process.  The
+    handlers that were registered before it do not run then, so what they would
+    do for the standard library is done here.
     """
 
     def leave() -> None:
@@ -173,7 +172,7 @@ def _exitWith(status: int) -> None:
 
 def _withOutputApart(request: Request) -> Request:
     """
-    Leave standard output to the data, if that is where they go.
+    Keep standard output for the data, if they go there.
 
     ``twist`` writes its log there; from here on the log goes to standard error.
     """
@@ -189,8 +188,8 @@ def makeService(options: Options) -> TransferService:
     """
     Make the service; ``twist`` calls this.
 
-    :param options: parsed already.
-    :returns: a service that makes the one transfer.
+    :param options: the options, parsed already.
+    :returns: a service that makes one transfer.
     """
     chosen = options.subOptions
     assert isinstance(chosen, TransferOptions)
