@@ -37,7 +37,7 @@ async def main(reactor: Any) -> None:
     count = await copy("Grüße\n", ours, encoding="utf-8", translation="crlf")
     print("copied", count, "characters")
 
-    # A file: what cannot be is said before anything is written.
+    # A file: an invalid size is an error before anything is written.
     with open("list.txt", "wb") as file:
         file.write(b"milk\nbread\n")
     try:
@@ -45,7 +45,7 @@ async def main(reactor: Any) -> None:
     except NotEnoughData as error:
         print(error)
 
-    # Who wants to know is told how far it is.
+    # A function can be told how far it is.
     def progress(count: int, total: int | None, rate: float) -> None:
         print("  ", count, "of", total)
 
