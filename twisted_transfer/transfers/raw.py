@@ -58,7 +58,7 @@ def sendRaw(
     What the partner sends is read and dropped all the time: to close a TCP
     socket on which something waits to be read sends a reset (RFC 1122, section
     4.2.2.13), which can destroy what is still on its way to the partner.  For
-    the same reason the partner has :data:`LINGER` seconds to close first.
+    the same reason the partner has ``LINGER`` seconds to close first.
 
     :param reactor: measures the time.
     :param source: gives the bytes.
