@@ -14,10 +14,10 @@ from tests.support.programs import ROOT
 
 _FUZZER = ROOT / "benchmarks" / "fuzz_receipts.py"
 
-# Runs the fuzzer after a line that breaks something.
+# Breaks something, and runs the fuzzer.
 _BROKEN = """\
 import runpy, sys
-from twisted_transfer.receipts import conversation, frames
+from twisted_transfer.receipts import conversation
 {}
 sys.argv = [{!r}, "--count", "3000", "--seed", "7"]
 sys.path.insert(0, {!r})
@@ -38,9 +38,9 @@ class FuzzTests(SynchronousTestCase):
             timeout=120,
         )
 
-    def broken(self, line: str) -> str:
-        """:returns: what the fuzzer finds when something is broken by that line."""
-        program = _BROKEN.format(line, str(_FUZZER), str(_FUZZER.parent))
+    def broken(self, code: str) -> str:
+        """:returns: what the fuzzer finds when something is broken by this code."""
+        program = _BROKEN.format(code, str(_FUZZER), str(_FUZZER.parent))
         result = self.run_("-c", program)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertRegex(result.stdout, r"^input \d+ of seed 7, for one that ")
@@ -60,11 +60,6 @@ class FuzzTests(SynchronousTestCase):
             },
         )
 
-    def test_bound(self) -> None:
-        """A message that is kept beyond its bound is found."""
-        found = self.broken("frames.MAX_MESSAGE = 2**24")
-        self.assertIn("Defect: too much is held", found)
-
     def test_shown(self) -> None:
         """Words of the partner that garble the terminal are found."""
         found = self.broken("conversation.printable = lambda text, limit: text")
@@ -78,7 +73,10 @@ class FuzzTests(SynchronousTestCase):
     def test_offered(self) -> None:
         """Data beyond what was offered is found."""
         found = self.broken(
-            "conversation.Order.data = lambda self, length, mine: setattr("
-            "self, '_position', self._position + length)"
+            "check = conversation.Conversation._check\n"
+            "conversation.Conversation._check = lambda self, said, actor: ("
+            "setattr(self, '_position', self._position + said.length)"
+            " if isinstance(said, conversation.DataHeader)"
+            " else check(self, said, actor))"
         )
         self.assertIn("Defect: ", found)
