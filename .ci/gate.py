@@ -53,7 +53,7 @@ class RowError(Exception):
 @dataclass(frozen=True)
 class Environment:
     """
-    A copy of the project's tree, and a virtual environment for it.
+    A copy of the project's tree, and a folder of programs that come first there.
 
     There is a copy for each, because an editable install and Twisted's plugin
     cache write into the tree.
@@ -63,8 +63,19 @@ class Environment:
     programs: Path
 
     @classmethod
-    def make(cls, python: str, folder: Path) -> Environment:
-        """Make one with nothing installed in it."""
+    def make(cls, folder: Path) -> Environment:
+        """Make one with this Python as ``python3``, and no virtual environment."""
+        shutil.copytree(PROJECT, folder / "tree", ignore=_NOT_COPIED)
+        programs = folder / "bin"
+        programs.mkdir()
+        python = programs / "python3"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+        return cls(folder / "tree", programs)
+
+    @classmethod
+    def makeVirtual(cls, python: str, folder: Path) -> Environment:
+        """Make one with a virtual environment with nothing but pip in it."""
         subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
         shutil.copytree(PROJECT, folder / "tree", ignore=_NOT_COPIED)
         return cls(folder / "tree", folder / "venv" / "bin")
@@ -79,15 +90,19 @@ class Log:
 
     def run(self, where: Environment, *command: str) -> None:
         """
-        Run a command in an environment, as if that had been activated.
+        Run a command in an environment.
 
         :raises RowError: if it fails, or if the row has taken too long.
         """
         environment = os.environ | {
             "CI": "true",
             "PATH": f"{where.programs}:{os.environ['PATH']}",
-            "VIRTUAL_ENV": str(where.programs.parent),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            # Nothing is installed outside of virtual environments.
+            "PIP_REQUIRE_VIRTUALENV": "1",
+            # Only what is imported is compiled.  "No" is how to say yes to
+            # --no-compile here.
+            "PIP_NO_COMPILE": "no",
             "PIP_QUIET": "1",
         }
         with self._path.open("ab") as output:
@@ -144,7 +159,7 @@ def oldest() -> str:
 
 def readmeRow(pattern: str, folder: Path) -> Row:
     """
-    What the README tells its reader to type, in a new environment.
+    What the README tells its reader to type, in a new copy of the tree.
 
     :param pattern: finds it there, as its first group.
     """
@@ -154,29 +169,23 @@ def readmeRow(pattern: str, folder: Path) -> Row:
         found = re.search(pattern, readme, re.MULTILINE)
         if found is None:
             raise RowError(f"README.md has nothing that matches {pattern!r}")
-        where = Environment.make(sys.executable, folder)
+        where = Environment.make(folder)
         log.run(where, "bash", "-euc", found[1])
 
     return run
 
 
 def pythonRow(python: str, folder: Path, isOldest: bool) -> Row:
-    """
-    The tests on another Python, under the default reactor.
-
-    Those that use the real reactor; with the oldest dependencies, all but those
-    that start this library's own programs.
-    """
+    """The tests that start no programs, on another Python."""
 
     def run(log: Log) -> None:
-        where = Environment.make(python, folder)
+        where = Environment.makeVirtual(python, folder)
         constraints = folder / "constraints.txt"
         constraints.write_text(oldest() if isOldest else "")
         log.note(constraints.read_text())
         pip = ("python", "-m", "pip", "install", "-c", str(constraints))
         log.run(where, *pip, "-e", ".[test]")
-        marked = "reactor or not programs" if isOldest else "reactor"
-        log.run(where, *PYTEST, "-m", marked)
+        log.run(where, *PYTEST)
 
     return run
 
@@ -256,8 +265,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        tools = Environment.makeVirtual(sys.executable, work / "tools")
+        log = Log(work / "tools.log")
+        try:
+            log.run(tools, "python", "-m", "pip", "install", "-e", ".[dev,test]")
+        except RowError:
+            print(log.read())
+            raise
+        # The longest come first, so that the two that run together end together.
+        startPrograms = (*PYTEST, "--peers=required", "tests/programs", "tests/peers")
         rows: dict[str, Row] = {
-            "README: tests": readmeRow(README_TESTS, work / "readme")
+            "programs and peers": commandRow(tools, startPrograms),
+            "README: tests": readmeRow(README_TESTS, work / "readme"),
         }
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.
@@ -266,20 +285,11 @@ def main() -> int:
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
             rows[name] = pythonRow(python, work / version, isOldest)
             isOldest = False
-
-        tools = Environment.make(sys.executable, work / "tools")
-        log = Log(work / "tools.log")
-        try:
-            log.run(tools, "python", "-m", "pip", "install", "-e", ".[dev,test]")
-        except RowError:
-            print(log.read())
-            raise
         for reactor in REACTORS:
-            # What other programs see of a reactor is the same for all of them.
-            command = (*PYTEST, "--reactor", reactor, "-m", "reactor and not peers")
+            command = (*PYTEST, "--reactor", reactor, "-m", "reactor")
             rows[f"reactor {reactor}"] = commandRow(tools, command)
-        rows["README: demo"] = readmeRow(README_DEMO, work / "demo")
         rows |= checkRows(tools)
+        rows["README: demo"] = readmeRow(README_DEMO, work / "demo")
         results = runAll(rows, work)
 
     print("\n===== All rows")
