@@ -251,7 +251,7 @@ def runAll(rows: dict[str, Row], work: Path) -> dict[str, str]:
                 results[name] = result
                 print(f"===== {name}: {result}, after {seconds} s", flush=True)
         except BaseException:
-            # Somebody ends this run; what it has started ends with it.
+            # This run is interrupted; what it has started ends with it.
             pool.shutdown(wait=False, cancel_futures=True)
             for group in list(_running):
                 os.killpg(group, signal.SIGKILL)

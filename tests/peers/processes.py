@@ -29,7 +29,7 @@ class Program(ProcessProtocol):
     """
     One process.
 
-    :ivar output: everything that it has written to its standard output, unless
+    :ivar output: what it has written to its standard output, unless
         that is a file.
     :ivar began: fires with the first of it.
     """
@@ -179,7 +179,7 @@ class Program(ProcessProtocol):
     # Its end.
 
     def processEnded(self, reason: Failure) -> None:
-        """It has ended, and everything that it has said was heard."""
+        """Note its exit status; all of its output was received before."""
         value: Any = reason.value
         signalled = isinstance(value, ProcessTerminated) and value.signal
         status = -value.signal if signalled else value.exitCode

@@ -64,7 +64,7 @@ def twist(case: TestCase, folder: Path, *words: str | Path) -> Program:
 def freePort(host: str) -> int:
     """
     :param host: an address of this machine.
-    :returns: a port on which nobody listens, for those programs that do not say
+    :returns: a free port, for those programs that do not say
         which one the system chose.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -209,7 +209,7 @@ class ServerTests(_PartiesTestCase):
         self.assertNotIn(b"NewSessionTicket", server.output)
 
     async def test_tls12(self) -> None:
-        """The same in TLS 1.2."""
+        """The right server is accepted over TLS 1.2, too."""
         server, port = await self.server(self.theirs, "-tls1_2")
         await self.sent(server, port)
 

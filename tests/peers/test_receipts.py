@@ -87,7 +87,7 @@ class NcatTests(RawPartnerTestCase):
         await self.assertFails(receiver, _WRONG)
 
     async def test_text(self) -> None:
-        """Somebody types, and does not end: the first line is enough."""
+        """A person types and does not end the connection: the first line is enough."""
         receiver = self.receiver(waitTCP(_HOST))
         typist = self.run_("ncat", _HOST, await self.port(receiver))
         typist.write(b"hello?\n")
@@ -145,7 +145,7 @@ class HTTPTests(RawPartnerTestCase):
 
 
 class TLSTests(RawPartnerTestCase):
-    """The same over TLS."""
+    """Programs that know nothing of receipts, over TLS."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -185,7 +185,7 @@ class OurRawSideTests(RawPartnerTestCase):
     """One side gives --raw, and the other one does not."""
 
     async def test_rawSender(self) -> None:
-        """Both say what to do, whoever waits."""
+        """Both say what to do, whichever side is passive."""
         for waits in ("sender", "receiver"):
             if waits == "receiver":
                 receiver = self.receiver(waitTCP(_HOST))

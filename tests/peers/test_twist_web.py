@@ -55,7 +55,7 @@ class WebTests(TestCase):
 
     @pytest.mark.needs("openssl")
     async def test_activeTLS(self) -> None:
-        """The same over TLS, where the one who is dialled has the certificate."""
+        """A server that dials over TLS answers a client that has the certificate."""
         authority = Authority(newFolder(self))
         certificate, key = authority.issue()
         port = freePort(_HOST)

@@ -1,5 +1,5 @@
 """
-What a raw transfer with any program owes, whoever sends and whoever dials.
+Raw transfers with any program: either side sends, and either side dials.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Connections that are cut at any byte, as somebody sees it who uses the command.
+Connections that are cut at any byte, as a user of the command sees it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class CommandTests(TestCase):
         self.assertEqual(int(kept), len(part))
 
     async def test_mtls(self) -> None:
-        """So does an end of TCP that is no end of TLS."""
+        """An end of TCP that is no end of TLS leaves a part as well."""
         for senderDials in (True, False):
             sides = await self.transfer(
                 _WAITS.format("mtls"),

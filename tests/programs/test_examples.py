@@ -1,6 +1,6 @@
 """
-That the documentation is true: what it lets a reader type is typed, its examples
-are run, and what they print is what it says.
+Tests for the documentation: type what it lets a reader type, run its examples, and
+compare what they print with what it says.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class PageTests(SynchronousTestCase):
         self.follow("tutorial/first-transfer.rst", "/tmp/lesson")
 
     def test_inCode(self) -> None:
-        """So does the second one."""
+        """The second lesson works, word for word."""
         self.follow("tutorial/in-code.rst", "/tmp/lesson")
 
     @pytest.mark.needs("curl")
     def test_inAConfiguration(self) -> None:
-        """And the third one."""
+        """The third lesson works, word for word."""
         self.follow("tutorial/in-a-configuration.rst", "/tmp/lesson")
 
     def test_chooseTheSide(self) -> None:
@@ -294,15 +294,15 @@ class TerminalTests(SynchronousTestCase):
         self.assertRaises(AssertionError, self.shown, "$ echo one", "two")
 
     def test_less(self) -> None:
-        """So is a line that is not there."""
+        """A line that the page shows and the terminal does not is found."""
         self.assertRaises(AssertionError, self.shown, "$ echo one", "one", "two")
 
     def test_more(self) -> None:
-        """So is a line that is not shown."""
+        """A line that the terminal shows and the page does not is found."""
         self.assertRaises(AssertionError, self.shown, "$ echo one")
 
     def test_failure(self) -> None:
-        """So is a command that fails."""
+        """A command that fails is found."""
         self.assertRaises(AssertionError, self.shown, "$ false")
         self.assertRaises(AssertionError, self.shown, "$ false", "$ true")
 

@@ -2,7 +2,7 @@
 The package, installed as a user installs it, and tested from outside.
 
 What has to hold is not that files are copied but that Twisted then *finds* the
-plugin, and that nobody's ``twist`` is any the worse for it, before or after.
+plugin, and that ``twist`` still works with other plugins, before and after.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """
-A short run of ``benchmarks/kill_transfers.py``: whoever is killed, nothing is torn.
+A short run of ``benchmarks/kill_transfers.py``: whichever side is
+killed, no target is torn.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class WithinCloseNotify:
 @implementer(IHalfCloseableProtocol)
 class _End(Protocol):
     """
-    One of the two connections, with whoever is there.
+    One of the two connections of a cutter.
 
     :ivar passed: how many bytes were passed on that came here.
     :ivar over: fires when it is gone.
@@ -106,7 +106,7 @@ class _End(Protocol):
         self.over: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
-        """Wait until there is somebody to pass things on to."""
+        """Pause until the other connection is there."""
         self.transport.pauseProducing()
         raw = self.transport.getHandle()
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -235,12 +235,12 @@ class Cutter:
             dialler.transport.resumeProducing()
             waiter.transport.resumeProducing()
 
-        def nobody(ignored: object) -> None:
+        def refused(ignored: object) -> None:
             dialler.transport.abortConnection()
             waiter.over.callback(None)
 
         endpoint = TCP4ClientEndpoint(self._reactor, _HOST, self._target)
-        self._connecting = connectProtocol(endpoint, waiter).addCallbacks(go, nobody)
+        self._connecting = connectProtocol(endpoint, waiter).addCallbacks(go, refused)
         return dialler
 
     def passOn(self, end: _End, data: bytes) -> None:

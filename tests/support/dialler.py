@@ -33,8 +33,8 @@ _MODULE = "twisted_transfer_dialler"
 @implementer(IStreamClientEndpoint, IStreamServerEndpoint)
 class NicknameEndpoint:
     """
-    Wraps the protocols of those who use it, as many a plugin does, and gives the
-    wrapper to whoever dials.
+    Wraps the protocols of its users, as many a plugin does, and gives the wrapper
+    to a client.
     """
 
     def __init__(self, reactor: Any, path: Path) -> None:

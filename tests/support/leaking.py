@@ -93,7 +93,7 @@ def leakChild() -> None:
 
 
 def leakZombie() -> None:
-    """Leave a process that has ended and that nobody has asked about."""
+    """Leave a process that has ended and was not waited for."""
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     _kept.append(process)
     assert process.stdout is not None
@@ -180,7 +180,7 @@ class HeldTests(_HeldCase):
 
 
 class HeldAsyncTests(_HeldCase, TestCase):
-    """The same, where the reactor is run."""
+    """What a test case can leave whose tests run the reactor."""
 
     __test__ = True
 

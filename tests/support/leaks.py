@@ -3,7 +3,7 @@ What a test leaves behind that was not there before it.
 
 :class:`Watch` takes a :class:`Snapshot` of the process before a test and names
 afterwards whatever is new: descriptors, threads, child processes, what the
-global reactor still has to do, and errors that nobody looked at.
+global reactor still has to do, and errors that were not handled.
 
 The global reactor is only ever looked at where something else has imported it.
 """

@@ -1,5 +1,5 @@
 """
-The real program in a process of its own, and faults for it to meet.
+Run the command in a process of its own, and be its partner by plain sockets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Program:
     """
     A process, and what it says on standard error.
 
-    :ivar said: everything that it has said so far.
+    :ivar said: what it has written there so far.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def closedPort(case: SynchronousTestCase) -> int:
-    """:returns: a port of this machine on which nobody listens, nor will."""
+    """:returns: a port of this machine that refuses connections while the test runs."""
     sock = socket.socket()
     case.addCleanup(sock.close)
     sock.bind(("127.0.0.1", 0))

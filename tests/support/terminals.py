@@ -8,7 +8,7 @@ any lines, and a ``…`` in a line for any text.  Blocks whose caption is the sa
 are of one terminal.
 
 Every command has to end with status 0, unless the next one is ``echo $?``, and
-everything that it shows has to be on the page.
+all that it shows has to be on the page.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DONE = "the command has ended with status "
 _INVITATION = r"transfer:active:mtls:host=192\.0\.2\.7:port=\d+:pin=\S+"
 
 # What is another each time: the time of a log entry, how fast it was, the port
-# from which somebody has dialled, and, where there is no IPv6, what is bound.
+# from which a client has connected, and, where there is no IPv6, what is bound.
 _VARYING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", r"\S+"),
     (r"\d+\.\d\d s, \d+\.\d [KMG]iB/s", r"\d+\.\d\d s(, \d+(\.\d)? (B|[KMG]iB)/s)?"),
@@ -262,7 +262,7 @@ class Terminal:
 
 
 def freePort() -> int:
-    """A port that nobody has, and that no dialling side gets from the system."""
+    """Choose a free port outside the range from which the system takes local ports."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket() as sock, contextlib.suppress(OSError):
@@ -272,7 +272,7 @@ def freePort() -> int:
 
 def follow(case: SynchronousTestCase, page: str, folder: Path) -> int:
     """
-    Do everything that a page says, as it says it.
+    Type all commands of a page, and compare what they print with the page.
 
     :param case: on whose behalf.
     :param page: the text of the page.
