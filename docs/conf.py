@@ -95,7 +95,8 @@ def _resolve(
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
-    candidates = [f"twisted_transfer.{room}.{target}" for room in _UNNAMED]
+    alone = target.removeprefix("twisted_transfer.")
+    candidates = [f"twisted_transfer.{room}.{alone}" for room in _UNNAMED]
     candidates += [
         target.replace(home, path)
         for home, path in _publicNames().items()

@@ -14,7 +14,6 @@ from xml.sax.saxutils import escape
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 
-
 # Where each folder stands in the drawing: a column and a row.
 PLACES = {
     "twist": (2.0, 0),
