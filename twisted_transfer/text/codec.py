@@ -1,20 +1,18 @@
 """
-Bytes to text, chunk by chunk, as Tcl 8.6's channels read it.
+Bytes to text and text to bytes, chunk by chunk, as Tcl 8.6's channels do it.
 
 Nothing here reads or writes: chunks are fed in and chunks come out, and any way
 of cutting the input gives the same output.  The order is Tcl's: the input is
 decoded, searched for the end-of-file character, and then its newlines are
-translated.
+translated (manual page *fconfigure(n)*).
 
-For input that is valid everything is as in Tcl 8.6, but for these:
+For valid input everything is as in Tcl 8.6, with these exceptions:
 
 - Bytes that are not valid in the encoding are
   :class:`~twisted_transfer.errors.Undecodable`; Tcl passes them through.
 - A LF behind the CR that ``auto`` took for a newline belongs to that newline
   also if the settings are changed between the two.  In Tcl this depends on
   whether both had come, and ``gets`` has taken it and ``read`` has not.
-
-The code tables are those of :mod:`twisted_transfer.text.codec`.
 """
 
 from __future__ import annotations
@@ -33,8 +31,7 @@ _ILLEGAL = "illegal multibyte sequence"
 
 class Decoder:
     """
-    Turns the bytes that come into what the reader gets: ``str``, or ``bytes``
-    where there is no encoding.
+    Decodes input: bytes to ``str``, or to ``bytes`` where there is no encoding.
 
     :ivar ended: whether the end-of-file character was seen.  It and what
         follows are not data; they stay in :meth:`pending`, so stop feeding.
@@ -67,14 +64,19 @@ class Decoder:
                 self._state, self._offset = after._state, after._offset
 
     def copy(self) -> Decoder:
-        """:returns: an independent decoder in the same state."""
+        """
+        Copy this decoder.
+
+        :returns: an independent decoder in the same state.
+        """
         return copy.copy(self)
 
     def pending(self) -> bytes:
         """
-        :returns: the bytes that were taken in and that nothing came out for:
-            part of a character, a CR that may begin a CRLF, and, from there
-            on, everything behind an end-of-file character or an invalid byte.
+        Say what was taken in and not given out.
+
+        :returns: these bytes: part of a character, a CR that may begin a CRLF, or
+            everything from an end-of-file character or an invalid byte on.
         """
         return self._raw
 
@@ -111,7 +113,7 @@ class Decoder:
 
     def finish(self) -> str | bytes:
         """
-        The input has ended.
+        Decode what is left: the input has ended.
 
         :returns: the rest: a CR that was held back, or nothing.
         :raises Undecodable: if there is an invalid byte, or the input ended
@@ -132,13 +134,13 @@ class Decoder:
 
     def advanced(self, data: bytes, count: int) -> Decoder:
         """
-        Decode only so much.
+        Decode no more than so many characters.
 
         :param data: the next bytes.
         :param count: how many characters (bytes, where there is no encoding) of
             what ``feed(data)`` would return.
         :returns: a decoder that gave out these and has everything else of
-            ``data`` in :meth:`pending`.  This one is left as it is.
+            ``data`` in :meth:`pending`.  This one is not changed.
         """
         new = self.copy()
         raw = self._raw + data
@@ -185,7 +187,7 @@ class Decoder:
                 at = text.find("\n", at + 1)
         return None if at < 0 else at
 
-    # These leave the codec where the bytes end that they tell of.
+    # Each of these leaves the codec behind the bytes that it reports on.
 
     def _tried(self, raw: bytes) -> str:
         """:returns: what the codec makes of these bytes."""
@@ -248,7 +250,7 @@ class Decoder:
         return low - 1 - len(self._codec.getstate()[0])
 
     def _moveOn(self, raw: bytes, used: int) -> None:
-        """So many bytes were given out, and the codec is there."""
+        """Note that so many bytes were given out, and the codec is behind them."""
         self._state = self._codec.getstate()[1]
         self._offset += used
         self._raw = raw[used:]
@@ -277,43 +279,19 @@ _TCL = {
 }
 
 #: What Tcl knows and Python does not, or (ksc5601) knows as something else.
-_TCL_ONLY = frozenset(
-    [
-        "cns11643",
-        "dingbats",
-        "ebcdic",
-        "gb12345",
-        "gb1988",
-        "gb2312-raw",
-        "identity",
-        "iso2022",
-        "jis0201",
-        "jis0208",
-        "jis0212",
-        "ksc5601",
-        "macdingbats",
-        "macjapan",
-        "macthai",
-        "symbol",
-    ]
+_TCL_ONLY = re.compile(
+    "cns11643|dingbats|ebcdic|gb12345|gb1988|gb2312-raw|identity|iso2022|jis0201|"
+    "jis0208|jis0212|ksc5601|macdingbats|macjapan|macthai|symbol"
 )
 
 #: What Python calls a text encoding and a stream of text cannot use: not made
 #: for streams, or (utf-7) with characters that do not begin at a byte.
-_NOT_FOR_STREAMS = frozenset(
-    [
-        "charmap",
-        "idna",
-        "punycode",
-        "raw-unicode-escape",
-        "undefined",
-        "unicode-escape",
-        "utf-7",
-    ]
+_NOT_FOR_STREAMS = re.compile(
+    "charmap|idna|punycode|raw-unicode-escape|undefined|unicode-escape|utf-7"
 )
 
 #: Characters that Python's codec writes as bytes which it reads as something
-#: else, without a word.
+#: else, without an error.
 _CHANGED = {
     "cp932": "\xa2\xa3\xac\u2016\u2212\u301c",
     "cp950": "\xa2\xa3\xa5\u2022\u203e\u223c\u2609\u2641\uff64",
@@ -344,7 +322,7 @@ def codecName(name: str) -> str | None:
     key = name.lower()
     if key in ("", "binary"):
         return None
-    if key in _TCL_ONLY:
+    if _TCL_ONLY.fullmatch(key):
         raise BadOption(
             f"encoding {name!r} exists in Tcl only; take 'binary' and convert the "
             "bytes, or use an encoding such as 'utf-8' on both sides"
@@ -360,11 +338,11 @@ def codecName(name: str) -> str | None:
 
 def changedCharacters(codec: str) -> str:
     """
-    Say what a codec would write as something else.
+    Say which characters a codec writes as something else, without an error.
 
     :param codec: what :func:`codecName` returned.
-    :returns: the characters that come back as others when they are encoded
-        and decoded again, though the codec does not complain.
+    :returns: the characters that are others when they are encoded and decoded
+        again.
     """
     return _CHANGED.get(codec, "")
 
@@ -387,7 +365,7 @@ def _lookup(name: str) -> str | None:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    if info.name in _NOT_FOR_STREAMS:
+    if _NOT_FOR_STREAMS.fullmatch(info.name):
         return None
     if info.incrementaldecoder is None or info.incrementalencoder is None:
         return None
@@ -399,8 +377,7 @@ _NEWLINES = {"cr": "\r", "crlf": "\r\n", "lf": "\n"}
 
 class Encoder:
     """
-    Turns what the writer gives into bytes: ``str``, or ``bytes`` where there is
-    no encoding.
+    Encodes output: ``str``, or ``bytes`` where there is no encoding, to bytes.
     """
 
     def __init__(
@@ -479,7 +456,7 @@ class Encoder:
 
     def finish(self) -> bytes:
         """
-        The output ends.
+        Encode what the output ends with.
 
         :returns: the bytes to write last: the end-of-file character, if one is
             set.

@@ -2,12 +2,7 @@
 How a channel carries text, as Tcl 8.6's ``fconfigure`` knows it (manual page
 *fconfigure(n)*): newlines, encodings and end-of-file characters.
 
-The settings are here, the names of the encodings in
-:mod:`twisted_transfer.text.codec`, and what works by the settings in
-:mod:`twisted_transfer.text.codec` and :mod:`twisted_transfer.text.codec`.
-Nothing in these reads or writes.
-
-The settings mean what they mean in Tcl 8.6, but for this: given at once, an
+The settings mean what they mean in Tcl 8.6, with one exception: given at once, an
 encoding and an end-of-file character hold beside the translation ``binary``; in
 Tcl the order of the options decides.
 """
@@ -28,7 +23,7 @@ _TRANSLATIONS = ("auto", "binary", "cr", "crlf", "lf")
 @dataclass(frozen=True)
 class TextSettings:
     """
-    What ``fconfigure`` holds.
+    The text settings of a channel, as ``fconfigure`` keeps them.
 
     Begin with :attr:`BINARY` and make others with :meth:`replaced`, which
     checks what it is given.
@@ -83,7 +78,7 @@ class TextSettings:
         :param eofChar: one ASCII character for both sides, ``""`` for none, or
             a pair of such.
         :returns: the new settings.
-        :raises BadOption: if a value cannot be.
+        :raises BadOption: if a value is invalid.
         """
         new = self
         if translation is not None:
@@ -128,19 +123,23 @@ class TextSettings:
 
     def newDecoder(self, after: Decoder | None = None) -> Decoder:
         """
+        Make a decoder for these settings.
+
         :param after: what decoded the input up to here, if the settings were
             changed on the way.  Feed the new one the old one's
             :meth:`~twisted_transfer.text.codec.Decoder.pending` first.
-        :returns: a decoder for these settings.
+        :returns: the decoder.
         """
         return Decoder(self.encoding, self.inputTranslation, self.inputEOFChar, after)
 
     def newEncoder(self, after: Encoder | None = None) -> Encoder:
         """
+        Make an encoder for these settings.
+
         :param after: what encoded the output up to here, if the settings were
             changed on the way.  Write the old one's
             :meth:`~twisted_transfer.text.codec.Encoder.flush` first.
-        :returns: an encoder for these settings.
+        :returns: the encoder.
         """
         return Encoder(self.encoding, self.outputTranslation, self.outputEOFChar, after)
 

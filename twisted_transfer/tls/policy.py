@@ -1,14 +1,13 @@
 """
-TLS in which both sides prove who they are.
+Mutual TLS: both sides prove who they are.
 
 A :class:`Policy` says who this side is and whom it accepts, and makes the
-connections for Twisted's TLS layer.  What happens in one handshake is kept in
-a :class:`Handshake`.
+connections for Twisted's TLS layer.  What one handshake has shown is kept in a
+:class:`Handshake`.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -34,7 +34,8 @@ _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325,
 section 4.2)."""
 
-# By the numbers of OpenSSL, X509_STORE_CTX_get_error(3).
+# What the path validation of RFC 5280, section 6, has found, by the numbers of
+# X509_STORE_CTX_get_error(3).
 _UNKNOWN = (
     "its authority is not among the trust roots: give trustRoots= the "
     "certificate of the authority that issued it"
@@ -42,7 +43,7 @@ _UNKNOWN = (
 _UNREADABLE = "it cannot be read, for it breaks RFC 5280: have a new one issued"
 _WHY_NOT = {
     2: _UNKNOWN,
-    7: _UNKNOWN,  # an authority of the same name, with another key
+    7: _UNKNOWN,  # an authority with the same name and another key
     9: "it is not valid yet: check the clocks of both machines",
     10: "it has expired: have a new one issued",
     18: "it vouches for itself and is not among the trust roots",
@@ -57,10 +58,10 @@ _WHY_NOT = {
 @dataclass
 class Handshake:
     """
-    What one connection's handshake has shown.
+    What the handshake of one connection has shown.
 
     :ivar refusal: why this side does not accept the partner's certificate.
-    :ivar onTicket: called at the first session ticket.
+    :ivar onTicket: called at the first session ticket (RFC 8446, section 4.6.1).
     """
 
     refusal: str | None = None
@@ -74,8 +75,10 @@ _handshakes: WeakKeyDictionary[SSL.Connection, Handshake] = WeakKeyDictionary()
 
 def handshakeOf(connection: SSL.Connection | None) -> Handshake | None:
     """
+    Find what the handshake of a connection has shown.
+
     :param connection: OpenSSL's connection, the handle of a TLS transport.
-    :returns: what its handshake has shown; None if no policy made it.
+    :returns: what it has shown; None if no policy made the connection.
     """
     return _handshakes.get(connection) if connection is not None else None
 
@@ -86,15 +89,16 @@ class Policy:
     """
     Who this side is, and whom it accepts.
 
-    A partner has to pass everything that is given: to have one of the pinned
-    keys, and to be vouched for by an authority among the trust roots (who
-    dials: for the host that was dialled).
+    A partner has to pass every check that is configured: its key has to be one of
+    the pinned ones (RFC 7469, section 2.4), and its certificate has to be issued by
+    an authority among the trust roots (RFC 5280, section 6), on a client for the
+    host that was dialled (RFC 9525).
 
     :ivar identity: who this side is.
-    :ivar pins: the keys that are accepted; empty: those that the rest accepts.
-    :ivar trustRoots: the authorities that are accepted; None: none are asked
-        where there are pins, and else those of the platform.
-    :ivar host: who dials: whom the certificate has to be for, where
+    :ivar pins: the keys that are accepted; empty: any key.
+    :ivar trustRoots: the authorities that are accepted; None: with pins none are
+        asked, without pins those of the platform.
+    :ivar host: on a client, the host that the certificate has to be for, where
         authorities are asked.
     """
 
@@ -127,8 +131,8 @@ class Policy:
         _handshakes[connection] = Handshake()
         return connection
 
-    # One context for all connections of a role: to read many trust roots again
-    # for each of those who come takes longer than all else in a handshake.
+    # One context for all connections of a role: reading many trust roots for each
+    # connection takes longer than all else in a handshake.
 
     @cached_property
     def _clientContext(self) -> SSL.Context:
@@ -139,8 +143,8 @@ class Policy:
     @cached_property
     def _serverContext(self) -> SSL.Context:
         context = self._context(SSL.TLS_SERVER_METHOD)
-        # Nothing can be resumed: each connection is to prove who it is.  The
-        # tickets, which TLS 1.3 sends all the same, come after the proof.
+        # No session is resumed (RFC 8446, section 2.2): each connection has to prove
+        # who it is.  The tickets that TLS 1.3 sends all the same come after that.
         context.set_options(SSL.OP_NO_TICKET)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         return context
@@ -173,10 +177,14 @@ class Policy:
         ok: int,
     ) -> bool:
         """
-        Judge one certificate of the partner's chain, 0 being its own.
+        Judge one certificate of the partner's chain: ``SSL_CTX_set_verify(3)``.
 
         OpenSSL asks for each certificate, and for each fault that it found.
         A pin is for a key, so where no authority is asked only the key counts.
+
+        :param number: the fault, if ``ok`` is 0.
+        :param depth: the place in the chain; 0 is the partner's own certificate.
+        :returns: whether the handshake goes on.
         """
         refusal: str | None = None
         if self.byAuthority and not ok:
@@ -185,9 +193,8 @@ class Policy:
             refusal = self._checkKey(certificate)
         if refusal is None:
             return True
-        handshake = handshakeOf(connection)
-        if handshake is not None and handshake.refusal is None:
-            handshake.refusal = refusal
+        handshake = _handshakes[connection]
+        handshake.refusal = handshake.refusal or refusal
         return False
 
     def _checkKey(self, certificate: crypto.X509) -> str | None:
@@ -195,8 +202,8 @@ class Policy:
         try:
             pin = pinOf(certificate.to_cryptography())
         except Exception:
-            # OpenSSL reads some that cryptography does not, which has an error
-            # for each fault.  A stranger can send them: they are no news.
+            # OpenSSL reads some certificates that cryptography does not, which has
+            # an error for each fault.  Any stranger can send one: do not log it.
             return _UNREADABLE
         if pin in self.pins or not self.pins:
             return None
@@ -204,7 +211,7 @@ class Policy:
 
     def checkHost(self, connection: SSL.Connection) -> str | None:
         """
-        Check whom the partner's certificate is for (RFC 9525).
+        Check that the partner's certificate is for the host (RFC 9525, section 6).
 
         :param connection: a connection whose handshake is complete.
         :returns: why it is not accepted; None if it is.
@@ -212,51 +219,45 @@ class Policy:
         if self.host is None or not self.byAuthority:
             return None
         try:
-            if _isAddress(self.host):
+            if serverName(self.host) is None:
                 verify_ip_address(connection, self.host)
             else:
                 verify_hostname(connection, self.host)
         except (VerificationError, CertificateError):
             return f"it is for another host than {self.host}: check host= or hostname="
-        except Exception:  # as for the pin
+        except Exception:  # as in _checkKey
             return _UNREADABLE
         return None
 
 
 def serverName(host: str) -> bytes | None:
     """
+    Find the name for the server name indication (RFC 6066, section 3).
+
     :param host: a host that is dialled.
-    :returns: what the server is told of it (RFC 6066, section 3): the ASCII form
-        of a name, and nothing, None, of an address.
-    :raises UnicodeError: if it has no such form.
+    :returns: the ASCII form of a name; None for an address, which is not sent.
+    :raises UnicodeError: if the name has no such form.
     """
-    return None if _isAddress(host) else host.encode("idna")
-
-
-def _isAddress(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    if isIPAddress(host) or isIPv6Address(host):
+        return None
+    return host.encode("idna")
 
 
 def _watchForTicket(connection: SSL.Connection, where: int, result: int) -> None:
-    """OpenSSL tells of each step; a ticket means that the server is content."""
-    if b"session ticket" not in connection.get_state_string():
-        return
-    handshake = handshakeOf(connection)
-    if handshake is not None and handshake.onTicket is not None:
-        onTicket, handshake.onTicket = handshake.onTicket, None
+    """Tell of the first session ticket, which a server sends to whom it accepts."""
+    handshake = _handshakes[connection]
+    onTicket = handshake.onTicket
+    if onTicket is not None and b"session ticket" in connection.get_state_string():
+        handshake.onTicket = None
         onTicket()
 
 
-def _sslReasons(error: SSL.Error) -> list[str]:
-    """The words that OpenSSL put into its error queue."""
-    queue = error.args[0] if error.args else []
-    if not isinstance(queue, list):
-        return [str(part) for part in error.args]
-    return [entry[-1] for entry in queue if entry[-1]]
+def _sslWords(error: BaseException | None) -> str:
+    """:returns: the reasons in OpenSSL's error queue; empty for other errors."""
+    reasons = error.args if isinstance(error, SSL.Error) else ()
+    if reasons and isinstance(reasons[0], list):
+        reasons = tuple(entry[-1] for entry in reasons[0])
+    return "; ".join(str(reason) for reason in reasons if reason)
 
 
 def handshakeError(reason: Failure, refusal: str | None = None) -> TransferError:
@@ -266,51 +267,55 @@ def handshakeError(reason: Failure, refusal: str | None = None) -> TransferError
     :param reason: why the connection was lost.
     :param refusal: why this side did not accept the partner's certificate,
         where that is known.
-    :returns: ``PeerRefused`` when the partner ended it, ``NotAdmitted`` when
-        this side did; the original is its ``__cause__``.
+    :returns: ``PeerRefused`` when the partner ended it, by an alert (RFC 8446,
+        section 6.2) or by hanging up; ``NotAdmitted`` when this side did.  The
+        original is its ``__cause__``.
     """
     cause = reason.value
-    error: TransferError
+    words = _sslWords(cause)
+    kind: type[TransferError] = NotAdmitted
     if refusal is not None:
-        error = NotAdmitted(f"the partner's certificate is not accepted: {refusal}")
-    elif isinstance(cause, SSL.Error) and _sslReasons(cause):
-        words = "; ".join(_sslReasons(cause))
-        if "alert" in words:
-            error = PeerRefused(
-                f"the partner refused the TLS handshake ({words}); "
-                "check what it asks for: a certificate, or another TLS version"
-            )
-        elif "certificate verify failed" in words:
-            error = NotAdmitted(
-                f"the partner's certificate was not accepted ({words}); "
-                "check that it is valid and that its issuer is among the trust roots"
-            )
-        else:
-            error = NotAdmitted(
-                f"the TLS handshake with the partner failed ({words}); "
-                "check that the partner speaks TLS on this connection"
-            )
+        text = f"the partner's certificate is not accepted: {refusal}"
+    elif "alert" in words:
+        kind = PeerRefused
+        text = (
+            f"the partner refused the TLS handshake ({words}); "
+            "check what it asks for: a certificate, or another TLS version"
+        )
+    elif "certificate verify failed" in words:
+        text = (
+            f"the partner's certificate was not accepted ({words}); "
+            "check that it is valid and that its issuer is among the trust roots"
+        )
+    elif words:
+        text = (
+            f"the TLS handshake with the partner failed ({words}); "
+            "check that the partner speaks TLS on this connection"
+        )
     elif isinstance(cause, VerificationError):
-        error = NotAdmitted(
+        text = (
             "the partner's certificate is for another host name than the one that "
             f"was dialled ({cause}); check the host name, or set hostname="
         )
     elif isinstance(cause, (ConnectionDone, ConnectionLost)):
-        error = PeerRefused(
+        kind = PeerRefused
+        text = (
             "the partner ended the connection before the TLS handshake was "
             "complete; it may have another partner already, or not speak TLS"
         )
     else:
-        error = NotAdmitted(f"the handshake with the partner failed: {cause}")
+        text = f"the handshake with the partner failed: {cause}"
+    error = kind(text)
     error.__cause__ = cause
     return error
 
 
 def refusedForGood(error: BaseException) -> bool:
     """
+    Say whether another try would fail in the same way.
+
     :param error: why there is no connection to the partner.
-    :returns: whether the partner refused this side with a reason, a TLS alert,
-        so that the same would happen again.
+    :returns: whether the partner refused this side with a reason: a TLS alert.
     """
     return isinstance(error, PeerRefused) and not isinstance(
         error.__cause__, (ConnectionDone, ConnectionLost)
