@@ -1,10 +1,10 @@
 """
 Every error that this library raises by itself.
 
-They share one root, :class:`TransferError`, and each message says what went
-wrong and what to do next.  Errors of Twisted's own that a user already
-handles (``ConnectError``, ``CannotListenError``, ``CancelledError``) pass
-through as they are and are not repeated here.
+All derive from :class:`TransferError`, and each message says what happened, to
+what, and what to do.  Errors of Twisted's own that a user already handles
+(``ConnectError``, ``CannotListenError``, ``CancelledError``) pass through as they
+are.
 """
 
 from __future__ import annotations
@@ -16,34 +16,60 @@ class TransferError(Exception):
     """The root of all errors of this library."""
 
 
-# Configuration: the program, or whoever configured it, has to change something.
+# Configuration: the program, or its configuration, has to be changed.
 
 
 class BadOption(TransferError, ValueError):
-    """An option has a value that it cannot have; the message names both."""
+    """
+    An option has an invalid value.
+
+    The message names both, and what would be valid: change the option.
+    """
 
 
 class BadDescription(BadOption):
-    """An endpoint-description string says something that cannot be."""
+    """
+    An endpoint-description string is invalid.
+
+    The message says what in it is wrong, and what would be right; secrets are not
+    shown.
+    """
 
 
-# Set-up: there is no channel yet, and now there will be none.
+# Set-up: there is no channel, and there will be none.
 
 
 class AlreadyConnecting(TransferError):
-    """``connect()`` was called while an earlier ``connect()`` is under way."""
+    """
+    ``connect()`` was called while an earlier ``connect()`` is under way.
+
+    Wait for the earlier one, cancel it, or use another connector.
+    """
 
 
 class PartnerTimeout(TransferError):
-    """The partner did not come, or did not prove itself, in the time given."""
+    """
+    The partner did not come, or did not prove itself, in the time given.
+
+    Check that it runs and where it connects to, or give it more time.
+    """
 
 
 class PeerRefused(TransferError):
-    """The partner was reached, and turned this side away."""
+    """
+    The partner was reached, and refused this side.
+
+    Check what it asks for: an address, a certificate, or a secret that is still
+    unused.
+    """
 
 
 class NotAdmitted(TransferError):
-    """This side turned the partner away, because it did not prove itself."""
+    """
+    This side refused the partner, because it did not prove itself.
+
+    Check whose certificate or key is expected here, and which one it shows.
+    """
 
 
 # The link: the connection under an established channel.
@@ -51,20 +77,29 @@ class NotAdmitted(TransferError):
 
 class Truncated(TransferError):
     """
-    The connection ended without an orderly end.
+    The connection did not end in an orderly way.
 
-    What was read before it is what the partner sent, but nothing says that
-    it is everything: a reset, a TLS end without ``close_notify``, a lost
-    link, or an abort by this side.
+    It was reset, lost, aborted by this side, or ended over TLS without a
+    ``close_notify`` (RFC 8446, section 6.1).  What was read before is what the
+    partner sent, but something may be missing: transfer it again.
     """
 
 
 class HalfCloseUnsupported(TransferError):
-    """This kind of connection cannot end its sending side alone."""
+    """
+    This kind of connection cannot end its output alone.
+
+    Use ``loseConnection()``, or tell the partner in another way that this side has
+    sent everything.
+    """
 
 
 class AlreadyReading(TransferError):
-    """A second reader asked for bytes that the first one is waiting for."""
+    """
+    A read was asked for while an earlier one waits for its bytes.
+
+    Wait for the earlier one, or cancel it.
+    """
 
 
 # The data.
@@ -72,11 +107,13 @@ class AlreadyReading(TransferError):
 
 class NotEnoughData(TransferError, Generic[AnyStr]):
     """
-    The input ended before all that was asked for had come.
+    The input ended before everything that was asked for had come.
+
+    Ask for less, or for as much as there is.
 
     :ivar expected: how many bytes (characters, for text) were asked for.
-    :ivar partial: what a reader got instead; it is given only here.  Empty if
-        it was not a reader who asked: then it went where it was to go.
+    :ivar partial: what a read got instead; it is given only here.  Empty if the
+        data went to a destination.
     :ivar available: how many there were instead.
     """
 
@@ -101,16 +138,23 @@ class NotEnoughData(TransferError, Generic[AnyStr]):
 
 
 class LineTooLong(TransferError):
-    """A line is longer than the reader allows; nothing of it was consumed."""
+    """
+    A line is longer than the read allows; nothing of it was consumed.
+
+    Read it with a larger limit, or by another method.
+    """
 
 
 class Undecodable(TransferError, ValueError):
     """
-    Input that is not valid in the channel's encoding.
+    The input is not valid in the channel's encoding.
+
+    Set the encoding that the partner uses.
 
     :ivar encoding: the name of the encoding.
-    :ivar offset: where the first bad byte stands, in bytes since the encoding
+    :ivar offset: the place of the first invalid byte, in bytes since the encoding
         was set (0 is the first).
+    :ivar detail: what the codec says is wrong with it.
     """
 
     def __init__(self, encoding: str, offset: int, detail: str) -> None:
@@ -130,10 +174,13 @@ class DestinationError(TransferError):
     """
     What was received cannot be stored; the target is untouched.
 
-    :ivar kind: which sort of problem it is: ``"exists"`` (the target is there
-        and may not be replaced), ``"busy"`` (another transfer is writing it),
-        ``"place"`` (nothing can be stored there), ``"too-large"`` (more than is
-        allowed), or ``"storing"`` (it went wrong on the way).
+    Do what the kind of the problem asks for: choose another target, or allow or make
+    room for it.
+
+    :ivar kind: the kind of the problem: ``"exists"`` (the target exists and may not
+        be replaced), ``"busy"`` (another transfer writes to it), ``"place"``
+        (nothing can be stored there), ``"too-large"`` (more than is allowed), or
+        ``"storing"`` (storing failed after it began).
     :ivar reason: what the partner may be told: short, without any path of this
         machine.
     """
@@ -150,16 +197,20 @@ class DestinationError(TransferError):
 
 
 class SourceError(TransferError):
-    """What is to be sent cannot be read."""
+    """
+    The source cannot be read.
+
+    The message names it, and says why: make it readable, or send another one.
+    """
 
 
 class QueueAborted(TransferError):
     """
-    A request was not carried out, because one before it in the queue has failed.
+    A request was not carried out, because an earlier one of the queue has failed.
 
-    Nothing of it was sent.
+    Nothing of it was sent: put it into a new queue.
 
-    :ivar cause: what the one before it has failed with; it is ``__cause__``, too.
+    :ivar cause: the error of the earlier request; also the ``__cause__``.
     """
 
     def __init__(self, cause: BaseException) -> None:
@@ -179,33 +230,40 @@ class QueueAborted(TransferError):
 
 class NotAReceiptPartner(TransferError):
     """
-    The partner does not use receipts: what it sends first is something else.
+    The partner does not use receipts: it sends something else first.
 
-    It may send the bytes of a file and nothing else (``--raw``), or be another
-    program than it should.
+    It may send the bytes of a file and nothing else, or be another program: use
+    ``--raw`` (``raw=True``) at both ends or at neither.
     """
 
 
 class PartnerProtocolError(TransferError):
     """
-    The partner uses receipts, but not in a way that this side can go on with.
+    The partner uses receipts, in a way that this side cannot go on with.
 
-    It has sent what the protocol does not allow at that place, or knows other
-    versions of it only, or wants to do the same as this side.
+    It has sent what the protocol does not allow at that place, knows only other
+    versions of it, or also sends (or receives) as this side does: use the same
+    version of this library, and one sender and one receiver.
     """
 
 
 class ReceiptMismatch(TransferError):
-    """The receipt is for something else than what was sent."""
+    """
+    The receipt is for something else than what was sent.
+
+    The partner has stored other data: send it again.
+    """
 
 
 class PartnerFailed(TransferError):
     """
     The partner has ended the transfer, and says why.
 
-    :ivar kind: what kind of failure it is: a value of
-        :class:`~twisted_transfer.receipts.messages.FailureKind`.
-    :ivar reason: why, in the partner's words; they may be printed.
+    The message says what to do about this kind of failure.
+
+    :ivar kind: the kind of the failure: a value of
+        :class:`~twisted_transfer.receipts.FailureKind`.
+    :ivar reason: why, in the partner's words; safe to print.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -219,7 +277,7 @@ class PartnerFailed(TransferError):
         return f"the partner has failed ({self.kind}){said}; {todo}"
 
 
-# By the kinds of PartnerFailed: what is to be done.
+# What to do, by the kinds of PartnerFailed.
 _TODO = {
     "refused": "ask there what it takes, and send that",
     "too-large": "the partner has to raise its --max-size",
