@@ -4,29 +4,35 @@ What the tests of the hostile peers attack: in memory, and over real sockets.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLServerConnectionCreator,
     IProtocol,
     IProtocolFactory,
+    IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, CertificateOptions
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.support.certificates import Authority
 from tests.support.tlsends import One
+from twisted_transfer.testing.attacks import ambush
 from twisted_transfer.testing.memory import MemoryListener, settle
+from twisted_transfer.testing.peers import HostilePeer
 from twisted_transfer.tls.keys import Identity
 
 
@@ -122,3 +128,35 @@ def identityOf(certificate: Path, key: Path) -> Identity:
     """:returns: what an authority has issued."""
     private: Any = load_pem_private_key(key.read_bytes(), None)
     return Identity(private, x509.load_pem_x509_certificate(certificate.read_bytes()))
+
+
+_P = TypeVar("_P", bound=HostilePeer)
+
+
+class AmbushTestCase(SynchronousTestCase):
+    """Programs that dial in memory."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.listener = MemoryListener(self.clock)
+
+    def ambushed(self, makePeer: Callable[[], _P], **more: Any) -> Deferred[_P]:
+        """:returns: a Deferred with the peer that lies in wait from now on."""
+        address, meeting = self.successResultOf(
+            ambush(self.clock, self.listener, makePeer, **more)
+        )
+        self.assertEqual(address, self.listener.address)
+        return meeting
+
+    def dial(self, protocol: Protocol, tls: Any = None) -> None:
+        """Let a program dial, and let happen what then happens."""
+        endpoint: IStreamClientEndpoint = self.listener.client()
+        if tls is not None:
+            endpoint = wrapClientTLS(tls, endpoint, clock=self.clock)
+        endpoint.connect(One(protocol))
+        settle(self.clock)
+
+    def assertNothingLeft(self) -> None:
+        """There is no port and no timer."""
+        self.assertIsNone(self.listener.port)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

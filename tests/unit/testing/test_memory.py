@@ -69,12 +69,6 @@ class MemoryPairTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(reading), b"x")
         self.assertEqual(self.clock.seconds(), 0)
 
-    def test_addresses(self) -> None:
-        """The two ends see each other."""
-        self.assertEqual(self.left.getHost(), self.right.getPeer())
-        self.assertEqual(self.left.getPeer(), self.right.getHost())
-        self.assertNotEqual(self.left.getHost(), self.left.getPeer())
-
     def test_bytesOnly(self) -> None:
         """As a real transport, it takes bytes and nothing else."""
         for bad in ("text", 7, None, bytearray(b"x")):

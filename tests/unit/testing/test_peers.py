@@ -1,6 +1,5 @@
 """
-Tests for :mod:`twisted_transfer.testing.peers`, :mod:`twisted_transfer.testing.peers`
-and :mod:`twisted_transfer.testing.peers`, without a network.
+Tests for :mod:`twisted_transfer.testing.peers`, without a network.
 """
 
 from __future__ import annotations

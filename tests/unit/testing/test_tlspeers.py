@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from OpenSSL import SSL
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import Certificate, CertificateOptions, optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test import iosim
@@ -19,13 +24,27 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
-from tests.support.hostilities import Server, identityOf, join, overTLS, serverContext
+from tests.support.hostilities import (
+    AmbushTestCase,
+    Server,
+    identityOf,
+    join,
+    overTLS,
+    serverContext,
+)
 from tests.support.tlsends import One
-from twisted_transfer import BadOption, TransferChannel
+from twisted_transfer import (
+    BadOption,
+    NotAdmitted,
+    PartnerTimeout,
+    TransferChannel,
+    TransferConnector,
+)
 from twisted_transfer.channel.wires import CLOSE_TIMEOUT
-from twisted_transfer.connecting.admission import Admission
+from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, Admission
 from twisted_transfer.testing.memory import settle
-from twisted_transfer.testing.tlspeers import Impostor
+from twisted_transfer.testing.peers import Dripper, Staller
+from twisted_transfer.testing.tlspeers import Impostor, ImpostorServer
 from twisted_transfer.tls.keys import Identity
 from twisted_transfer.tls.policy import Policy
 
@@ -73,6 +92,35 @@ class TicketlessServer(Protocol):
         self._flush()
 
     def _flush(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self._outgoing.read())
+
+
+VERSIONS = ("1.2", "1.3")
+
+
+class Talking(Server):
+    """Says something as soon as it may."""
+
+    def handshakeCompleted(self) -> None:
+        self.transport.write(b"a password")
+
+
+class PythonClient(Protocol):
+    """A TLS client of Python's own making, which can resume a session."""
+
+    def __init__(self, context: ssl.SSLContext, session: ssl.SSLSession | None) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, session=session)
+
+    def connectionMade(self) -> None:
+        self.dataReceived(b"")
+
+    def dataReceived(self, data: bytes) -> None:
+        self._incoming.write(data)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+            self.tls.read(1)  # what comes after the handshake: tickets
         assert self.transport is not None
         self.transport.write(self._outgoing.read())
 
@@ -138,9 +186,10 @@ class ImpostorTests(SynchronousTestCase):
 
     def test_noSuchVersion(self) -> None:
         """Another version is an error that names those that there are."""
-        error = self.assertRaises(BadOption, Impostor, self.clock, version="1.1")
-        for words in ("version='1.1'", '"1.2"', '"1.3"'):
-            self.assertIn(words, str(error))
+        for kind in (Impostor, ImpostorServer):
+            error = self.assertRaises(BadOption, kind, self.clock, version="1.1")
+            for words in ("version='1.1'", '"1.2"', '"1.3"'):
+                self.assertIn(words, str(error))
 
     def test_certificate(self) -> None:
         """It shows a certificate that is signed by itself, with an Ed25519 key."""
@@ -332,3 +381,242 @@ class ImpostorTests(SynchronousTestCase):
         assert peer.reason is not None
         self.assertNotIsInstance(peer.reason.value, ConnectionDone)
         self.assertIn("unknown ca", str(peer.reason.value))
+
+
+class ImpostorServerTests(AmbushTestCase):
+    """A server with good TLS, and the wrong identity."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority(newFolder(self))
+        root = (self.authority.trustRoots / "ca.pem").read_bytes()
+        self.root = Certificate.loadPEM(root)
+
+    def verifying(self, host: str = "localhost") -> Any:
+        """:returns: how a client speaks TLS that looks at whom it reaches."""
+        return optionsForClientTLS(host, trustRoot=self.root)
+
+    def met(self, tls: Any, client: Protocol | None = None, **more: Any) -> Any:
+        """:returns: an impostor that a client has met, and that has left."""
+        meeting = self.ambushed(lambda: ImpostorServer(self.clock, **more), patience=5)
+        self.dial(Server() if client is None else client, tls)
+        self.clock.advance(5)
+        settle(self.clock)
+        peer = self.successResultOf(meeting)
+        self.assertNothingLeft()
+        return peer
+
+    def test_turnedAway(self) -> None:
+        """A client that verifies turns it away, and it hears how."""
+        for version in VERSIONS:
+            client = Server()
+            peer = self.met(self.verifying(), client, version=version)
+            self.assertEqual(peer.outcome, "alert: unknown ca")
+            self.assertFalse(peer.admitted or peer.completed or client.proved)
+            self.assertIsInstance(client.reason and client.reason.value, SSL.Error)
+
+    def test_name(self) -> None:
+        """
+        By its name it is the right one, on this machine: the authority alone
+        is why it is turned away.
+        """
+        for host in ("localhost", "127.0.0.1", "::1"):
+            self.assertEqual(
+                self.met(self.verifying(host)).outcome, "alert: unknown ca"
+            )
+
+    def test_talkedTo(self) -> None:
+        """A client that verifies nobody talks to it, and is found out at once."""
+        for version in VERSIONS:
+            meeting = self.ambushed(
+                partial(ImpostorServer, self.clock, version=version)
+            )
+            self.dial(Talking(), CertificateOptions())
+            peer = self.successResultOf(meeting)
+            self.assertEqual(peer.outcome, "admitted")
+            self.assertEqual(peer.received, b"a password")
+            self.assertNothingLeft()
+
+    def test_waitedFor(self) -> None:
+        """A client that waits for its word is found out when it has waited."""
+        for version in VERSIONS:
+            meeting = self.ambushed(
+                partial(ImpostorServer, self.clock, version=version), patience=5
+            )
+            client = Server()
+            self.dial(client, CertificateOptions())
+            self.assertTrue(client.proved)
+            self.clock.advance(4.9)
+            settle(self.clock)
+            self.assertNoResult(meeting)
+            self.clock.advance(0.1)
+            settle(self.clock)
+            peer = self.successResultOf(meeting)
+            self.assertEqual(peer.outcome, "admitted")
+            self.assertTrue(peer.completed)
+            self.assertEqual(peer.receivedCount, 0)
+            self.successResultOf(client.ended)
+
+    def test_hungUpAfter(self) -> None:
+        """
+        A client that completes the handshake and hangs up without a word may
+        have looked at the name only then: that is no admission.
+        """
+
+        class Leaving(Server):
+            def handshakeCompleted(self) -> None:
+                # In the next turn, when its last message is on its way.
+                clock.callLater(0, clock.callLater, 0, self.transport.loseConnection)
+
+        clock = self.clock
+        peer = self.met(CertificateOptions(), Leaving())
+        self.assertEqual(peer.outcome, "end of file")
+        self.assertEqual((peer.completed, peer.admitted), (True, False))
+
+    def test_otherHost(self) -> None:
+        """
+        One with a certificate of the right authority shows whether a client
+        looks at the name, too.
+        """
+        identity = identityOf(*self.authority.issue())
+        for version in VERSIONS:
+            peer = self.met(
+                self.verifying("other.example"), identity=identity, version=version
+            )
+            # Such a client says no more than that to it.
+            self.assertIn(peer.outcome, ("end of file", "reset"))
+            peer = self.met(self.verifying(), identity=identity, version=version)
+            self.assertEqual(peer.outcome, "admitted")
+
+    def test_otherKey(self) -> None:
+        """A client that has a pin does not take another key."""
+        identity = identityOf(*self.authority.issue())
+        for pin, outcome in (
+            # No authority is asked, so OpenSSL knows none.
+            (Identity.ephemeral().pin, "alert: unknown ca"),
+            (identity.pin, "admitted"),
+        ):
+            policy = Policy(Identity.ephemeral(), frozenset([pin]))
+            self.assertEqual(self.met(policy, identity=identity).outcome, outcome)
+
+    def test_asksForCertificate(self) -> None:
+        """It asks its client for a certificate, as a partner would."""
+        seen: list[Any] = []
+
+        class Looking(ImpostorServer):
+            def decrypted(self, data: bytes) -> None:
+                assert self._tls is not None
+                handle: Any = self._tls.getHandle()
+                seen.append(handle.get_peer_certificate(as_cryptography=True))
+                super().decrypted(data)
+
+        theirs, ours = Identity.ephemeral(), Identity.ephemeral()
+        meeting = self.ambushed(lambda: Looking(self.clock, identity=theirs))
+        self.dial(Talking(), Policy(ours, frozenset([theirs.pin])))
+        self.successResultOf(meeting)
+        self.assertEqual(seen, [ours.certificate])
+
+    def test_chain(self) -> None:
+        """It shows the certificates between its own and an authority's, too."""
+        lengths: list[int] = []
+
+        class Counting(Talking):
+            def handshakeCompleted(self) -> None:
+                lengths.append(len(self.transport.getHandle().get_peer_cert_chain()))
+                super().handshakeCompleted()
+
+        one = identityOf(*self.authority.issue())
+        root = (self.authority.trustRoots / "ca.pem").read_bytes()
+        chain = (x509.load_pem_x509_certificate(root),)
+        for identity in (one, replace(one, chain=chain)):
+            self.met(CertificateOptions(), Counting(), identity=identity)
+        self.assertEqual(lengths, [1, 2])
+
+    def test_noResumption(self) -> None:
+        """
+        A session cannot be resumed, for then nobody would look at the
+        certificate.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.minimum_version = context.maximum_version = version
+            number = version.name[-3:].replace("_", ".")
+            session: ssl.SSLSession | None = None
+            for _ in range(2):
+                client = PythonClient(context, session)
+                self.assertEqual(
+                    self.met(None, client, version=number).outcome, "admitted"
+                )
+                self.assertFalse(client.tls.session_reused)
+                session = client.tls.session
+
+    def test_connector(self) -> None:
+        """An active connector tells its user, and has no channel."""
+        meeting = self.ambushed(lambda: ImpostorServer(self.clock))
+        endpoint = wrapClientTLS(
+            self.verifying(), self.listener.client(), clock=self.clock
+        )
+        dialling = TransferConnector(self.clock, socketCommand=endpoint).connect()
+        settle(self.clock)
+        self.failureResultOf(dialling, NotAdmitted)
+        self.assertEqual(self.successResultOf(meeting).outcome, "alert: unknown ca")
+        self.assertNothingLeft()
+
+    def test_slowServers(self) -> None:
+        """
+        An active connector gives the handshake its time, counted from the
+        beginning, whether nothing comes or a little each time.
+        """
+        # As much of a TLS record as never ends: 16384 bytes of handshake.
+        record = b"\x16\x03\x03\x40\x00" + bytes(1000)
+        for makePeer in (Staller, lambda: Dripper(self.clock, 0.1, record)):
+            meeting = self.ambushed(makePeer)
+            endpoint = wrapClientTLS(
+                self.verifying(), self.listener.client(), clock=self.clock
+            )
+            dialling = TransferConnector(self.clock, socketCommand=endpoint).connect()
+            settle(self.clock)
+            for _ in range(round(CANDIDATE_TIMEOUT / 0.1) - 1):
+                self.clock.advance(0.1)
+                settle(self.clock)
+            self.assertNoResult(dialling)
+            self.assertNoResult(meeting)
+            self.clock.advance(0.11)
+            settle(self.clock)
+            self.failureResultOf(dialling, PartnerTimeout)
+            self.assertEqual(self.successResultOf(meeting).outcome, "reset")
+            self.assertNothingLeft()
+
+    def test_noTLS(self) -> None:
+        """A client that does not speak TLS is told from one that refuses."""
+
+        class Plain(Server):
+            def connectionMade(self) -> None:
+                self.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+
+        self.assertEqual(self.met(None, Plain()).outcome, "no TLS")
+
+    def test_silent(self) -> None:
+        """One that says nothing at all has not admitted it."""
+        self.assertEqual(self.met(None, Server()).outcome, "stayed")
+
+    def test_otherVersion(self) -> None:
+        """It speaks the version that it is told to, and no other."""
+        for version, other in (
+            ("1.2", SSL.TLS1_3_VERSION),
+            ("1.3", SSL.TLS1_2_VERSION),
+        ):
+            tls = CertificateOptions()
+            tls.getContext().set_min_proto_version(other)
+            tls.getContext().set_max_proto_version(other)
+            client = Server()
+            self.assertEqual(self.met(tls, client, version=version).outcome, "no TLS")
+            self.assertIn("protocol version", str(client.reason))
+
+    def test_impostors(self) -> None:
+        """Two impostors take each other for the right one."""
+        client = Impostor(self.clock)
+        self.assertTrue(self.met(None, client).completed)
+        self.assertEqual(client.outcome, "admitted")

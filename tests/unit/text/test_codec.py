@@ -1,7 +1,7 @@
 """
 Tests for :mod:`twisted_transfer.text.codec`: what some inputs give.
 
-What holds for all of them is in ``test_textdecoderlaws``.
+What holds for all of them is in ``test_codec_laws``.
 """
 
 from __future__ import annotations

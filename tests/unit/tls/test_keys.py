@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
 
+import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 from twisted_transfer import BadOption
-from twisted_transfer.tls.keys import Identity, Secret, checkedPin
+from twisted_transfer.tls.keys import Identity, PeerIdentity, Secret, checkedPin
 
 
 class SecretTests(SynchronousTestCase):
@@ -84,18 +89,10 @@ class SecretTests(SynchronousTestCase):
 class PinTests(SynchronousTestCase):
     """The name of a key."""
 
-    def test_pin(self) -> None:
-        """A pin is the SHA-256 of the SubjectPublicKeyInfo, as base64."""
-        identity = Identity.ephemeral()
-        spki = identity.certificate.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
-        expected = base64.urlsafe_b64encode(hashlib.sha256(spki).digest())
-        self.assertEqual(identity.pin, expected.rstrip(b"=").decode())
-        self.assertEqual(checkedPin(identity.pin), identity.pin)
-
     def test_badPins(self) -> None:
-        """What cannot be a pin is refused."""
+        """What is no pin is refused, and a pin is not."""
+        pin = Identity.ephemeral().pin
+        self.assertEqual(checkedPin(pin), pin)
         for pin in ("", "x", "A" * 42, "A" * 44, "é" * 43, "+" * 43):
             self.assertRaises(BadOption, checkedPin, pin)
 
@@ -103,3 +100,36 @@ class PinTests(SynchronousTestCase):
         """No two ephemeral identities are the same; the key is not shown."""
         self.assertNotEqual(Identity.ephemeral().pin, Identity.ephemeral().pin)
         self.assertRegex(repr(Identity.ephemeral()), r"^<Identity [\w-]{43}>$")
+
+
+class PeerIdentityTests(SynchronousTestCase):
+    """Who a certificate says that the partner is."""
+
+    @pytest.mark.needs("openssl")
+    def test_pin(self) -> None:
+        """
+        The pin is what the openssl program finds by the recipe of RFC 7469,
+        appendix A, but URL-safe and without padding.
+        """
+        path, _ = Authority(newFolder(self)).issue()
+        recipe = (
+            "openssl x509 -noout -in $0 -pubkey | openssl pkey -pubin -outform der"
+            " | openssl dgst -sha256 -binary"
+        )
+        digest = subprocess.run(
+            ["sh", "-c", recipe, str(path)], capture_output=True, check=True
+        ).stdout
+        identity = PeerIdentity(x509.load_pem_x509_certificate(path.read_bytes()))
+        self.assertEqual(base64.urlsafe_b64decode(identity.pin + "="), digest)
+        self.assertRegex(identity.pin, "^[A-Za-z0-9_-]{43}$")
+
+    def test_sameKey(self) -> None:
+        """Another certificate for the same key has the same pin, no other has."""
+        authority = Authority(newFolder(self))
+        pins = []
+        for name in ("one", "other"):
+            path, _ = authority.issue(name)
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            pins.append(PeerIdentity(certificate).pin)
+            self.assertEqual(PeerIdentity(certificate).pin, pins[-1])
+        self.assertNotEqual(*pins)

@@ -4,17 +4,14 @@ Tests for :mod:`twisted_transfer.tls.policy`, against Python's own ``ssl``.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
 import gc
 import ssl
-import subprocess
 import weakref
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -31,7 +28,7 @@ from tests.support.simulation import SimulatedReactor, TLSPartner, connected
 from tests.support.tlsends import Identities, overTLS
 from twisted_transfer.channel.link import Link
 from twisted_transfer.errors import NotAdmitted, PeerRefused, TransferError
-from twisted_transfer.tls.keys import Identity, PeerIdentity
+from twisted_transfer.tls.keys import Identity
 from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf, serverName
 
 _TLS12, _TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -256,39 +253,6 @@ class ServerNameTests(SynchronousTestCase):
         ):
             self.assertEqual(serverName(host), expected)
         self.assertRaises(UnicodeError, serverName, "ä" * 60)
-
-
-class PeerIdentityTests(SynchronousTestCase):
-    """Who a certificate says that the partner is."""
-
-    @pytest.mark.needs("openssl")
-    def test_pin(self) -> None:
-        """
-        The pin is what the openssl program finds by the recipe of RFC 7469,
-        appendix A, but URL-safe and without padding.
-        """
-        path, _ = Authority(newFolder(self)).issue()
-        recipe = (
-            "openssl x509 -noout -in $0 -pubkey | openssl pkey -pubin -outform der"
-            " | openssl dgst -sha256 -binary"
-        )
-        digest = subprocess.run(
-            ["sh", "-c", recipe, str(path)], capture_output=True, check=True
-        ).stdout
-        identity = PeerIdentity(x509.load_pem_x509_certificate(path.read_bytes()))
-        self.assertEqual(base64.urlsafe_b64decode(identity.pin + "="), digest)
-        self.assertRegex(identity.pin, "^[A-Za-z0-9_-]{43}$")
-
-    def test_sameKey(self) -> None:
-        """Another certificate for the same key has the same pin, no other has."""
-        authority = Authority(newFolder(self))
-        pins = []
-        for name in ("one", "other"):
-            path, _ = authority.issue(name)
-            certificate = x509.load_pem_x509_certificate(path.read_bytes())
-            pins.append(PeerIdentity(certificate).pin)
-            self.assertEqual(PeerIdentity(certificate).pin, pins[-1])
-        self.assertNotEqual(*pins)
 
 
 class HandshakeErrorTests(SynchronousTestCase):
