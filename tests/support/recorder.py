@@ -98,11 +98,28 @@ class StubbornRecorder:
         return RecordedEndpoint(args, keywords)
 
 
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class StrictRecorder:
+    """An endpoint type for servers that takes two arguments, as Twisted's do."""
+
+    prefix = "strict"
+
+    def parseStreamServer(
+        self, reactor: object, *args: Any, **keywords: Any
+    ) -> RecordedEndpoint:
+        """Take a server description apart."""
+        return self._parse(*args, **keywords)
+
+    def _parse(self, port: str, count: str) -> RecordedEndpoint:
+        return RecordedEndpoint((port, count), {})
+
+
 #: The same under a long name and a short one: arbitrary text names the short
 #: one often enough.
 recorder = Recorder("recorder")
 short = Recorder("r")
 stubborn = StubbornRecorder()
+strict = StrictRecorder()
 
 
 def installRecorder(case: SynchronousTestCase) -> None:
@@ -114,7 +131,7 @@ def installRecorder(case: SynchronousTestCase) -> None:
     directory = TemporaryDirectory()
     case.addCleanup(directory.cleanup)
     Path(directory.name, f"{_MODULE}.py").write_text(
-        "from tests.support.recorder import recorder, short, stubborn\n"
+        "from tests.support.recorder import recorder, short, strict, stubborn\n"
     )
     twisted.plugins.__path__.append(directory.name)
     case.addCleanup(twisted.plugins.__path__.remove, directory.name)

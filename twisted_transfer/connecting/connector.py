@@ -79,11 +79,11 @@ def openingEndpoint(
         mode.
     :raises BadOption: if there can be none.
     """
+    active = mode is Mode.ACTIVE
     if host is not None:
         checkedHost(host)
     if port is not None:
-        checkedPort(port, lowest=0)
-    active = mode is Mode.ACTIVE
+        checkedPort(port, lowest=1 if active else 0)
     if socketCommand is None:
         if not active:
             return DualStackServerEndpoint(reactor, port or 0)

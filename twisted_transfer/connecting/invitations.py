@@ -1,5 +1,5 @@
 """
-The description that a passive connector makes for its partner to use.
+Invitations: the descriptions that passive connectors make for their partners.
 """
 
 from __future__ import annotations
@@ -21,15 +21,8 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from twisted_transfer.connecting.options import checkedHost
-from twisted_transfer.descriptions.mtls import (
-    SERVER,
-    Options,
-    _checked,
-    makesInvitation,
-    serverBelow,
-)
+from twisted_transfer.descriptions.mtls import belowInvitation, makesInvitation
 from twisted_transfer.descriptions.strings import Description
-from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadOption
 from twisted_transfer.tls.keys import Identity, Secret
 from twisted_transfer.tls.policy import Policy
@@ -46,11 +39,12 @@ _ELSEWHERE = (
 
 def reachableHosts(bound: str) -> list[str]:
     """
+    List the hosts that a partner may try to dial.
+
     :param bound: the host of the address that is listened on.
-    :returns: the hosts that a partner may try to dial, the most probable first:
-        the one that is bound; or for all of this machine the addresses that it
-        has towards the outside, then those of its other networks; if it has no
-        network at all, those that it has for itself, or its name.
+    :returns: the host that is bound.  If that stands for all addresses of this
+        machine: those from which it sends to the outside, then those of its
+        other networks; without a network its loopback addresses, or its name.
     """
     if bound not in _UNBOUND:
         return [bound]
@@ -63,7 +57,7 @@ def reachableHosts(bound: str) -> list[str]:
 
 
 def _isFor(bound: str, address: str) -> bool:
-    """Whether a port that is bound to all of one family is reached by it."""
+    """Tell whether an address reaches a port that is bound to all addresses."""
     parsed = ipaddress.ip_address(address)
     # A link-local address means nothing without the name that the partner's
     # machine has for the network between the two (RFC 4007, section 11).
@@ -73,7 +67,7 @@ def _isFor(bound: str, address: str) -> bool:
 
 
 def _outward() -> Iterator[str]:
-    """The addresses from which this machine sends to the outside."""
+    """List the addresses from which this machine sends to the outside."""
     for family, elsewhere in _ELSEWHERE:
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as asking:
@@ -84,8 +78,8 @@ def _outward() -> Iterator[str]:
 
 
 def _assigned() -> Iterator[str]:
-    """The addresses of all network interfaces, IPv4 before IPv6."""
-    # It loads a library of the system's, which most runs do without.
+    """List the addresses of all network interfaces, IPv4 before IPv6."""
+    # Loads a library of the system, which most runs do not need.
     import ifaddr
 
     addresses = [each.ip for adapter in ifaddr.get_adapters() for each in adapter.ips]
@@ -101,7 +95,7 @@ _CLIENTS = {
     "tls": ("tls",),
     "mtls": ("mtls",),
 }
-"""What dials each server type; nothing stands for plain TCP without a type."""
+"""The client type for each server type; plain TCP has none."""
 
 
 def invitation(
@@ -181,7 +175,7 @@ def _refuseUnspecified(host: str) -> None:
 @implementer(IStreamServerEndpoint)
 class InvitingServerEndpoint:
     """
-    Listens with a new identity and a new secret each time.
+    Listen with a new identity and a new secret each time.
 
     The partner's key is derived from the secret, so this side knows in advance
     the one key that it will accept.
@@ -189,8 +183,8 @@ class InvitingServerEndpoint:
 
     def __init__(self, reactor: Any, endpoint: IStreamServerEndpoint) -> None:
         """
-        :param reactor: measures the time.
-        :param endpoint: what is listened on under TLS.
+        :param reactor: the clock of the handshakes.
+        :param endpoint: listens under TLS.
         """
         self._reactor = reactor
         self._endpoint = endpoint
@@ -198,6 +192,8 @@ class InvitingServerEndpoint:
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
+        Listen, with a new identity and a new secret.
+
         :param protocolFactory: makes the protocols of the connections.
         :returns: a Deferred with the port.
         """
@@ -209,8 +205,10 @@ class InvitingServerEndpoint:
 
     def proof(self) -> Mapping[str, str]:
         """
-        :returns: what the partner needs beside the address, as the keywords of
-            an ``mtls`` client description.  It holds a secret.
+        Give what the partner needs beside the address.
+
+        :returns: keywords of an ``mtls`` client description, with a secret;
+            none before :meth:`listen`.
         """
         if self._invitation is None:
             return {}
@@ -220,24 +218,13 @@ class InvitingServerEndpoint:
 
 def inviting(reactor: Any, description: Description) -> InvitingServerEndpoint | None:
     """
-    :param reactor: does everything.
-    :param description: a server description of a passive connector.
-    :returns: an endpoint that makes invitations, if the description is one of
-        ``mtls`` that names no identity; else None.
-    :raises BadDescription: if it says something that cannot be.
+    Make the endpoint of a passive connector that makes invitations.
+
+    :param reactor: the reactor that the endpoint uses.
+    :param description: the socket command of the connector.
+    :returns: the endpoint; ``None`` if it makes no invitations.
+    :raises BadDescription: if the description is invalid.
     """
     if not makesInvitation(description):
         return None
-
-    def make(options: Options) -> InvitingServerEndpoint:
-        for option in ("privateKey", "pin", "trustRoots"):
-            if option in options:
-                raise UnfitError(
-                    "without certificate= this side makes an identity and an "
-                    "invitation, and admits who has that; leave it out, or add "
-                    "certificate=PATH",
-                    option,
-                )
-        return InvitingServerEndpoint(reactor, serverBelow(reactor, options))
-
-    return _checked(SERVER, description, make)
+    return InvitingServerEndpoint(reactor, belowInvitation(reactor, description))

@@ -1,18 +1,22 @@
 """
-The connector's arguments: what they may be.
+The arguments of a connector.
 """
 
 from __future__ import annotations
 
 import enum
 import ipaddress
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 from twisted.internet.interfaces import IAddress
 
-from twisted_transfer.descriptions.values import UnfitError, addressOrNetwork
+from twisted_transfer.descriptions import values
+from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadOption
+
+_T = TypeVar("_T")
 
 
 class Mode(enum.Enum):
@@ -27,6 +31,8 @@ class Mode(enum.Enum):
 
 def checkedMode(mode: object) -> Mode:
     """
+    Check a mode.
+
     :param mode: what a user gave as the mode.
     :returns: the mode.
     :raises BadOption: if there is no such mode.
@@ -39,62 +45,50 @@ def checkedMode(mode: object) -> Mode:
         ) from None
 
 
+def _checked(name: str, value: object, check: Callable[[object], _T]) -> _T:
+    """Check the value of an argument."""
+    try:
+        return check(value)
+    except UnfitError as unfit:
+        raise BadOption(f"{name}={value!r}: {unfit}") from None
+
+
 def checkedSeconds(name: str, seconds: object, *, zero: bool = False) -> float | None:
     """
+    Check a duration.
+
     :param name: the option's name.
     :param seconds: what a user gave for it.
-    :param zero: whether it may be 0, which is as good as nothing.
-    :returns: the seconds, or None for nothing.
+    :param zero: whether 0 is valid, and as good as ``None``.
+    :returns: the seconds, or ``None`` for none.
     :raises BadOption: if it is not a number of seconds.
     """
-    if seconds is None or (zero and seconds == 0 and not isinstance(seconds, bool)):
+    if seconds is None:
         return None
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, (int, float))
-        or not math.isfinite(seconds)
-        or seconds <= 0
-    ):
-        raise BadOption(
-            f"{name}={seconds!r}: give a number of seconds above 0, or nothing"
-        )
-    return float(seconds)
+    return _checked(name, seconds, partial(values.seconds, zero=zero)) or None
 
 
 def checkedPort(port: object, *, lowest: int) -> int:
     """
+    Check a port number.
+
     :param port: what a user gave as a port number.
-    :param lowest: 0 where the system may choose one, else 1.
+    :param lowest: 0 to listen, which lets the system choose; 1 to dial.
     :returns: the port number.
-    :raises BadOption: if it cannot be one.
+    :raises BadOption: if it is invalid.
     """
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise BadOption(f"port={port!r}: a port is a number from {lowest} to 65535")
-    if not lowest <= port <= 65535:
-        hint = " of the partner that waits" if port == 0 else ""
-        raise BadOption(
-            f"port={port}: give the port{hint}, a number from {lowest} to 65535"
-        )
-    return port
+    return _checked("port", port, partial(values.port, lowest=lowest))
 
 
 def checkedHost(host: object) -> str:
     """
+    Check a host name or address.
+
     :param host: what a user gave as a host.
     :returns: the host.
-    :raises BadOption: if it cannot be one.
+    :raises BadOption: if it is invalid.
     """
-    if not isinstance(host, str):
-        raise BadOption(f"host={host!r}: a host is a name or an address, as a string")
-    if not host or len(host) > 253 or any(c.isspace() or c < " " for c in host):
-        raise BadOption(
-            f"host={host!r}: give a host name or an IP address, such as "
-            "rendezvous.example, 192.0.2.7 or 2001:db8::7"
-        )
-    return host
-
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+    return _checked("host", host, values.hostName)
 
 
 class AddressFilter:
@@ -105,7 +99,7 @@ class AddressFilter:
         :param allowed: addresses (``192.0.2.7``) and networks
             (``2001:db8::/32``).  An IPv6 address with a zone id
             (``fe80::1%eth0``) is meant in that zone only.
-        :raises BadOption: if there is none, or one of them is neither.
+        :raises BadOption: if there is none, or one of them is invalid.
         """
         entries = [allowed] if isinstance(allowed, str) else list(allowed)
         if entries == [allowed]:
@@ -121,15 +115,12 @@ class AddressFilter:
         self._allowed = [self._read(entry) for entry in entries]
 
     @staticmethod
-    def _read(entry: object) -> tuple[_Network, str]:
-        if not isinstance(entry, str):
-            raise BadOption(f"admit: {entry!r} is not a string, such as '192.0.2.7'")
+    def _read(entry: object) -> tuple[values.Network, str]:
+        """Read an entry, an IPv4-mapped one (``::ffff:192.0.2.7``) as IPv4."""
         try:
-            addressOrNetwork(entry)
+            network, zone = values.network(entry)
         except UnfitError as unfit:
-            raise BadOption(f"admit: {unfit.reason}") from None
-        address, _, zone = entry.partition("%")
-        network = ipaddress.ip_network(address)
+            raise BadOption(f"admit: {unfit}") from None
         mapped = getattr(network.network_address, "ipv4_mapped", None)
         if mapped is not None and network.prefixlen >= 96:
             network = ipaddress.ip_network((mapped, network.prefixlen - 96))
@@ -137,9 +128,11 @@ class AddressFilter:
 
     def allows(self, address: IAddress) -> bool:
         """
-        :param address: where a candidate comes from.
-        :returns: whether it is in the list.  Addresses that are not of the
-            Internet never are.
+        Tell whether a candidate may be the partner.
+
+        :param address: where the candidate comes from.
+        :returns: whether it is in the list.  Addresses of other kinds than IPv4
+            and IPv6 never are.
         """
         host = getattr(address, "host", None)
         if not isinstance(host, str):

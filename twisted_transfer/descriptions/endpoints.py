@@ -1,19 +1,21 @@
 """
 Socket commands: from a description to an endpoint of Twisted.
 
-What this library knows of Twisted's own types is checked here before Twisted
-sees it, so that a mistake ends in one clear sentence.  Every other type belongs
-to a plugin, and whatever that raises becomes such a sentence as well.
+Whatever an endpoint type raises becomes one sentence for a person.  Of Twisted's
+own types only those values are checked before that Twisted would take silently
+or find out about too late.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
+from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -23,212 +25,366 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IProtocolFactory,
-    IStreamClientEndpoint,
-    IStreamClientEndpointStringParserWithReactor,
-    IStreamServerEndpoint,
-    IStreamServerEndpointStringParser,
-)
 from twisted.plugin import getPlugins
+from twisted.protocols.haproxy import proxyEndpoint
+from twisted.python.compat import nativeString
 from zope.interface import implementer
 
+from twisted_transfer.descriptions import pem, values
 from twisted_transfer.descriptions.strings import Description, redact, refusal, shown
-from twisted_transfer.descriptions.types import CLIENT_TYPES, SERVER_TYPES, EndpointType
-from twisted_transfer.descriptions.values import UnfitError
+from twisted_transfer.descriptions.transfer import OWN_KEYWORDS
+from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import BadDescription, BadOption, TransferError
 from twisted_transfer.printable import printable
 
-# Twisted looks these up as they are written when it listens; in all other
-# cases upper and lower case mean the same.
-_EXACT_WHEN_LISTENING = ("tcp", "ssl", "unix")
+
+class Options(NamedTuple):
+    """
+    The names of the options of one endpoint type, on one side.
+
+    :ivar positional: those that may be given by position, in order.
+    :ivar others: those that are given as keywords only.
+    """
+
+    positional: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def named(cls, positional: str, others: str = "") -> Options:
+        """Make one from names with spaces between them."""
+        return cls(tuple(positional.split()), tuple(others.split()))
 
 
-@dataclass(frozen=True)
-class _Side:
-    """What is special about one side."""
+# As in twisted.internet.endpoints.  What is not listed here is left to Twisted.
+_CLIENTS = {
+    "tcp": Options.named("host port", "timeout bindAddress"),
+    "ssl": Options.named(
+        "host port", "timeout bindAddress certKey privateKey caCertsDir hostname"
+    ),
+    "tls": Options.named(
+        "host port timeout bindAddress certificate privateKey trustRoots endpoint"
+    ),
+    "unix": Options.named("path", "lockfile timeout"),
+}
+_SERVERS = {
+    "tcp": Options.named("port interface backlog"),
+    "tcp6": Options.named("port backlog interface"),
+    "ssl": Options.named(
+        "port privateKey certKey sslmethod interface backlog extraCertChain "
+        "dhParameters"
+    ),
+    "tls": Options.named("path port backlog interface"),
+    "unix": Options.named("address mode backlog lockfile"),
+    "systemd": Options.named("domain index name"),
+}
+
+
+class _Side(NamedTuple):
+    """What differs between dialling and listening."""
 
     verb: str
-    types: Mapping[str, EndpointType]
-    parser: type
-    other: str
+    types: Mapping[str, Options]
+    interface: type
+    parserName: str
+    fromString: Callable[[Any, str], Any]
 
-    def knownType(self, name: str) -> EndpointType | None:
-        """Find a type of Twisted's own."""
-        folded = name.lower()
-        if folded in _EXACT_WHEN_LISTENING and self is _PASSIVE and name != folded:
-            return None
-        return self.types.get(folded)
-
-    def pluginTypes(self) -> set[str]:
-        """Give the types that plugins bring, in lower case."""
-        prefixes = set()
-        plugins: Iterable[Any] = getPlugins(self.parser)
+    def plugins(self) -> dict[str, Callable[..., Any]]:
+        """Find the parsers of the types that are plugins, by their names."""
+        found: dict[str, Callable[..., Any]] = {}
+        plugins: Iterable[Any] = getPlugins(self.interface)
         for plugin in plugins:
-            prefix = plugin.prefix
-            text = prefix.decode("utf-8") if isinstance(prefix, bytes) else prefix
-            prefixes.add(text.lower())
-        return prefixes
+            name = nativeString(plugin.prefix).lower()
+            found.setdefault(name, getattr(plugin, self.parserName))
+        return found
 
 
 _ACTIVE = _Side(
-    "dial", CLIENT_TYPES, IStreamClientEndpointStringParserWithReactor, "listen"
+    "dial",
+    _CLIENTS,
+    interfaces.IStreamClientEndpointStringParserWithReactor,
+    "parseStreamClient",
+    clientFromString,
 )
-_PASSIVE = _Side("listen", SERVER_TYPES, IStreamServerEndpointStringParser, "dial")
+_PASSIVE = _Side(
+    "listen",
+    _SERVERS,
+    interfaces.IStreamServerEndpointStringParser,
+    "parseStreamServer",
+    serverFromString,
+)
+
+# The types that are no plugins: Twisted makes them of text only.
+_BUILT_IN = ("tcp", "ssl", "unix")
 
 
-def _checkType(description: Description, side: _Side) -> EndpointType | None:
-    """Look the type up; ``None`` where it is a plugin's."""
-    name = description.args[0]
-    known = side.knownType(name)
-    if known is not None:
-        return known
-    plugins = side.pluginTypes()
-    if name.lower() in plugins:
-        return None
-    names = sorted(plugins | set(side.types))
-    other = _PASSIVE if side is _ACTIVE else _ACTIVE
-    where = f"the type {shown(name)} in {shown(description.toString())}"
-    only = set(other.types) | other.pluginTypes()
-    if name.lower() in only.difference(names):
-        raise BadDescription(
-            f"{where} can {side.other} but not {side.verb}; to {side.verb} there "
-            f"are: {', '.join(names)}"
+# The options.
+
+
+def assigned(description: Description, names: Options) -> dict[str, str]:
+    """
+    Find out which option each argument is.
+
+    :param description: the description.
+    :param names: the options of its type.
+    :returns: the value of each option that is given.
+    :raises UnfitError: if there is one argument too many, or one is given twice.
+    """
+    args, positional = description.args[1:], names.positional
+    if len(args) == 1 and "host" in description.keywords:
+        # Twisted reads "tcp:host=h:80" so; its "tls" does not.
+        positional = ("port",) if positional == ("host", "port") else positional
+    if len(args) > len(positional):
+        raise UnfitError(
+            f"{shown(args[len(positional)])} is one argument too many; "
+            f"without a name it takes {', '.join(names.positional)}"
         )
-    near = get_close_matches(name.lower(), names, n=1)
-    guess = f" (did you mean '{near[0]}'?)" if near else ""
-    raise BadDescription(
-        f"{where}, with which a description begins, is not known{guess}; to "
-        f"{side.verb} there are: {', '.join(names)}"
+    options = dict(zip(positional, args, strict=False))
+    for name, value in description.keywords.items():
+        if name in options:
+            raise UnfitError(
+                f"{name} is given without its name too ({shown(options[name])}); "
+                "give it once",
+                name,
+            )
+        options[name] = value
+    return options
+
+
+def noSuchOption(name: str, names: Options | None) -> UnfitError:
+    """
+    Make the error for an unknown option.
+
+    :param name: the option.
+    :param names: those that its type has; ``None`` for a type of a plugin.
+    :returns: the error.
+    """
+    if name in OWN_KEYWORDS:
+        reason = "this is an option of a transfer: string, not of what it opens"
+        return UnfitError(reason, name)
+    reason = "there is no such option"
+    if names is not None:
+        reason += f"; the options are: {', '.join((*names.positional, *names.others))}"
+    return UnfitError(reason, name)
+
+
+@contextmanager
+def refusing(description: Description) -> Iterator[dict[str, str]]:
+    """
+    Turn each :class:`UnfitError` raised within into a :class:`BadDescription`.
+
+    :param description: the description at fault.
+    :returns: a dictionary to be filled with its options, for the error to quote.
+    """
+    options: dict[str, str] = {}
+    try:
+        yield options
+    except UnfitError as unfit:
+        raise refusal(description, unfit, options.get(unfit.option or "")) from None
+
+
+def _path(value: str) -> None:
+    """Check a path; on Linux a NUL begins an abstract name (unix(7))."""
+    if not value or "\0" in value[1:]:
+        raise UnfitError("give a path, which is not empty and has no NUL character")
+
+
+def _mode(value: str) -> None:
+    """Check the permissions of a UNIX socket: Twisted sets all bits for -1."""
+    if re.fullmatch("(0o)?[0-7]{1,4}", value) is None:
+        raise UnfitError("a mode is an octal number such as 660")
+
+
+def _whole(lowest: int, subject: str) -> Callable[[str], object]:
+    """Make the check of a whole number."""
+    return lambda text: values.number(
+        values.whole(text), lowest, values.LARGEST, subject
     )
 
 
-def _check(description: Description, side: _Side) -> None:
-    """Raise :class:`BadDescription` for all that can be known to be wrong."""
-    known = _checkType(description, side)
-    if known is None:
-        return
-    if description.args[0].lower() == "haproxy":
-        _checkWrapped(description)
-        return
-    options: dict[str, str] = {}
-    try:
-        options = known.assign(description.args[1:], description.keywords)
-        known.check(options)
-    except UnfitError as unfit:
-        value = None if unfit.option is None else options.get(unfit.option)
-        raise refusal(description, unfit, value) from unfit
-    if description.args[0].lower() == "tls" and "endpoint" in options:
-        try:
-            _check(Description.parse(options["endpoint"]), _ACTIVE)
-        except BadDescription as error:
-            raise BadDescription(
-                f"endpoint in {shown(description.toString())}: {error}"
-            ) from error
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    "host": values.hostName,
+    "hostname": values.hostName,
+    "bindAddress": values.hostName,
+    "interface": lambda text: text and values.hostName(text),
+    "timeout": _whole(1, "a timeout is a whole number of seconds"),
+    "backlog": _whole(0, "a backlog is a number"),
+    "index": _whole(0, "an index is a number"),
+    "mode": _mode,
+    "path": _path,
+    "address": _path,
+}
 
 
-def _checkWrapped(description: Description) -> None:
+def checkValues(options: Mapping[str, str], lowestPort: int) -> None:
     """
-    Check what ``haproxy`` wraps.
+    Check the options whose values Twisted would not refuse in time.
 
-    It writes the description of it anew from the arguments it was given, and
-    leaves equals signs as they are, so that in some places they would now
-    begin the value of a keyword.
+    :param options: the options of a description.
+    :param lowestPort: 0 to listen, 1 to dial.
+    :raises UnfitError: if one has an invalid value.
     """
-    where = shown(description.toString())
-    if len(description.args) == 1:
-        raise BadDescription(
-            f"{where} does not say what is to be wrapped; write the description of "
-            "a server behind it, as in 'haproxy:tcp:port=8000'"
-        )
-    for argument in (*description.args[1:], *description.keywords):
-        if "=" in argument:
-            raise BadDescription(
-                f"{shown(argument)} in {where}: haproxy would take this for a keyword "
-                "and its value; give it as the value of a keyword, as in "
-                "'haproxy:unix:address=PATH'"
+    for name, text in options.items():
+        with blaming(name):
+            if name == "port":
+                values.port(values.whole(text), lowest=lowestPort)
+            elif name in _CHECKS:
+                _CHECKS[name](text)
+
+
+def _checkTLS(kind: str, side: _Side, options: dict[str, str]) -> None:
+    """
+    Check that Twisted's TLS types verify the partner and can use their files.
+
+    :raises UnfitError: if Twisted would take any server for the partner, trust
+        nobody, ask for a passphrase, or fail no earlier than in a handshake.
+    """
+    if side is _ACTIVE:
+        roots = "caCertsDir" if kind == "ssl" else "trustRoots"
+        if roots in options:
+            with blaming(roots):
+                pem.loadAuthorities(options[roots], ".pem")
+        if kind == "ssl" and "hostname" not in options:
+            raise UnfitError(
+                "without hostname= this would not verify who the partner is; use "
+                "tls:host=NAME:port=NUMBER, or add :hostname=NAME"
             )
-    _check(Description(description.args[1:], description.keywords), _PASSIVE)
+    elif kind == "ssl":
+        # As Twisted does where they are not given.
+        options.setdefault("privateKey", "server.pem")
+        options.setdefault("certKey", options["privateKey"])
+        if "dhParameters" in options:
+            with blaming("dhParameters"):
+                pem.checkDHParameters(options["dhParameters"])
+    elif "path" in options:
+        with blaming("path"):
+            pem.checkServed(options["path"])
+    pem.loadIdentity(options, "certKey" if kind == "ssl" else "certificate")
 
 
-def _make(
-    fromString: Callable[[object, str], object],
-    reactor: object,
-    description: Description,
-) -> Any:
-    """Let Twisted make the endpoint, and explain whatever it raises."""
-    text = description.toString()
+# The endpoints.
+
+
+def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:
+    """Make the endpoint of a description for one side."""
+    kind, args = description.kind, description.args[1:]
+    keywords = description.keywords
+    if kind == "haproxy" and side is _PASSIVE:
+        # Twisted would write the description anew, and get equals signs wrong.
+        return proxyEndpoint(_endpoint(reactor, Description(args, keywords), side))
+    if kind in side.types:
+        with refusing(description) as options:
+            options.update(assigned(description, side.types[kind]))
+            checkValues(options, lowestPort=1 if side is _ACTIVE else 0)
+            if kind in ("ssl", "tls"):
+                _checkTLS(kind, side, options)
+        if kind == "tls" and "endpoint" in options:
+            # Twisted reads this by itself; here its errors are found.
+            _endpoint(reactor, Description.parse(options["endpoint"]), side)
     try:
-        return fromString(reactor, text)
+        if kind in _BUILT_IN:
+            text = Description((kind, *args), keywords).toString()
+            return side.fromString(reactor, text)
+        plugins = side.plugins()
+        if kind in plugins:
+            return plugins[kind](reactor, *args, **keywords)
+        raise _unknownType(description, side, [*plugins, *_BUILT_IN])
     except TransferError:
         raise
     except Exception as error:
         failure = error
-    # What a parser says may quote a secret, whole or in part, and so may its
-    # traceback: then neither is shown.  This stands outside of the except
-    # clause so that the error is not chained by itself.
-    name = type(failure).__name__
-    if redact(text) != text:
-        detail = f"{name}; its text may hold a secret"
-        raise BadDescription(_explain(description, failure, detail))
-    detail = printable(f"{name}: {failure}")
-    raise BadDescription(_explain(description, failure, detail)) from failure
+    # What a parser says may quote a secret, and so may its traceback.  This
+    # stands outside of the except clause so that the error is not chained.
+    if redact(description.toString()) != description.toString():
+        raise _explained(description, side, failure, "its text may hold a secret")
+    raise _explained(description, side, failure, str(failure)) from failure
 
 
-def _explain(description: Description, failure: Exception, detail: str) -> str:
-    """Say what an error of a parser is about, as far as that can be told."""
-    where = shown(description.toString())
-    kind = description.args[0].lower()
-    for keyword in ("self", "reactor"):
-        if keyword in description.keywords and isinstance(failure, TypeError):
-            return (
-                f"{keyword}= in {where}: no keyword can be called {keyword}, because "
-                "Twisted hands an argument of that name to the endpoint itself; "
-                f"leave it out ({detail})"
-            )
-    if kind == "tls" and isinstance(failure, UnicodeError):
-        return (
-            f"host in {where} cannot be the name of a host ({detail}); give a name "
-            "that the DNS can hold, or an address"
-        )
-    if kind == "systemd":
-        return (
-            f"index or name in {where}: systemd handed no such socket to this "
-            f"program, see systemd.socket(5) ({detail})"
-        )
-    return (
-        f"the endpoint type {shown(description.args[0])} does not accept {where} "
-        f"({detail}); see what is written about that type"
+def _unknownType(
+    description: Description, side: _Side, names: list[str]
+) -> BadDescription:
+    """Make the error for a type that is unknown, or known to the other side only."""
+    other = _PASSIVE if side is _ACTIVE else _ACTIVE
+    near = get_close_matches(description.kind, sorted(names), n=1)
+    guess = f" (did you mean '{near[0]}'?)" if near else ""
+    problem = f", with which a description begins, is not known{guess}"
+    if description.kind in other.plugins():
+        problem = f" can {other.verb} but not {side.verb}"
+    return BadDescription(
+        f"the type {shown(description.args[0])} in {shown(description.toString())}"
+        f"{problem}; to {side.verb} there are: {', '.join(sorted(names))}"
     )
 
 
-def clientEndpoint(reactor: object, description: Description) -> IStreamClientEndpoint:
+# What Python says of arguments that a parser does not take.
+_UNEXPECTED = re.compile(
+    r"(?:unexpected keyword argument |multiple values for argument "
+    r"|unrecognized keyword arguments present', \[)'(\w+)'"
+)
+_MISSING = re.compile(r"missing \d+ required [\w-]+ arguments?: '(\w+)'")
+
+
+def _explained(
+    description: Description, side: _Side, failure: Exception, said: str
+) -> BadDescription:
+    """
+    Put the error of an endpoint type into words.
+
+    :param description: the description that the type does not accept.
+    :param side: the side that it is for.
+    :param failure: what the parser of the type raised.
+    :param said: what of its text may be shown.
+    """
+    if isinstance(failure, TypeError):
+        unexpected = _UNEXPECTED.search(str(failure))
+        if unexpected and unexpected[1] in description.keywords:
+            names = side.types.get(description.kind)
+            return refusal(description, noSuchOption(unexpected[1], names))
+        missing = _MISSING.search(said)
+        if missing:
+            reason = f"{missing[1]} is missing; add :{missing[1]}=VALUE"
+            return refusal(description, UnfitError(reason))
+    return BadDescription(
+        f"the endpoint type {shown(description.args[0])} does not accept "
+        f"{shown(description.toString())} ({type(failure).__name__}: "
+        f"{printable(said)}); see what is written about that type"
+    )
+
+
+def clientEndpoint(
+    reactor: object, description: Description
+) -> interfaces.IStreamClientEndpoint:
     """
     Make the endpoint through which an active side dials.
 
     :param reactor: the reactor that the endpoint uses.
     :param description: the client description.
     :returns: the endpoint; nothing has been dialled.
-    :raises BadDescription: where the description cannot be dialled.
+    :raises BadDescription: if the description is invalid.
     """
-    _check(description, _ACTIVE)
-    endpoint: IStreamClientEndpoint = _make(clientFromString, reactor, description)
+    endpoint: interfaces.IStreamClientEndpoint = _endpoint(
+        reactor, description, _ACTIVE
+    )
     return endpoint
 
 
-def serverEndpoint(reactor: object, description: Description) -> IStreamServerEndpoint:
+def serverEndpoint(
+    reactor: object, description: Description
+) -> interfaces.IStreamServerEndpoint:
     """
     Make the endpoint with which a passive side listens.
 
     :param reactor: the reactor that the endpoint uses.
     :param description: the server description.
     :returns: the endpoint; it does not listen yet.
-    :raises BadDescription: where nothing can listen with the description.
+    :raises BadDescription: if the description is invalid.
     """
-    _check(description, _PASSIVE)
-    endpoint: IStreamServerEndpoint = _make(serverFromString, reactor, description)
+    endpoint: interfaces.IStreamServerEndpoint = _endpoint(
+        reactor, description, _PASSIVE
+    )
     return endpoint
+
+
+# The address of a connector.
 
 
 def withAddress(
@@ -238,93 +394,42 @@ def withAddress(
     Add the address of a connector to its socket command.
 
     :param description: the socket command.
-    :param host: the host, or ``None`` where the connector was given none.
-    :param port: the port, or ``None`` where the connector was given none.
-    :returns: the description with ``host=`` and ``port=`` as keywords, where
-        it does not say the same already.
-    :raises BadOption: where it says something else, or where its type has no
-        such option.
+    :param host: the host, or ``None`` if the connector was given none.
+    :param port: the port, or ``None`` if the connector was given none.
+    :returns: the description with ``host=`` and ``port=`` as keywords.
+    :raises BadOption: if one of these has another value already.
     """
     keywords = dict(description.keywords)
-    wanted = {"host": host, "port": None if port is None else str(port)}
-    there = _addressOf(description, host is not None)
-    for option, value in wanted.items():
+    for option, value in (("host", host), ("port", port)):
         if value is None:
             continue
-        if option not in there:
+        given = keywords.setdefault(option, str(value))
+        if value not in (given, values.whole(given)):
             raise BadOption(
-                f"{option}={printable(value)}: a socket command of the type "
-                f"{shown(description.args[0])} has no such option; leave it out"
-            )
-        given = there[option]
-        if given is None:
-            keywords[option] = value
-        elif not _same(given, value):
-            raise BadOption(
-                f"{option}={printable(value)}: the socket command "
+                f"{option}={printable(str(value))}: the socket command "
                 f"{shown(description.toString())} gives {shown(given)} already; "
                 "give it in one place"
             )
     return Description(description.args, keywords)
 
 
-def _same(given: str, wanted: str) -> bool:
-    """Compare two hosts, or two ports however they are written."""
-    if given.isdecimal() and wanted.isdecimal():
-        return given.lstrip("0") == wanted.lstrip("0")
-    return given == wanted
-
-
-def _addressOf(description: Description, dialling: bool) -> dict[str, str | None]:
-    """
-    Find the host and port in a description of either side.
-
-    :param description: the description.
-    :param dialling: whether it is known to be that of an active side.
-    :returns: what it gives for each of the two options that its type has.
-    """
-    name, *args = description.args
-    folded = name.lower()
-    keywords = description.keywords
-    if folded == "haproxy" and args:
-        return _addressOf(Description(tuple(args), keywords), dialling)
-    if folded not in CLIENT_TYPES and folded not in SERVER_TYPES:
-        return {option: keywords.get(option) for option in ("host", "port")}
-    first = args[0] if args else ""
-    # "tcp:4000" listens, "tcp:example.com" dials.
-    dialling = dialling or bool(first and not first.isdecimal())
-    types = (CLIENT_TYPES, SERVER_TYPES)
-    dialled, listening = (each.get(folded) for each in types)
-    known = (dialled or listening) if dialling else (listening or dialled)
-    assert known is not None
-    names = known.positionals
-    if known.portAlone and len(args) == 1 and first.isdecimal():
-        names = ("port",)
-    options = {**dict(zip(names, args, strict=False)), **keywords}
-    return {
-        option: options.get(option)
-        for option in ("host", "port")
-        if option in known.options
-    }
-
-
 BACKLOG = 512
-"""How many connections the system keeps until they are accepted, where nobody
-says otherwise.  Twisted's own 50 are full in a moment in a flood; then Linux
-drops the partner's first segment, too, which comes again only a second later."""
+"""How many connections the system keeps until they are accepted, by default.
+Twisted's own 50 are full in a moment in a flood; then Linux drops the partner's
+first segment, too, which comes again only a second later."""
 
 _WITHOUT_IPV6 = frozenset(
     {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 )
 
 
-@implementer(IStreamServerEndpoint)
+@implementer(interfaces.IStreamServerEndpoint)
 class DualStackServerEndpoint:
     """
-    Listens on IPv6 and IPv4 at once where the system has IPv6, else on IPv4.
+    Listen on IPv6 and IPv4 at once if the system has IPv6, else on IPv4.
 
-    One port serves both where the system maps IPv4 into IPv6, as Linux does
-    unless ``net.ipv6.bindv6only`` is set.
+    One port serves both if the system maps IPv4 into IPv6, as Linux does unless
+    ``net.ipv6.bindv6only`` is set.
     """
 
     def __init__(self, reactor: Any, port: int, backlog: int = BACKLOG) -> None:
@@ -338,34 +443,39 @@ class DualStackServerEndpoint:
         self._port = port
         self._backlog = backlog
 
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+    def listen(
+        self, protocolFactory: interfaces.IProtocolFactory
+    ) -> Deferred[interfaces.IListeningPort]:
         """
+        Listen.
+
         :param protocolFactory: makes the protocols of the connections.
         :returns: a Deferred with the port, or a ``CannotListenError``.
         """
-        listening: Deferred[IListeningPort] = TCP6ServerEndpoint(
-            self._reactor, self._port, self._backlog
-        ).listen(protocolFactory)
+        return Deferred.fromCoroutine(self._listen(protocolFactory))
 
-        def withoutIPv6(failure: Any) -> Deferred[IListeningPort]:
-            failure.trap(CannotListenError)
-            if getattr(failure.value.socketError, "errno", None) not in _WITHOUT_IPV6:
-                return failure  # type: ignore[no-any-return]
-            fallback: Deferred[IListeningPort] = TCP4ServerEndpoint(
-                self._reactor, self._port, self._backlog
-            ).listen(protocolFactory)
-            return fallback
-
-        return listening.addErrback(withoutIPv6)
+    async def _listen(self, factory: Any) -> Any:
+        try:
+            six = TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
+            return await six.listen(factory)
+        except CannotListenError as error:
+            if getattr(error.socketError, "errno", None) not in _WITHOUT_IPV6:
+                raise
+        four = TCP4ServerEndpoint(self._reactor, self._port, self._backlog)
+        return await four.listen(factory)
 
 
-def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+def plainClientEndpoint(
+    reactor: Any, host: str, port: int
+) -> interfaces.IStreamClientEndpoint:
     """
-    :param reactor: does the dialling.
+    Make an endpoint that dials plain TCP.
+
+    :param reactor: the reactor that the endpoint uses.
     :param host: a name or an address of either family.
     :param port: the port number there.
     :returns: an endpoint that tries the name's addresses side by side
         (RFC 8305).
     """
-    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port)
+    endpoint: interfaces.IStreamClientEndpoint = HostnameEndpoint(reactor, host, port)
     return endpoint

@@ -1,9 +1,9 @@
 """
-Any endpoint-description string, read and written.
+Endpoint-description strings of any type, read and written.
 
-A :class:`Description` has the meaning that Twisted gives to its text
-(:func:`twisted.internet.endpoints.serverFromString`), whatever its type.  It
-shows no secret in an error message, a ``repr`` or a ``str``.
+A :class:`Description` means what Twisted takes its text for
+(:func:`twisted.internet.endpoints.serverFromString`).  It shows no secret in an
+error message, a ``repr`` or a ``str``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadDescription
 from twisted_transfer.printable import printable
 
-#: What stands in place of a secret in everything that is shown.
 HIDDEN = "…"
+"""Stands in place of a secret in everything that is shown."""
 
 _SECRET_WORDS = ("secret", "passphrase", "password", "passwd")
 
@@ -48,7 +48,7 @@ def quote(argument: str) -> str:
     """
     Write a string so that a description parser reads it back unchanged.
 
-    Other than :func:`twisted.internet.endpoints.quoteStringArgument` this
+    Unlike :func:`twisted.internet.endpoints.quoteStringArgument` this
     escapes the equals sign too, which otherwise turns a positional argument
     into a keyword, and ends the name of a keyword early.
 
@@ -74,12 +74,12 @@ def quoteValue(value: str) -> str:
 
 def split(text: str) -> tuple[list[Field], int | None]:
     """
-    Take a description apart, whatever it holds.
+    Split a description, valid or not, into its arguments.
 
     :param text: the description.
     :returns: its arguments (always at least one), and the position of a lone
         backslash at the end, which quotes nothing and is an error, or
-        ``None``.  Such a backslash is kept in the value as it is.
+        ``None``.  Such a backslash stays in the value.
     """
     fields: list[Field] = []
     start = 0
@@ -148,7 +148,7 @@ def redact(text: str) -> str:
     are treated alike.  The text need not be a valid description.
 
     :param text: the description.
-    :returns: the same with ``…`` for each secret; the text itself where it
+    :returns: the description with ``…`` for each secret; the text itself if it
         holds none.
     """
     return _hide(text, _DEEPEST)
@@ -164,111 +164,16 @@ def shown(text: str) -> str:
     return f"'{printable(redact(text))}'"
 
 
-def _noType(text: str) -> BadDescription:
-    """Make the error for a description that names no type."""
-    return BadDescription(
-        f"{shown(text)} names no type; the type of the endpoint stands first, as in "
-        "'tcp:host=192.0.2.7:port=4000'"
-    )
-
-
-def _notASCII(key: str, where: str) -> BadDescription:
-    """Make the error for the name of a keyword that Twisted does not accept."""
-    return BadDescription(
-        f"the keyword {shown(key)} {where} is not ASCII; no endpoint has such a keyword"
-    )
-
-
-@dataclass(frozen=True, repr=False)
-class Description:
-    """
-    What an endpoint description says.
-
-    :ivar args: the positional arguments; the first one is the type.
-    :ivar keywords: the keywords and their values, in order, read-only.
-    :raises BadDescription: where there is no type, or the name of a keyword is
-        not ASCII, which Twisted does not accept.
-    """
-
-    args: tuple[str, ...]
-    keywords: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "args", tuple(self.args))
-        object.__setattr__(self, "keywords", MappingProxyType(dict(self.keywords)))
-        for text in (*self.args, *self.keywords, *self.keywords.values()):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"the parts of a description are str, not {type(text).__name__}"
-                )
-        if not self.args or not self.args[0]:
-            raise _noType(self.toString())
-        for key in self.keywords:
-            if not key.isascii():
-                raise _notASCII(key, f"in {shown(self.toString())}")
-
-    @property
-    def kind(self) -> str:
-        """The type of the endpoint, in lower case."""
-        return self.args[0].lower()
-
-    def __hash__(self) -> int:
-        return hash((self.args, frozenset(self.keywords.items())))
-
-    @classmethod
-    def parse(cls, text: str) -> Description:
-        """
-        Read a description.
-
-        Each string that Twisted accepts means the same here, except that a
-        keyword may be given only once; Twisted silently takes the last.
-
-        :param text: the description.
-        :returns: what it says.
-        :raises BadDescription: where it is empty, ends in a lone backslash,
-            names no type, or gives a keyword twice.
-        :raises TypeError: where it is not a ``str``.
-        """
-        if not isinstance(text, str):
-            raise TypeError(f"a description is a str, not {type(text).__name__}")
-        parts, lone = split(text)
-        if lone is not None:
-            raise BadDescription(
-                f"the backslash at character {lone + 1}, the last, of {shown(text)} "
-                "quotes nothing; write \\\\ for a backslash, or leave it out"
-            )
-        keywords: dict[str, str] = {}
-        positions: dict[str, int] = {}
-        for part in parts:
-            if part.key is None:
-                continue
-            if part.key in keywords:
-                raise BadDescription(
-                    f"{printable(redact(part.key))}= stands at character "
-                    f"{positions[part.key] + 1} and again at character "
-                    f"{part.position + 1} of {shown(text)}; give it once"
-                )
-            if not part.key.isascii():
-                raise _notASCII(
-                    part.key, f"at character {part.position + 1} of {shown(text)}"
-                )
-            keywords[part.key] = part.value
-            positions[part.key] = part.position
-        args = tuple(part.value for part in parts if part.key is None)
-        if not args or not args[0]:
-            raise _noType(text)
-        return cls(args, keywords)
+class Written:
+    """What can be written as a description; people are shown no secret of it."""
 
     def toString(self) -> str:
         """
         Write the description, with its secrets.
 
-        :returns: a string that :meth:`parse`, and Twisted, read back as this.
+        :returns: a string that ``parse`` and Twisted read back as this.
         """
-        return ":".join(
-            [quote(argument) for argument in self.args]
-            + [f"{quote(k)}={quoteValue(v)}" for k, v in self.keywords.items()]
-        )
+        raise NotImplementedError
 
     def redacted(self) -> str:
         """
@@ -286,11 +191,90 @@ class Description:
         return f"<{type(self).__name__} {shown(self.toString())}>"
 
 
+@dataclass(frozen=True, repr=False)
+class Description(Written):
+    """
+    What an endpoint description says.
+
+    :ivar args: the positional arguments; the first one is the type.
+    :ivar keywords: the keywords and their values, in order, read-only.
+    :raises BadDescription: if there is no type, or the name of a keyword is not
+        ASCII, which Twisted does not accept.
+    """
+
+    args: tuple[str, ...]
+    keywords: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", tuple(self.args))
+        object.__setattr__(self, "keywords", MappingProxyType(dict(self.keywords)))
+        if not self.args or not self.args[0]:
+            raise BadDescription(
+                f"{shown(self.toString())} names no type; the type of the endpoint "
+                "stands first, as in 'tcp:host=192.0.2.7:port=4000'"
+            )
+        for key in self.keywords:
+            if not key.isascii():
+                raise BadDescription(
+                    f"the keyword {shown(key)} in {shown(self.toString())} is not "
+                    "ASCII; no endpoint has such a keyword"
+                )
+
+    @property
+    def kind(self) -> str:
+        """The type of the endpoint, in lower case."""
+        return self.args[0].lower()
+
+    def __hash__(self) -> int:
+        return hash((self.args, frozenset(self.keywords.items())))
+
+    @classmethod
+    def parse(cls, text: str) -> Description:
+        """
+        Read a description.
+
+        Each string that Twisted accepts means the same here, except that a
+        keyword may be given only once: Twisted silently takes the last.
+
+        :param text: the description.
+        :returns: what it says.
+        :raises BadDescription: if it names no type, ends in a lone backslash,
+            or gives a keyword twice.
+        :raises TypeError: if it is not a ``str``.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a description is a str, not {type(text).__name__}")
+        parts, lone = split(text)
+        if lone is not None:
+            raise BadDescription(
+                f"the backslash at character {lone + 1}, the last, of {shown(text)} "
+                "quotes nothing; write \\\\ for a backslash, or leave it out"
+            )
+        args = tuple(part.value for part in parts if part.key is None)
+        given: dict[str, Field] = {}
+        for part in parts:
+            first = part if part.key is None else given.setdefault(part.key, part)
+            if first is not part:
+                raise BadDescription(
+                    f"{printable(redact(str(part.key)))}= stands at character "
+                    f"{first.position + 1} and again at character "
+                    f"{part.position + 1} of {shown(text)}; give it once"
+                )
+        return cls(args, {key: part.value for key, part in given.items()})
+
+    def toString(self) -> str:
+        """See :meth:`Written.toString`."""
+        return ":".join(
+            [quote(argument) for argument in self.args]
+            + [f"{quote(k)}={quoteValue(v)}" for k, v in self.keywords.items()]
+        )
+
+
 def refusal(
     description: Description, unfit: UnfitError, value: str | None = None
 ) -> BadDescription:
     """
-    Make the error for a value that cannot be.
+    Make the error for an invalid value.
 
     :param description: the description that the value stands in.
     :param unfit: the option, and what would be right.
@@ -299,10 +283,10 @@ def refusal(
     """
     where = shown(description.toString())
     if unfit.option is None:
-        return BadDescription(f"{where}: {unfit.reason}")
+        return BadDescription(f"{where}: {unfit}")
     if value is None:
         value = description.keywords.get(unfit.option)
     option = quote(unfit.option)
     if value is not None:
         option = redact(f"{option}={quoteValue(value)}")
-    return BadDescription(f"{printable(option)} in {where}: {unfit.reason}")
+    return BadDescription(f"{printable(option)} in {where}: {unfit}")

@@ -1,217 +1,164 @@
 """
-What the value of one option may be.
+Checks of option values, for arguments of the API and for text in descriptions.
 
-Each function looks at the text of one value and returns nothing, or raises
-:class:`UnfitError` with a sentence that says what would be right.
+Each check takes a value of any type, returns it, and raises :class:`UnfitError`
+with a sentence that says what would be right.  A number in a description goes
+through :func:`whole` or :func:`decimal` first.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from OpenSSL import SSL
+from twisted_transfer.errors import BadOption
 
-#: The largest number that the system calls behind these options take.
-_LARGEST = 2**31 - 1
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LARGEST = 2**31 - 1
+"""The largest number that the system calls behind the options take."""
 
 
-class UnfitError(Exception):
+class UnfitError(BadOption):
     """
-    A value that cannot be.
+    A value is invalid; the text says what would be right.
 
-    It never leaves this library: whoever catches it knows the description, and
-    raises :class:`twisted_transfer.errors.BadDescription`.
+    The caller knows where the value comes from, and says so in another
+    :class:`BadOption` or in a
+    :class:`~twisted_transfer.errors.BadDescription`.
 
-    :ivar reason: a sentence that says what would be right.
-    :ivar option: the option at fault, where the raiser knows it.
+    :ivar option: the name of the invalid option, if it is known.
     """
 
     def __init__(self, reason: str, option: str | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.option = option
 
 
 @contextmanager
 def blaming(option: str) -> Iterator[None]:
     """
-    Say which option is at fault, whatever is found to be :class:`UnfitError`.
+    Make each :class:`BadOption` raised within an :class:`UnfitError` of an option.
 
     :param option: its name.
     """
     try:
         yield
-    except UnfitError as unfit:
-        raise UnfitError(unfit.reason, option) from unfit
+    except BadOption as error:
+        raise UnfitError(str(error), option) from None
 
 
-#: Looks at one value, raises :class:`UnfitError`.
-Check = Callable[[str], None]
-
-
-def _number(value: str, lowest: int, highest: int, sentence: str) -> None:
-    """Require decimal digits within the bounds."""
-    digits = value.isascii() and value.isdigit() and len(value) <= 20
-    if not digits or not lowest <= int(value) <= highest:
-        raise UnfitError(f"{sentence} from {lowest} to {highest}")
-
-
-def anything(value: str) -> None:
-    """Accept every value."""
-
-
-def clientPort(value: str) -> None:
+def whole(text: str) -> int | str:
     """
-    Check a port to dial.
+    Read decimal digits.
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is a number from 1 to 65535.
+    :param text: the text of an option.
+    :returns: the number, or the text itself, which the checks refuse.
     """
-    _number(value, 1, 65535, "a port is a number")
+    digits = text.isascii() and text.isdigit() and len(text) <= 20
+    return int(text) if digits else text
 
 
-def serverPort(value: str) -> None:
+def decimal(text: str) -> float | str:
     """
-    Check a port to listen on; 0 lets the system choose.
+    Read a decimal number.
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is a number from 0 to 65535.
+    :param text: the text of an option.
+    :returns: the number, or the text itself, which the checks refuse.
     """
-    _number(value, 0, 65535, "a port to listen on is a number")
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
-def backlog(value: str) -> None:
+def number(value: object, lowest: int, highest: int, subject: str) -> int:
     """
-    Check the length of the queue of a listening socket (listen(2)).
+    Check a whole number.
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is a number that the system call takes.
+    :param value: the value.
+    :param lowest: the least that is valid.
+    :param highest: the most that is valid.
+    :param subject: how the error begins, such as ``"a port is a number"``.
+    :returns: the value.
+    :raises UnfitError: if it is invalid.
     """
-    _number(value, 0, _LARGEST, "a backlog is a number")
+    if isinstance(value, bool) or not isinstance(value, int):
+        value = lowest - 1
+    if not lowest <= value <= highest:
+        raise UnfitError(f"{subject} from {lowest} to {highest}")
+    return value
 
 
-def timeout(value: str) -> None:
+def port(value: object, *, lowest: int) -> int:
     """
-    Check the seconds that an attempt to connect may take.
+    Check a port number.
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is a whole number of at least one.
+    :param value: the value.
+    :param lowest: 0 to listen, which lets the system choose; 1 to dial.
+    :returns: the value.
+    :raises UnfitError: if it is not a number from there to 65535.
     """
-    _number(value, 1, _LARGEST, "a timeout is a whole number of seconds")
+    subject = "a port is a number" if lowest else "a port to listen on is a number"
+    return number(value, lowest, 65535, subject)
 
 
-def index(value: str) -> None:
+def seconds(value: object, *, zero: bool = False) -> float:
     """
-    Check the place of a socket among those that systemd handed over.
+    Check a duration.
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is a number.
+    :param value: the value.
+    :param zero: whether 0 is valid.
+    :returns: the value in seconds.
+    :raises UnfitError: if it is not a finite number above 0, or 0.
     """
-    _number(value, 0, _LARGEST, "an index is a number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        value = -1
+    if not (0 < value < math.inf or (zero and value == 0)):
+        bound = ", 0 or more" if zero else " above 0"
+        raise UnfitError(f"give a finite number of seconds{bound}")
+    return float(value)
 
 
-def fileMode(value: str) -> None:
+def hostName(value: object) -> str:
     """
-    Check the permissions of a UNIX socket (chmod(2)).
+    Check a host name or address, without looking it up (:rfc:`1035#section-2.3.4`).
 
-    :param value: the text of the option.
-    :raises UnfitError: unless it is an octal number of one to four digits.
+    :param value: the value.
+    :returns: the value.
+    :raises UnfitError: if it is empty, has a space or control character in it,
+        or is longer than a name, or a part of one, may be.
     """
-    if re.fullmatch("(0o)?[0-7]{1,4}", value) is None:
-        raise UnfitError("a mode is an octal number such as 660")
-
-
-def lockfile(value: str) -> None:
-    """
-    Check whether a lock file beside a UNIX socket is wanted.
-
-    :param value: the text of the option.
-    :raises UnfitError: unless it is ``0`` or ``1``.
-    """
-    if value not in ("0", "1"):
-        raise UnfitError("lockfile is 0 or 1")
-
-
-def hostName(value: str) -> None:
-    """
-    Check a name or address; nothing is looked up.
-
-    :param value: the text of the option.
-    :raises UnfitError: where it can be neither: it is empty, has a space or control
-        character in it, or a part that is longer than a name may have
-        (:rfc:`1035#section-2.3.4`).
-    """
+    example = "a host is a name or an address, such as 192.0.2.7 or 2001:db8::7"
+    if not isinstance(value, str):
+        raise UnfitError(f"{example}, as a string")
     if not value:
-        raise UnfitError("a host is a name or an address, and this is empty")
+        raise UnfitError(f"{example}, and this is empty")
     if not value.isprintable() or any(map(str.isspace, value)):
-        raise UnfitError("a host is a name or an address, without spaces")
-    labels = value[:-1].split(".") if value.endswith(".") else value.split(".")
-    if not all(0 < len(label) <= 63 for label in labels):
+        raise UnfitError(f"{example}, without spaces")
+    labels = value.removesuffix(".").split(".")
+    if len(value) > 253 or not all(0 < len(label) < 64 for label in labels):
         raise UnfitError(
-            "each part of a host name, between its dots, has 1 to 63 characters"
+            "a host name has at most 253 characters, and each part of it, between "
+            "its dots, has 1 to 63"
         )
+    return value
 
 
-def interface(value: str) -> None:
+def network(value: object) -> tuple[Network, str]:
     """
-    Check the address to listen on.
-
-    :param value: the text of the option; empty for all interfaces.
-    :raises UnfitError: where it is no address.
-    """
-    if value:
-        hostName(value)
-
-
-def socketPath(value: str) -> None:
-    """
-    Check the path of a UNIX socket.
-
-    :param value: the text of the option; on Linux a NUL in front makes it an
-        abstract name (unix(7)).
-    :raises UnfitError: where it is empty or cannot be a path.
-    """
-    if not value:
-        raise UnfitError("the path of a UNIX socket is needed, and this is empty")
-    if "\0" in value and not value.startswith("\0"):
-        raise UnfitError("a path cannot contain a NUL character")
-
-
-def addressFamily(value: str) -> None:
-    """
-    Check the kind of a socket that systemd handed over.
-
-    :param value: the text of the option.
-    :raises UnfitError: unless it is one of those that can carry a stream.
-    """
-    if value not in ("INET", "INET6", "UNIX"):
-        raise UnfitError("the domain of a systemd socket is INET, INET6 or UNIX")
-
-
-def sslMethod(value: str) -> None:
-    """
-    Check the name of a protocol version, a constant of ``OpenSSL.SSL``.
-
-    :param value: the text of the option.
-    :raises UnfitError: where there is no such constant.
-    """
-    names = sorted(name for name in dir(SSL) if name.endswith("_METHOD"))
-    if value not in names:
-        raise UnfitError(f"the method is one of {', '.join(names)}; best leave it out")
-
-
-def addressOrNetwork(value: str) -> None:
-    """
-    Check one entry of a list of addresses that may be the partner's.
+    Check an address or network from which a partner may come.
 
     :param value: an IPv4 or IPv6 address, or a network with its prefix length.
-        An IPv6 address may have a zone id behind it (``fe80::1%eth0``,
+        An IPv6 address may have a zone id (``fe80::1%eth0``,
         :rfc:`4007#section-11`); a network has none.
-    :raises UnfitError: where it is neither.
+    :returns: the network, and the zone id or an empty string.
+    :raises UnfitError: if it is neither.
     """
+    if not isinstance(value, str):
+        raise UnfitError(f"{value!r} is not a string, such as '192.0.2.7'")
     if "," in value:
         raise UnfitError(f"'{value}' is not one address: a comma stands between two")
     if "/" in value and "%" in value:
@@ -219,18 +166,17 @@ def addressOrNetwork(value: str) -> None:
             f"'{value}' has a zone id, and a network has none; leave it out"
         )
     try:
-        if "/" not in value:
-            ipaddress.ip_address(value)
-            return
-        network = ipaddress.ip_network(value, strict=False)
+        # 192.0.2.7/24 may mean the one address or all of its network.
+        interface = ipaddress.ip_interface(value)
     except ValueError:
         raise UnfitError(
             f"'{value}' is neither an address such as 192.0.2.7 or 2001:db8::7 "
             "nor a network such as 192.0.2.0/24"
         ) from None
-    # 192.0.2.7/24 may mean the one address or all of its network.
-    written = ipaddress.ip_interface(value).ip
-    if written != network.network_address:
+    address, _, zone = value.partition("%")
+    found: Network = ipaddress.ip_network(address, strict=False)
+    if "/" in value and interface.ip != found.network_address:
         raise UnfitError(
-            f"'{value}' is one address of a network; the network is {network}"
+            f"'{value}' is one address of a network; the network is {found}"
         )
+    return found, zone

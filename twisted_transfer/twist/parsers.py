@@ -1,8 +1,8 @@
 """
-From the strings in a configuration to endpoints, as a Twisted plugin.
+The endpoint types ``transfer`` and ``mtls``, as Twisted finds them.
 
-Every ``twist`` command imports this module, so it imports next to nothing
-before it is asked.
+Every ``twist`` command imports this module, so it imports the rest of the
+package only in functions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 class TransferParser:
     """
-    Makes endpoints of ``transfer:active:…`` and ``transfer:passive:…``.
+    Make endpoints of ``transfer:active:…`` and ``transfer:passive:…``.
 
     :ivar prefix: what such strings begin with.
     """
@@ -47,11 +47,13 @@ class TransferParser:
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamClientEndpoint:
         """
-        :param reactor: does everything.
-        :param args: what stood in the string without a keyword.
-        :param kwargs: what stood in it with one.
-        :returns: a client endpoint.
-        :raises BadDescription: if the string says something that cannot be.
+        Make a client endpoint.
+
+        :param reactor: the reactor that the endpoint uses.
+        :param args: the positional arguments, without the prefix.
+        :param kwargs: the keywords.
+        :returns: the endpoint.
+        :raises BadDescription: if the string is invalid.
         """
         from twisted_transfer.connecting.connector import TransferConnector
         from twisted_transfer.errors import BadDescription
@@ -70,11 +72,13 @@ class TransferParser:
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamServerEndpoint:
         """
-        :param reactor: does everything.
-        :param args: what stood in the string without a keyword.
-        :param kwargs: what stood in it with one.
-        :returns: a server endpoint.
-        :raises BadDescription: if the string says something that cannot be.
+        Make a server endpoint.
+
+        :param reactor: the reactor that the endpoint uses.
+        :param args: the positional arguments, without the prefix.
+        :param kwargs: the keywords.
+        :returns: the endpoint.
+        :raises BadDescription: if the string is invalid.
         """
         from twisted_transfer.connecting.connector import TransferConnector
         from twisted_transfer.twist.endpoints import TransferServerEndpoint
@@ -85,7 +89,7 @@ class TransferParser:
 
     @staticmethod
     def _read(args: tuple[str, ...], kwargs: dict[str, str]) -> TransferDescription:
-        """Read the description, and refuse what an endpoint cannot do."""
+        """Read a description, and refuse what an endpoint cannot do."""
         from twisted_transfer.descriptions.mtls import makesInvitation
         from twisted_transfer.descriptions.transfer import TransferDescription
         from twisted_transfer.errors import BadDescription
@@ -118,7 +122,7 @@ class TransferParser:
 )
 class MutualTLSParser:
     """
-    Makes endpoints of ``mtls:…``, where both sides prove who they are.
+    Make endpoints of ``mtls:…``, where both sides prove who they are.
 
     :ivar prefix: what such strings begin with.
     """
@@ -133,26 +137,32 @@ class MutualTLSParser:
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamClientEndpoint:
         """
-        :param reactor: does everything.
-        :param args: what stood in the string without a keyword.
-        :param kwargs: what stood in it with one.
-        :returns: a client endpoint.
-        :raises BadDescription: if the string says something that cannot be.
-        """
-        from twisted_transfer.descriptions.mtls import parseClient
+        Make a client endpoint.
 
-        return parseClient(reactor, (self.prefix, *args), kwargs)
+        :param reactor: the reactor that the endpoint uses.
+        :param args: the positional arguments, without the prefix.
+        :param kwargs: the keywords.
+        :returns: the endpoint.
+        :raises BadDescription: if the string is invalid.
+        """
+        from twisted_transfer.descriptions.mtls import mtlsClient
+        from twisted_transfer.descriptions.strings import Description
+
+        return mtlsClient(reactor, Description((self.prefix, *args), kwargs))
 
     def parseStreamServer(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamServerEndpoint:
         """
-        :param reactor: does everything.
-        :param args: what stood in the string without a keyword.
-        :param kwargs: what stood in it with one.
-        :returns: a server endpoint.
-        :raises BadDescription: if the string says something that cannot be.
-        """
-        from twisted_transfer.descriptions.mtls import parseServer
+        Make a server endpoint.
 
-        return parseServer(reactor, (self.prefix, *args), kwargs)
+        :param reactor: the reactor that the endpoint uses.
+        :param args: the positional arguments, without the prefix.
+        :param kwargs: the keywords.
+        :returns: the endpoint.
+        :raises BadDescription: if the string is invalid.
+        """
+        from twisted_transfer.descriptions.mtls import mtlsServer
+        from twisted_transfer.descriptions.strings import Description
+
+        return mtlsServer(reactor, Description((self.prefix, *args), kwargs))

@@ -29,7 +29,7 @@ from twisted_transfer.connecting.admission import (
     Admission,
 )
 from twisted_transfer.connecting.options import AddressFilter
-from twisted_transfer.descriptions.values import UnfitError, addressOrNetwork
+from twisted_transfer.descriptions.values import UnfitError, network
 from twisted_transfer.errors import BadOption
 
 
@@ -166,7 +166,7 @@ class AddressFilterTests(SynchronousTestCase):
     def test_asInStrings(self, entry: str) -> None:
         """What can be in a string can be here, and nothing else."""
         try:
-            addressOrNetwork(entry)
+            network(entry)
         except UnfitError:
             self.assertRaises(BadOption, AddressFilter, [entry])
         else:

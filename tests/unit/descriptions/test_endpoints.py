@@ -13,7 +13,7 @@ import subprocess
 import sys
 import termios
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IStreamClientEndpoint,
-    IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpoint,
-    IStreamServerEndpointStringParser,
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
-from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -48,7 +45,6 @@ from twisted_transfer.descriptions.endpoints import (
     withAddress,
 )
 from twisted_transfer.descriptions.strings import Description, quote, quoteValue
-from twisted_transfer.descriptions.types import CLIENT_TYPES, SERVER_TYPES
 from twisted_transfer.errors import BadDescription, BadOption, PeerRefused
 
 parse = Description.parse
@@ -143,6 +139,7 @@ class AcceptTests(SocketCommandTestCase):
             "tcp:80": (80, 50, ""),
             "tcp:0:127.0.0.1:3": (0, 3, "127.0.0.1"),
             "tcp:port=65535:interface=:backlog=0": (65535, 0, ""),
+            "TCP:80": (80, 50, ""),
             "tcp6:80": (80, 50, "::"),
             "TCP6:80:3:\\:\\:1": (80, 3, "::1"),
             "haproxy:tcp:80:interface=127.0.0.1": (80, 50, "127.0.0.1"),
@@ -207,7 +204,7 @@ class AcceptTests(SocketCommandTestCase):
         here = os.getcwd()
         self.addCleanup(os.chdir, here)
         os.chdir(self.directory)
-        self.refused(self.server, "ssl:443", "privateKey in 'ssl:443'", "server.pem")
+        self.refused(self.server, "ssl:443", "certKey=server.pem in 'ssl:443'")
         self.file("server.pem", Path(self.both).read_bytes())
         self.server("ssl:443").listen(Factory())
         self.assertEqual(len(self.reactor.sslServers), 1)
@@ -220,7 +217,6 @@ class TypeTests(SocketCommandTestCase):
         """An unknown type is named, with what was meant and what there is."""
         self.refused(self.client, "tpc:h:80", "'tpc'", "mean 'tcp'", "recorder", "unix")
         self.refused(self.server, "tpc6:80", "'tpc6'", "mean 'tcp6'", "systemd")
-        self.refused(self.server, "TCP:80", "'TCP'", "mean 'tcp'")
         said = self.refused(self.client, "192.0.2.7:80", "'192.0.2.7'", "ssl, tcp, tls")
         self.assertNotIn("mean", said)
 
@@ -232,21 +228,6 @@ class TypeTests(SocketCommandTestCase):
         with self.assertRaises(BadDescription) as caught:
             self.client("haproxy:tcp:80")
         self.assertIn("can listen but not dial", str(caught.exception))
-
-    def test_complete(self) -> None:
-        """The types that are known are those that Twisted brings, neither fewer."""
-        for types, parser in (
-            (CLIENT_TYPES, IStreamClientEndpointStringParserWithReactor),
-            (SERVER_TYPES, IStreamServerEndpointStringParser),
-        ):
-            found: Iterable[Any] = getPlugins(parser)
-            plugins = {
-                plugin.prefix
-                for plugin in found
-                if type(plugin).__module__.startswith("twisted.")
-            }
-            # These three are no plugins, but built in on either side.
-            self.assertEqual({*plugins, "tcp", "ssl", "unix"}, set(types))
 
 
 class OptionTests(SocketCommandTestCase):
@@ -265,31 +246,35 @@ class OptionTests(SocketCommandTestCase):
             ("tcp:h:\N{ARABIC-INDIC DIGIT EIGHT}", "1 to 65535"),
             ("ssl:h:70000", "port=70000", "1 to 65535"),
             ("tls:h:70000", "port=70000", "1 to 65535"),
-            ("tcp:port=80", "host is missing", ":host=NAME"),
-            ("tcp:h", "port is missing", ":port=NUMBER"),
+            ("tcp:port=80", "host is missing", ":host=VALUE"),
+            ("tcp:h", "port is missing", ":port=VALUE"),
             ("tcp", "host is missing", "'tcp'"),
             ("tls:port=443", "host is missing"),
             ("tls:443:host=h", "host=h", "without its name", "'443'"),
             ("tcp::80", "host=", "empty"),
             ("tcp:a b:80", "host=a b", "without spaces"),
-            (f"tls:{'a' * 64}.example:443", "1 to 63 characters"),
+            (f"tls:{'a' * 64}.example:443", "1 to 63"),
             ("tcp:h:80:81", "'81' is one argument too many", "host, port"),
             ("tcp:h:80:port=81", "port=81", "without its name", "'80'"),
-            ("tcp:h:80:timout=3", "timout=3", "mean timeout=?", "bindAddress"),
-            ("tls:\N{SNOWMAN}.example:443", "host in 'tls:", "InvalidCodepoint"),
+            ("tcp:h:80:timout=3", "timout=3", "no such option", "bindAddress"),
+            (
+                "tls:\N{SNOWMAN}.example:443",
+                "'tls' does not accept",
+                "InvalidCodepoint",
+            ),
             ("tcp:h:80:self=3", "self=3", "no such option"),
             ("tcp:h:80:reactor=3", "reactor=3", "no such option"),
             ("tcp:h:80:within=3", "within=3", "transfer: string"),
             ("tcp:h:80:timeout=0", "timeout=0", "from 1"),
             ("tcp:h:80:timeout=2.5", "timeout=2.5", "whole number of seconds"),
             ("tcp:h:80:bindAddress=", "bindAddress=", "empty"),
-            ("ssl:h:80:trustRoots=/ca", "trustRoots=/ca", "caCertsDir"),
+            ("ssl:h:80:hostname=h:trustRoots=/ca", "trustRoots=/ca", "caCertsDir"),
             ("tls:h:80:caCertsDir=/ca", "caCertsDir=/ca", "trustRoots"),
-            ("unix", "path is missing", ":path=PATH"),
+            ("unix", "path is missing", ":path=VALUE"),
             ("unix:", "path=", "empty"),
             ("unix:a\0b", "NUL"),
             ("unix:address=/x", "address=/x", "the options are: path"),
-            ("unix:/x:lockfile=yes", "lockfile=yes", "0 or 1"),
+            ("unix:/x:lockfile=yes", "lockfile=yes", "'unix' does not accept"),
             ("unix:/x:timeout=x", "timeout=x", "whole number"),
         ):
             self.refused(self.client, string, *said)
@@ -299,7 +284,7 @@ class OptionTests(SocketCommandTestCase):
         for string, *said in (
             ("tcp:65536", "port=65536 in 'tcp:65536'", "from 0 to 65535"),
             ("tcp6:x", "port=x", "from 0 to 65535"),
-            ("tcp", "port is missing", ":port=NUMBER"),
+            ("tcp", "port is missing", ":port=VALUE"),
             ("tcp6:interface=\\:\\:1", "port is missing"),
             ("tcp:port=80:host=h", "host=h", "port, interface, backlog"),
             ("tcp:80:127.0.0.1:5:x", "'x' is one argument too many"),
@@ -307,25 +292,21 @@ class OptionTests(SocketCommandTestCase):
             ("tcp:80:backlog=-1", "backlog=-1", "from 0"),
             ("tcp:80:backlog=99999999999", "backlog=99999999999", "from 0"),
             ("tcp:80:interface=a b", "interface=a b", "without spaces"),
-            ("ssl:privateKey=/x", "port is missing"),
-            ("ssl:443:privateKey=/x:sslmethod=SSLv9", "sslmethod=SSLv9", "TLS_METHOD"),
+            ("ssl:privateKey=/x", "certKey=/x", "No such file"),
             ("tls:port=443", "path is missing"),
-            ("unix", "address is missing", ":address=PATH"),
+            ("unix", "address is missing", ":address=VALUE"),
             ("unix:path=/x", "path=/x", "the options are: address"),
             ("unix:/x:mode=rw", "mode=rw", "octal"),
             ("unix:/x:mode=888", "mode=888", "octal"),
-            ("unix:/x:lockfile=2", "lockfile=2", "0 or 1"),
-            ("systemd", "domain is missing", ":domain=INET"),
-            ("systemd:INET", "index= or name="),
-            ("systemd:INET:index=0:name=x", "index= or name="),
-            ("systemd:INET4:index=0", "domain=INET4", "INET6"),
+            ("unix:/x:lockfile=x", "lockfile=x", "'unix' does not accept"),
+            ("systemd", "domain is missing", ":domain=VALUE"),
+            ("systemd:INET", "exactly one of descriptor index or name"),
+            ("systemd:INET:index=0:name=x", "exactly one of descriptor index or name"),
             ("systemd:INET:index=-1", "index=-1", "number"),
-            ("systemd:INET:index=0", "systemd handed no such socket"),
-            ("systemd:INET:name=x", "systemd handed no such socket"),
-            ("stdio:x", "'x' is one argument too many", "nothing"),
-            ("stdio:x=y", "x=y", "the options are: none"),
-            ("haproxy", "'haproxy' does not say what", "haproxy:tcp:port=8000"),
-            ("haproxy:port=1", "does not say what"),
+            ("systemd:INET:index=0", "'systemd' does not accept", "IndexError"),
+            ("systemd:INET:name=x", "'systemd' does not accept", "KeyError"),
+            ("haproxy", "names no type"),
+            ("haproxy:port=1", "'port=1' names no type"),
             ("haproxy:tcp:70000", "port=70000 in 'tcp:70000'", "from 0 to 65535"),
             ("haproxy:nosuch:1", "'nosuch'", "not known"),
             ("haproxy:tcp", "port is missing"),
@@ -336,13 +317,13 @@ class OptionTests(SocketCommandTestCase):
         """What is wrong with a wrapped description is said of that."""
         for inner, *said in (
             ("tcp:h:70000", "port=70000 in 'tcp:h:70000'"),
-            ("tcp6:80", "cannot dial", "can listen but not dial"),
+            ("tcp6:80", "can listen but not dial"),
             ("", "no type"),
             ("tcp:h\\", "character 6"),
             ("tls:h:1:endpoint=tcp\\:h", "port is missing"),
         ):
             string = f"tls:h:443:endpoint={quoteValue(inner)}"
-            self.refused(self.client, string, "endpoint in 'tls:h:443:", said[-1])
+            self.refused(self.client, string, *said)
 
     def test_example(self) -> None:
         """A whole message, as it is read by a person."""
@@ -370,7 +351,7 @@ class FileOptionTests(SocketCommandTestCase):
         """What is wrong with a certificate or its key, on every side and type."""
         for make, start, certificate in (
             (self.client, "tls:h:443", "certificate"),
-            (self.client, "ssl:h:443", "certKey"),
+            (self.client, "ssl:h:443:hostname=h", "certKey"),
             (self.server, "ssl:443", "certKey"),
         ):
             for cert, key, *said in (
@@ -392,7 +373,7 @@ class FileOptionTests(SocketCommandTestCase):
         """A certificate file may hold the key, a key alone is of no use."""
         for start, certificate in (
             ("tls:h:443", "certificate"),
-            ("ssl:h:443", "certKey"),
+            ("ssl:h:443:hostname=h", "certKey"),
         ):
             self.refused(
                 self.client,
@@ -421,7 +402,7 @@ class FileOptionTests(SocketCommandTestCase):
         empty.mkdir()
         for make, string, *said in (
             (self.client, f"tls:h:1:trustRoots={empty}", "trustRoots=", "nobody"),
-            (self.client, f"tls:h:1:trustRoots={self.cert}", "Not a directory"),
+            (self.client, f"tls:h:1:trustRoots={self.cert}", "nobody"),
             (
                 self.client,
                 f"ssl:h:1:hostname=h:caCertsDir={empty}",
@@ -431,15 +412,15 @@ class FileOptionTests(SocketCommandTestCase):
             (
                 self.client,
                 f"ssl:h:1:hostname=h:caCertsDir={self.missing}",
-                "No such file",
+                "nobody",
             ),
             (self.server, f"tls:{empty}:443", "path=", "nothing here can be served"),
-            (self.server, f"tls:{self.missing}:443", "path=", "No such file"),
+            (self.server, f"tls:{self.missing}:443", "path=", "can be served"),
             (
                 self.server,
                 f"ssl:1:{identity}:extraCertChain={self.key}",
                 "extraCertChain=",
-                "no certificate",
+                "doesn't contain any valid certificates",
             ),
             (
                 self.server,
@@ -531,10 +512,24 @@ class ThirdPartyTests(SocketCommandTestCase):
     def test_reservedKeywords(self) -> None:
         """Keywords that are called like Twisted's own arguments do not crash."""
         for keyword in ("self", "reactor"):
-            for string in (f"stubborn:{keyword}=x", f"haproxy:recorder:{keyword}=x"):
+            string = f"stubborn:{keyword}=x"
+            for wrapped in (string, f"haproxy:{string}"):
                 self.refused(
-                    self.server, string, f"{keyword}= in '{string}'", "leave it out"
+                    self.server, wrapped, f"{keyword}=x in '{string}'", "no such option"
                 )
+            self.server(f"haproxy:recorder:{keyword}=x")
+            self.assertEqual(recorder.made.pop().keywords, {keyword: "x"})
+
+    def test_arguments(self) -> None:
+        """Arguments that a parser does not take are named, without their values."""
+        for string, *said in (
+            ("strict:1", "'strict:1': count is missing; add :count=VALUE"),
+            ("strict:1:2:colour=secret", "colour=secret in 'strict:1:2:", "no such"),
+            ("strict:1:2:port=3", "port=3 in 'strict:1:2:port=3'", "no such option"),
+            ("strict:1:2:3", "does not accept", "TypeError"),
+            ("strict:1:passphrase=xyz:2", "passphrase=… in 'strict:1:2:passphrase=…'"),
+        ):
+            self.assertNotIn("xyz", self.refused(self.server, string, *said))
 
 
 class WrappingTests(SocketCommandTestCase):
@@ -552,27 +547,19 @@ class WrappingTests(SocketCommandTestCase):
     @given(st.lists(text), st.dictionaries(asciiText, text))
     @example(["a=b"], {})
     @example([], {"a=b": "c"})
-    @example([], {"reactor": "c"})
+    @example([], {"reactor": "c", "self": "d"})
     def test_haproxy(self, args: list[str], keywords: dict[str, str]) -> None:
-        """A description comes through ``haproxy`` unchanged, or is refused."""
+        """A description comes through ``haproxy`` unchanged."""
         description = Description(("haproxy", "recorder", *args), keywords)
-        changed = any("=" in each for each in (*args, *keywords))
-        try:
-            serverEndpoint(self.reactor, description)
-        except BadDescription as error:
-            self.assertTrue(changed or "reactor" in keywords or "self" in keywords)
-            if changed:
-                self.assertIn("give it as the value of a keyword", str(error))
-        else:
-            self.assertFalse(changed)
-            made = recorder.made.pop()
-            self.assertEqual((made.args, made.keywords), (tuple(args), keywords))
+        serverEndpoint(self.reactor, description)
+        made = recorder.made.pop()
+        self.assertEqual((made.args, made.keywords), (tuple(args), keywords))
 
     def test_haproxyChanges(self) -> None:
         """
-        Twisted's ``haproxy`` does change the meaning of what is refused here.
+        Twisted's own parser of ``haproxy`` does change the meaning.
 
-        When this fails, Twisted has been mended and the refusal can go.
+        When this fails, Twisted has been mended, and can be left to do it.
         """
         serverFromString(self.reactor, "haproxy:recorder:a\\=b")
         self.assertEqual(recorder.made.pop().args, ())
@@ -663,20 +650,14 @@ class WithAddressTests(SocketCommandTestCase):
             ("tcp", None, 0, "tcp:port=0"),
             ("tcp", None, None, "tcp"),
             ("tcp:h", None, 80, "tcp:h:port=80"),
-            ("tcp:h", "h", 80, "tcp:h:port=80"),
-            ("tcp:h:80", "h", 80, "tcp:h:80"),
-            ("tcp:80", "h", 80, "tcp:80:host=h"),
             ("tcp:80", "h", None, "tcp:80:host=h"),
-            ("tcp:80", None, 80, "tcp:80"),
-            ("tcp:80:127.0.0.1", None, 80, "tcp:80:127.0.0.1"),
             ("tcp:port=080", None, 80, "tcp:port=080"),
             ("tcp:port=0", None, 0, "tcp:port=0"),
             ("tcp:host=h", "h", 80, "tcp:host=h:port=80"),
             ("tcp6:interface=\\:\\:1", None, 80, "tcp6:interface=\\:\\:1:port=80"),
             ("tls:trustRoots=ca", "h", 443, "tls:trustRoots=ca:host=h:port=443"),
-            ("tls:h", "h", 443, "tls:h:port=443"),
+            ("tls:h", None, 443, "tls:h:port=443"),
             ("tls:/pems", None, 443, "tls:/pems:port=443"),
-            ("tls:/pems:443", None, 443, "tls:/pems:443"),
             ("ssl:privateKey=k", None, 443, "ssl:privateKey=k:port=443"),
             ("haproxy:tcp", None, 80, "haproxy:tcp:port=80"),
             ("recorder:a", "h", 80, "recorder:a:host=h:port=80"),
@@ -692,28 +673,18 @@ class WithAddressTests(SocketCommandTestCase):
         for string, host, port in (
             ("tcp", "h", 80),
             ("tcp:80", "h", None),
-            ("tcp:80", "h", 80),
             ("tcp:h", None, 80),
-            ("tcp:h", "h", 80),
-            ("tcp:h:80", "h", 80),
+            ("tcp:host=h:port=80", "h", 80),
         ):
             description = withAddress(parse(string), host=host, port=port)
             clientEndpoint(self.reactor, description).connect(Factory())
             self.assertEqual(self.reactor.tcpClients.pop()[:2], ("h", 80), string)
 
     def test_conflict(self) -> None:
-        """Two addresses are one too many."""
+        """An address is given in one place."""
         for string, host, port, *said in (
             ("tcp:port=81", None, 80, "port=80", "'81'"),
-            ("tcp:81", None, 80, "port=80", "'81'"),
-            ("tcp:h:81", "h", 80, "port=80", "'81'"),
-            ("tcp:81", "h", 80, "port=80", "'81'"),
-            ("tcp:other:80", "h", None, "host=h", "'other'"),
-            ("tcp:other", "h", 80, "host=h", "'other'"),
             ("tcp:host=other", "h", None, "host=h", "'other'"),
-            ("tls:other:443", "h", None, "host=h", "'other'"),
-            ("tls:/pems:444", None, 443, "port=443", "'444'"),
-            ("haproxy:tcp:81", None, 80, "port=80", "'81'"),
             ("recorder:port=81", None, 80, "port=80", "'81'"),
             ("recorder:host=other", "h", None, "host=h", "'other'"),
         ):
@@ -721,21 +692,34 @@ class WithAddressTests(SocketCommandTestCase):
                 withAddress(parse(string), host=host, port=port)
             for each in (*said, f"'{string}'", "in one place"):
                 self.assertIn(each, str(caught.exception), string)
+        for make, string, host, port, *said in (
+            (clientEndpoint, "tcp:h:80", "h", None, "host=h", "('h')"),
+            (clientEndpoint, "tcp:h:80", None, 80, "port=80", "('80')"),
+            (clientEndpoint, "tcp:80", "h", 80, "port=80", "('80')"),
+            (clientEndpoint, "tls:h:443", None, 443, "port=443", "('443')"),
+            (serverEndpoint, "tcp:81", None, 80, "port=80", "('81')"),
+            (serverEndpoint, "haproxy:tcp:81", None, 80, "port=80", "('81')"),
+            (serverEndpoint, "tls:/pems:444", None, 443, "port=443", "('444')"),
+        ):
+            description = withAddress(parse(string), host=host, port=port)
+            with self.assertRaises(BadDescription) as caught:
+                make(self.reactor, description)
+            for each in (*said, "give it once"):
+                self.assertIn(each, str(caught.exception), string)
 
     def test_noSuchOption(self) -> None:
         """Some types have no host or no port."""
-        for string, host, port, said in (
-            ("unix:/run/x", None, 80, "port=80"),
-            ("unix:/run/x", "h", None, "host=h"),
-            ("unix:/run/x", "h", 80, "host=h"),
-            ("stdio", None, 80, "port=80"),
-            ("systemd:INET:index=0", None, 80, "port=80"),
-            ("haproxy:unix:/run/x", None, 80, "port=80"),
-            ("tcp6:80", "h", None, "host=h"),
+        for make, string, host, port, said in (
+            (clientEndpoint, "unix:/run/x", None, 80, "port=80"),
+            (clientEndpoint, "unix:/run/x", "h", None, "host=h"),
+            (serverEndpoint, "unix:/run/x", None, 80, "port=80"),
+            (serverEndpoint, "systemd:INET:index=0", None, 80, "port=80"),
+            (serverEndpoint, "haproxy:unix:/run/x", None, 80, "port=80"),
         ):
-            with self.assertRaises(BadOption) as caught:
-                withAddress(parse(string), host=host, port=port)
-            for each in (said, f"'{string.split(':')[0]}'", "leave it out"):
+            description = withAddress(parse(string), host=host, port=port)
+            with self.assertRaises(BadDescription) as caught:
+                make(self.reactor, description)
+            for each in (said, "no such option"):
                 self.assertIn(each, str(caught.exception), string)
 
 

@@ -259,12 +259,12 @@ class RefuseTests(SynchronousTestCase):
             self.assertRefused(string, "another transfer", "tcp")
 
     def test_contradictions(self) -> None:
-        """What cannot be written cannot be made either."""
-        tcp = Description(("tcp", "80"))
+        """What is invalid in a string is invalid in code as well."""
         for keywords in (
-            {"socketCommand": tcp, "port": 80},
-            {"socketCommand": tcp, "host": "h"},
-            {"socketCommand": Description(("tcp", "80"), {"within": "3"})},
+            {"port": "80"},
+            {"port": 1, "host": "h"},
+            {"port": 1, "again": "yes"},
+            {"port": 1, "within": "3"},
             {"port": 1, "admit": ()},
             {"port": 1, "admit": ("192.0.2.7,192.0.2.8",)},
             {"port": 1, "admit": ("fe80::1%a,b",)},

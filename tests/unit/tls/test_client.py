@@ -23,7 +23,8 @@ from tests.support.simulatedendpoints import SimulatedClientEndpoint
 from tests.support.simulation import SimulatedReactor, SimulatedSocket
 from tests.support.tlsends import One
 from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused
-from twisted_transfer.descriptions import mtls
+from twisted_transfer.descriptions import endpoints, mtls
+from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.tls.client import CONFIRM_TIMEOUT, MutualTLSClientEndpoint
 from twisted_transfer.tls.keys import Identity, Secret
 from twisted_transfer.tls.policy import Policy
@@ -71,10 +72,12 @@ class GateTestCase(SynchronousTestCase):
         if invited:
             secret = Secret.fresh()
             self.here = secret.identity()
-            self.patch(mtls, "clientEndpoint", lambda reactor, description: below)
-            options = {"host": "h", "endpoint": "any", "timeout": f"{_TIMEOUT:g}"}
+            self.patch(endpoints, "clientEndpoint", lambda reactor, description: below)
+            options = {"host": "h", "port": "1", "endpoint": "any"}
+            options |= {"timeout": f"{_TIMEOUT:g}"}
             options |= {"pin": self.there.pin, "secret": secret.text}
-            endpoint = mtls.clientOf(self.reactor, options)
+            description = Description(("mtls",), options)
+            endpoint = mtls.mtlsClient(self.reactor, description)
         else:
             policy = Policy(self.here, frozenset({self.there.pin}))
             endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)
