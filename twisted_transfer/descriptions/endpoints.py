@@ -25,6 +25,7 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
 from twisted.protocols.haproxy import proxyEndpoint
 from twisted.python.compat import nativeString
@@ -196,9 +197,7 @@ def _mode(value: str) -> None:
 
 def _whole(lowest: int, subject: str) -> Callable[[str], object]:
     """Make the check of a whole number."""
-    return lambda text: values.number(
-        values.whole(text), lowest, values.LARGEST, subject
-    )
+    return lambda text: values.number(values.whole(text), lowest, 2**31 - 1, subject)
 
 
 _CHECKS: Mapping[str, Callable[[str], object]] = {
@@ -350,9 +349,7 @@ def _explained(
     )
 
 
-def clientEndpoint(
-    reactor: object, description: Description
-) -> interfaces.IStreamClientEndpoint:
+def clientEndpoint(reactor: object, description: Description) -> IStreamClientEndpoint:
     """
     Make the endpoint through which an active side dials.
 
@@ -361,15 +358,11 @@ def clientEndpoint(
     :returns: the endpoint; nothing has been dialled.
     :raises BadDescription: if the description is invalid.
     """
-    endpoint: interfaces.IStreamClientEndpoint = _endpoint(
-        reactor, description, _ACTIVE
-    )
+    endpoint: IStreamClientEndpoint = _endpoint(reactor, description, _ACTIVE)
     return endpoint
 
 
-def serverEndpoint(
-    reactor: object, description: Description
-) -> interfaces.IStreamServerEndpoint:
+def serverEndpoint(reactor: object, description: Description) -> IStreamServerEndpoint:
     """
     Make the endpoint with which a passive side listens.
 
@@ -378,9 +371,7 @@ def serverEndpoint(
     :returns: the endpoint; it does not listen yet.
     :raises BadDescription: if the description is invalid.
     """
-    endpoint: interfaces.IStreamServerEndpoint = _endpoint(
-        reactor, description, _PASSIVE
-    )
+    endpoint: IStreamServerEndpoint = _endpoint(reactor, description, _PASSIVE)
     return endpoint
 
 
@@ -418,12 +409,10 @@ BACKLOG = 512
 Twisted's own 50 are full in a moment in a flood; then Linux drops the partner's
 first segment, too, which comes again only a second later."""
 
-_WITHOUT_IPV6 = frozenset(
-    {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
-)
+_WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
-@implementer(interfaces.IStreamServerEndpoint)
+@implementer(IStreamServerEndpoint)
 class DualStackServerEndpoint:
     """
     Listen on IPv6 and IPv4 at once if the system has IPv6, else on IPv4.
@@ -465,9 +454,7 @@ class DualStackServerEndpoint:
         return await four.listen(factory)
 
 
-def plainClientEndpoint(
-    reactor: Any, host: str, port: int
-) -> interfaces.IStreamClientEndpoint:
+def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
     """
     Make an endpoint that dials plain TCP.
 
@@ -477,5 +464,5 @@ def plainClientEndpoint(
     :returns: an endpoint that tries the name's addresses side by side
         (RFC 8305).
     """
-    endpoint: interfaces.IStreamClientEndpoint = HostnameEndpoint(reactor, host, port)
+    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port)
     return endpoint

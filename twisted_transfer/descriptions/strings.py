@@ -168,11 +168,7 @@ class Written:
     """What can be written as a description; people are shown no secret of it."""
 
     def toString(self) -> str:
-        """
-        Write the description, with its secrets.
-
-        :returns: a string that ``parse`` and Twisted read back as this.
-        """
+        """Write the description, with its secrets."""
         raise NotImplementedError
 
     def redacted(self) -> str:
@@ -263,7 +259,11 @@ class Description(Written):
         return cls(args, {key: part.value for key, part in given.items()})
 
     def toString(self) -> str:
-        """See :meth:`Written.toString`."""
+        """
+        Write the description, with its secrets.
+
+        :returns: a string that :meth:`parse` and Twisted read back as this.
+        """
         return ":".join(
             [quote(argument) for argument in self.args]
             + [f"{quote(k)}={quoteValue(v)}" for k, v in self.keywords.items()]

@@ -13,12 +13,7 @@ from functools import partial
 from typing import Any
 
 from twisted_transfer.descriptions import values
-from twisted_transfer.descriptions.strings import (
-    Description,
-    Written,
-    refusal,
-    shown,
-)
+from twisted_transfer.descriptions.strings import Description, Written, refusal, shown
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import BadDescription
 
@@ -201,22 +196,20 @@ class TransferDescription(Written):
         :returns: what they say.
         :raises BadDescription: if they are invalid.
         """
-        rest = dict(keywords)
-        readers = {**_READERS}
+        readers = _READERS
         if not args[1:]:
-            readers |= {"host": str, "port": values.whole}
+            readers = {**_READERS, "host": str, "port": values.whole}
         given = {
-            option: read(rest.pop(option))
-            for option, read in readers.items()
-            if option in rest
+            each: readers[each](keywords[each]) for each in readers if each in keywords
         }
+        rest = {each: keywords[each] for each in keywords if each not in given}
         if args[1:]:
             given["socketCommand"] = Description(tuple(args[1:]), rest)
-        for option in () if args[1:] else rest:
+        elif rest:
             unknown = UnfitError(
-                "without a type behind the mode there is only host=, port= "
-                f"and {'=, '.join(OWN_KEYWORDS)}=",
-                option,
+                "without a type behind the mode there is only host=, port= and "
+                f"{'=, '.join(OWN_KEYWORDS)}=",
+                next(iter(rest)),
             )
             raise refusal(Description(("transfer", *args), keywords), unknown)
         return cls(args[0] if args else "", **given)
@@ -233,5 +226,9 @@ class TransferDescription(Written):
         return Description(("transfer", self.mode, *args), keywords)
 
     def toString(self) -> str:
-        """See :meth:`.Written.toString`."""
+        """
+        Write the string, with its secrets.
+
+        :returns: a string that :meth:`parse` reads back as this.
+        """
         return self._asDescription().toString()

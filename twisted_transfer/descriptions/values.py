@@ -17,9 +17,6 @@ from twisted_transfer.errors import BadOption
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-LARGEST = 2**31 - 1
-"""The largest number that the system calls behind the options take."""
-
 
 class UnfitError(BadOption):
     """
@@ -131,13 +128,15 @@ def hostName(value: object) -> str:
     :raises UnfitError: if it is empty, has a space or control character in it,
         or is longer than a name, or a part of one, may be.
     """
-    example = "a host is a name or an address, such as 192.0.2.7 or 2001:db8::7"
-    if not isinstance(value, str):
-        raise UnfitError(f"{example}, as a string")
-    if not value:
-        raise UnfitError(f"{example}, and this is empty")
-    if not value.isprintable() or any(map(str.isspace, value)):
-        raise UnfitError(f"{example}, without spaces")
+    if (
+        not isinstance(value, str)
+        or value.split() != [value]
+        or not value.isprintable()
+    ):
+        raise UnfitError(
+            "a host is a name or an address without spaces, such as 192.0.2.7 or "
+            "2001:db8::7"
+        )
     labels = value.removesuffix(".").split(".")
     if len(value) > 253 or not all(0 < len(label) < 64 for label in labels):
         raise UnfitError(
@@ -157,24 +156,20 @@ def network(value: object) -> tuple[Network, str]:
     :returns: the network, and the zone id or an empty string.
     :raises UnfitError: if it is neither.
     """
-    if not isinstance(value, str):
-        raise UnfitError(f"{value!r} is not a string, such as '192.0.2.7'")
-    if "," in value:
-        raise UnfitError(f"'{value}' is not one address: a comma stands between two")
-    if "/" in value and "%" in value:
-        raise UnfitError(
-            f"'{value}' has a zone id, and a network has none; leave it out"
-        )
+    if isinstance(value, str) and "," in value:
+        raise UnfitError(f"{value!r} is not one address: a comma stands between two")
     try:
-        # 192.0.2.7/24 may mean the one address or all of its network.
+        if not isinstance(value, str) or {"/", "%"} <= set(value):
+            raise ValueError(value)
         interface = ipaddress.ip_interface(value)
     except ValueError:
         raise UnfitError(
-            f"'{value}' is neither an address such as 192.0.2.7 or 2001:db8::7 "
-            "nor a network such as 192.0.2.0/24"
+            f"{value!r} is neither an address such as 192.0.2.7 or 2001:db8::7 nor a "
+            "network such as 192.0.2.0/24, which has no zone id"
         ) from None
     address, _, zone = value.partition("%")
     found: Network = ipaddress.ip_network(address, strict=False)
+    # 192.0.2.7/24 may mean the one address or all of its network.
     if "/" in value and interface.ip != found.network_address:
         raise UnfitError(
             f"'{value}' is one address of a network; the network is {found}"

@@ -341,11 +341,11 @@ class PlaceTests(StringsTestCase):
         for where, words in (
             ("mtls:host=h", "port is missing"),
             ("mtls:host=h:port=0", "from 1 to 65535"),
-            ("mtls:host=:port=1", "this is empty"),
+            ("mtls:host=:port=1", "without spaces"),
             ("mtls:host=h:port=1:nonsense=1", "no such option"),
             ("mtls:host=h:port=1:timeout=x", "number of seconds"),
             ("mtls:host=h:port=1:timeout=0", "number of seconds"),
-            ("mtls:host=h:port=1:bindAddress=", "this is empty"),
+            ("mtls:host=h:port=1:bindAddress=", "without spaces"),
             ("mtls:port=65536", "from 0 to 65535"),
             ("mtls:interface=127.0.0.1", "port is missing"),
             ("mtls:port=0:interface=a b", "without spaces"),

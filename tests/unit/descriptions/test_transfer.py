@@ -223,7 +223,7 @@ class RefuseTests(SynchronousTestCase):
             ("transfer:passive:port=65536", "port=65536", "from 0 to 65535"),
             ("transfer:active", "a port is needed", "host=NAME:port=NUMBER"),
             ("transfer:active:host=h", "a port is needed"),
-            ("transfer:active:host=:port=1", "host=", "empty"),
+            ("transfer:active:host=:port=1", "host= in ", "without spaces"),
             ("transfer:active:host=a b:port=1", "host=a b", "without spaces"),
             ("transfer:active:host=a..b:port=1", "host=a..b", "1 to 63"),
             ("transfer:passive:host=h:port=1", "host=h", "interface=ADDRESS"),
@@ -246,7 +246,7 @@ class RefuseTests(SynchronousTestCase):
             ("transfer:passive:admit=localhost", "'localhost' is neither"),
             ("transfer:passive:admit=192.0.2.7/24", "the network is 192.0.2.0/24"),
             ("transfer:passive:admit=192.0.2.0/33", "'192.0.2.0/33' is neither"),
-            ("transfer:passive:admit=fe80\\:\\:%eth0/64", "zone id", "leave it out"),
+            ("transfer:passive:admit=fe80\\:\\:%eth0/64", "no zone id"),
         ):
             self.assertRefused(string, *said)
 
