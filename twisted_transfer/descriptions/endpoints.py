@@ -263,8 +263,8 @@ def _checkTLS(kind: str, side: _Side, options: dict[str, str]) -> None:
 # The endpoints.
 
 
-def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:
-    """Make the endpoint of a description for one side."""
+def _make(reactor: Any, description: Description, side: _Side) -> Any:
+    """Make the endpoint of a description for one side, or fail in any way."""
     kind, args = description.kind, description.args[1:]
     keywords = description.keywords
     if kind == "haproxy" and side is _PASSIVE:
@@ -279,14 +279,19 @@ def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:
         if kind == "tls" and "endpoint" in options:
             # Twisted reads this by itself; here its errors are found.
             _endpoint(reactor, Description.parse(options["endpoint"]), side)
-    try:
-        if kind in _BUILT_IN:
-            text = Description((kind, *args), keywords).toString()
-            return side.fromString(reactor, text)
-        plugins = side.plugins()
-        if kind in plugins:
-            return plugins[kind](reactor, *args, **keywords)
+    if kind in _BUILT_IN:
+        text = Description((kind, *args), keywords).toString()
+        return side.fromString(reactor, text)
+    plugins = side.plugins()
+    if kind not in plugins:
         raise _unknownType(description, side, [*plugins, *_BUILT_IN])
+    return plugins[kind](reactor, *args, **keywords)
+
+
+def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:
+    """Make the endpoint of a description for one side, or say what is wrong."""
+    try:
+        return _make(reactor, description, side)
     except TransferError:
         raise
     except Exception as error:

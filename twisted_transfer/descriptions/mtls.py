@@ -38,7 +38,7 @@ def _identity(options: Mapping[str, str]) -> Identity:
         if loaded is None:
             raise UnfitError(
                 "nothing says who this side is; add certificate=PATH:privateKey=PATH, "
-                "or let a passive TransferConnector make an invitation"
+                "or use an invitation, which a passive TransferConnector makes"
             )
         key, (certificate, *chain) = loaded
         return Identity(key, certificate, tuple(chain))

@@ -555,6 +555,10 @@ class WrappingTests(SocketCommandTestCase):
         made = recorder.made.pop()
         self.assertEqual((made.args, made.keywords), (tuple(args), keywords))
 
+    def test_haproxyTooOften(self) -> None:
+        """Text that wraps without end is refused, and exhausts nothing."""
+        self.refused(self.server, "haproxy:" * 5_000 + "tcp:80", "haproxy")
+
     def test_haproxyChanges(self) -> None:
         """
         Twisted's own parser of ``haproxy`` does change the meaning.
