@@ -53,17 +53,111 @@ class Waiters(Generic[_T]):
             waiter.errback(error)
 
 
+class Promise(Generic[_T]):
+    """
+    One result for any number of Deferreds, whenever they are asked for.
+
+    :ivar fired: whether the result is known.
+    """
+
+    fired = False
+    _result: _T | Failure
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[_T]] = []
+
+    def wait(self) -> Deferred[_T]:
+        """
+        :returns: a Deferred that fires with the result, or has fired.  Cancelling
+            it touches no other one.
+        """
+        if self.fired:
+            return _fired(self._result)
+        waiter: Deferred[_T] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        return waiter
+
+    def fire(self, result: _T | Failure) -> None:
+        """
+        Give the result to all who wait or will; a second result is ignored.
+
+        :param result: the result, or a failure.
+        """
+        if self.fired:
+            return
+        self.fired = True
+        self._result = result
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(result)
+
+
+def _fired(result: _T | Failure) -> Deferred[_T]:
+    deferred: Deferred[_T] = Deferred()
+    deferred.callback(result)
+    return deferred
+
+
+class Shielded(Deferred[Any]):
+    """A Deferred that cannot be cancelled."""
+
+    def cancel(self) -> None:
+        """Do nothing: what is waited for takes the time that it takes."""
+
+
+class Leftovers:
+    """
+    What an operation has opened and what has to be gone before it is over:
+    ports, connections, timers.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: list[Shielded] = []
+
+    def add(self, going: Deferred[Any]) -> None:
+        """
+        Count one thing until it is gone.
+
+        :param going: fires when the thing is gone; a failure is logged.
+        """
+        self._count += 1
+        going.addBoth(self._gone)
+
+    def _gone(self, result: object) -> None:
+        if isinstance(result, Failure):
+            self._log.failure("while closing a connection attempt", result)
+        self._count -= 1
+        if not self._count:
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                waiter.callback(None)
+
+    def cleared(self) -> Deferred[None]:
+        """
+        :returns: a Deferred that fires when nothing is left.  It cannot be
+            cancelled.
+        """
+        if not self._count:
+            return succeed(None)
+        waiter = Shielded()
+        self._waiting.append(waiter)
+        return waiter
+
+
 def atMost(
     clock: IReactorTime, seconds: float, event: Deferred[None]
 ) -> Deferred[None]:
     """
-    Wait for an event, but not longer than that.
+    Wait for an event for a bounded time.
 
     :param clock: measures the time.
-    :param seconds: for how long.
-    :param event: what is waited for; it goes on, however this ends.
-    :returns: a Deferred that fires when it has happened, or the time is over.
-        It may be cancelled.
+    :param seconds: the bound.
+    :param event: is waited for, and is not cancelled when the time is over.
+    :returns: a Deferred that fires when the event has happened, or the time is
+        over.  It may be cancelled.
     """
     over: Deferred[None] = Deferred(lambda ignored: timeout.cancel())
 
@@ -78,47 +172,18 @@ def atMost(
     return over
 
 
-_log = Logger()
-
-
-class _Leftovers:
-    """What still has to go away, and whoever waits for that."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._cleared: Waiters[None] = Waiters()
-
-    def add(self, going: Deferred[Any]) -> Deferred[Any]:
-        """
-        :param going: fires when one thing is gone; a failure is logged.
-        :returns: the same.
-        """
-        self._count += 1
-
-        def gone(result: object) -> None:
-            if isinstance(result, Failure):
-                _log.failure("while closing a connection attempt", result)
-            self._count -= 1
-            if not self._count:
-                self._cleared.fire(None)
-
-        return going.addBoth(gone)
-
-    def cleared(self) -> Deferred[None]:
-        return self._cleared.wait() if self._count else succeed(None)
-
-
-def _severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_T]:
+def severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_T]:
     """
-    Wait for something whose own cancelling cannot be relied on.
+    Wait for a Deferred whose own cancelling is not reliable.
 
-    Some endpoints answer a cancel with another error (a host name that is
-    being looked up: ``DNSLookupError``), or bring a result all the same.
+    Some endpoints answer a cancel with another error (``DNSLookupError`` while a
+    host name is looked up), or bring a result nevertheless.
 
-    :param source: what is waited for.
-    :param dispose: gets a result that comes when nobody waits any more.
-    :returns: a Deferred with the source's result, or ``CancelledError``, with
-        the source's own ``ConnectingCancelledError`` as its cause.
+    :param source: is waited for, and cancelled when the wait is.
+    :param dispose: gets a result that comes after the wait was cancelled.
+    :returns: a Deferred with the source's result; cancelling it always gives
+        ``CancelledError``, at once, with the source's own
+        ``ConnectingCancelledError`` as its cause.
     """
     cut = False
 
@@ -143,13 +208,18 @@ def _severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[
     return front
 
 
-def _within(
+def within(
     clock: IReactorTime, waited: Deferred[_T], seconds: float, what: str
 ) -> Deferred[_T]:
     """
-    :param waited: fires with the result; it is cancelled when the time is up.
-    :param what: what had happened by then, for the message.
-    :returns: the same, failing with ``PartnerTimeout`` after so many seconds.
+    Bound a wait in time.
+
+    :param clock: measures the time.
+    :param waited: fires with the result; it is cancelled when the time is over.
+    :param seconds: the bound.
+    :param what: what has happened by then, for the message.
+    :returns: the Deferred given; it fails with ``PartnerTimeout`` when the time
+        is over.
     """
 
     def expired(result: _T | Failure, timeout: float) -> _T:

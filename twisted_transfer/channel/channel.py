@@ -4,8 +4,10 @@ The channel: what a user gets when the two partners are connected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -24,105 +26,25 @@ from twisted.internet.interfaces import (
     ITransport,
     IUNIXTransport,
 )
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer, providedBy
+from zope.interface.declarations import Provides
 
-from twisted_transfer.channel.delivery import Intake
+from twisted_transfer.channel.delivery import Delivery
 from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.wires import bottomOf
 from twisted_transfer.interfaces import StreamProtocol
+from twisted_transfer.text.codec import Encoder
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.tls.keys import PeerIdentity
 
 if TYPE_CHECKING:
     from twisted_transfer.connecting.connector import TransferConnector
 
-
 _P = TypeVar("_P", bound=IProtocol | StreamProtocol)
-_Self = TypeVar("_Self", bound="Readable")
 
-
-class Readable:
-    """
-    What can be read, in two ways, one at a time: by a protocol, or by asking.
-    """
-
-    _intake: Intake
-
-    def start(self, protocol: _P) -> _P:
-        """
-        Hand the connection to a protocol.
-
-        It gets everything that nobody has read yet.  When the partner ends
-        its output, a protocol that provides ``IHalfCloseableProtocol`` is told
-        so; for any other one the channel is closed after what it wrote.  With
-        an encoding set, ``dataReceived`` gets ``str``.
-
-        :param protocol: gets this channel as its transport.
-        :returns: the protocol.
-        :raises AlreadyReading: if there is a protocol already, or a read waits.
-        """
-        self._intake.start(protocol)
-        return protocol
-
-    def read(self, n: int = 65536) -> Deferred[Any]:
-        """
-        Wait for data.
-
-        :param n: at most so many bytes, or characters if an encoding is set.
-        :returns: a Deferred with ``bytes`` (``str``): at least one unit, or an
-            empty one after an orderly end.  It fails with ``Truncated`` when
-            everything that came before a truncation was read, and with
-            ``Undecodable`` at input that is not valid in the encoding.
-            Cancelling it takes nothing.
-        :raises AlreadyReading: if another read waits, or a protocol reads.
-        """
-        if n < 1:
-            raise ValueError(f"read() of {n}: ask for at least 1")
-        return self._intake.inbox.read(n)
-
-    def readExactly(self, n: int) -> Deferred[Any]:
-        """
-        Wait for exactly so much data.
-
-        :param n: so many bytes, or characters if an encoding is set.
-        :returns: as for :meth:`read`; it fails with ``NotEnoughData`` when the
-            partner ends before.
-        :raises AlreadyReading: if another read waits, or a protocol reads.
-        """
-        if n < 0:
-            raise ValueError(f"readExactly() of {n}: ask for 0 or more")
-        return self._intake.inbox.readExactly(n)
-
-    def readLine(self, limit: int = 65536) -> Deferred[Any]:
-        """
-        Wait for a line.
-
-        :param limit: the longest line to take, with its newline.
-        :returns: as for :meth:`read`: the line with its newline, the rest if
-            there is no newline before the end, empty at the end.  It fails
-            with ``LineTooLong``, and then nothing was taken.
-        :raises AlreadyReading: if another read waits, or a protocol reads.
-        """
-        return self._intake.inbox.readLine(limit)
-
-    def __aiter__(self: _Self) -> _Self:
-        """Read chunk by chunk up to the end."""
-        return self
-
-    async def __anext__(self) -> Any:
-        chunk: Data = await self.read()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    def pauseProducing(self) -> None:
-        """Stop giving data to the protocol; the partner has to wait."""
-        self._intake.pause()
-
-    def resumeProducing(self) -> None:
-        """Go on giving data to the protocol."""
-        self._intake.resume()
-
+Separator = str | Sequence[str] | None
+"""A text setting: one value, an (input, output) pair, or None."""
 
 _TRANSPORTS = (
     INegotiated,
@@ -132,32 +54,62 @@ _TRANSPORTS = (
     ITLSTransport,
     IUNIXTransport,
 )
-# What these interfaces have beyond ITransport is the transport's own matter.
-_DELEGATED = frozenset(
-    name for interface in _TRANSPORTS for name in interface.names(all=True)
-)
 
-Separator = str | Sequence[str] | None
-"""A text setting: one value, an (input, output) pair, or None."""
+
+@lru_cache(maxsize=64)
+def _kinds(provided: Any) -> Any:
+    """
+    :param provided: the interfaces of a transport.
+    :returns: those of a channel above it.  Making them anew for each channel would
+        take longer than the rest of its set-up.
+    """
+    found = (each for each in _TRANSPORTS if provided.isOrExtends(each))
+    return Provides(TransferChannel, *found)
+
+
+class Output(enum.Enum):
+    """How far this side's output is."""
+
+    OPEN = "open"
+    ENDING = "a producer writes to its end, then the output ends"
+    LOSING = "a producer writes to its end, then the connection ends"
+    ENDED = "ended"
+    CLOSED = "ended, and the connection is being closed"
+
+
+OUTPUT_STEPS = {
+    Output.OPEN: {Output.ENDING, Output.LOSING, Output.ENDED, Output.CLOSED},
+    Output.ENDING: {Output.LOSING, Output.ENDED, Output.CLOSED},
+    Output.LOSING: {Output.CLOSED},
+    Output.ENDED: {Output.CLOSED},
+    Output.CLOSED: set(),
+}
+"""The states that may follow each state."""
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
-class TransferChannel(Readable):
+class TransferChannel:
     """
     One connection between two partners.
 
     It can be read in two ways, one at a time: hand it to a protocol with
     :meth:`start`, or ask with :meth:`read`, :meth:`readExactly`,
-    :meth:`readLine` and ``async for``.  What comes before anybody reads is
+    :meth:`readLine` and ``async for``.  What comes before there is a reader is
     kept, up to a bound, behind which the partner has to wait.
 
-    Beside the interfaces declared here it provides those of its transport
-    (``ITCPTransport``, ``ISSLTransport``, …), so that a protocol finds what it
-    expects.
+    It is a transport like Twisted's own.  Beside the interfaces declared here it
+    provides those of the transport under it (``ITCPTransport``,
+    ``ISSLTransport``, …), and passes on every other attribute of that.
 
     :ivar connector: the ``TransferConnector`` that made it, or None.
-    :ivar losing: whether this side has begun to close the connection.
-    :ivar disconnecting: the same, by the name at which protocols look.
+    """
+
+    write: Callable[[Data], None]
+    """
+    Send some data; the order is kept.
+
+    After :meth:`loseConnection` it is dropped, unless a producer is still
+    registered.  The data are ``bytes``, or ``str`` if an encoding is set.
     """
 
     def __init__(
@@ -165,28 +117,26 @@ class TransferChannel(Readable):
         link: Link,
         connector: TransferConnector | None = None,
         settings: TextSettings = TextSettings.BINARY,
+        dialled: bool = True,
     ) -> None:
         """
         :param link: the connection, with its set-up done.
         :param connector: what made the connection.
         :param settings: the text settings to begin with.
+        :param dialled: whether this side has dialled.
         """
         self.connector = connector
         self._link = link
-        assert link.transport is not None
         self._transport: Any = link.transport
-        for interface in _TRANSPORTS:
-            if interface.providedBy(self._transport):
-                alsoProvides(self, interface)
-        self._settings = settings
-        self._encoder = settings.newEncoder()
-        self._intake = Intake(self, link, settings)
+        self._client = self._dialled = dialled
+        self.__provides__ = _kinds(providedBy(self._transport))
+        self._output = Output.OPEN
         self._producer: IProducer | None = None
-        self.losing = False
-        self._ending = False  # this side's output is to end
-        self._outputDone = False
-        link.attach(self._intake)
-        self._intake.regulate()
+        self._encoder: Encoder | None = None
+        self._settings = settings
+        self._writeBy(settings)
+        self._delivery = Delivery(self, link, settings)
+        link.attach(self._delivery)
 
     def __repr__(self) -> str:
         state = "lost" if self._link.lost else "open"
@@ -195,9 +145,9 @@ class TransferChannel(Readable):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in _DELEGATED:
-                return getattr(self._transport, name)
-            raise AttributeError(f"a TransferChannel has no attribute {name!r}")
+            if name.startswith("_"):
+                raise AttributeError(f"a TransferChannel has no attribute {name!r}")
+            return getattr(self._transport, name)
 
     # Who.
 
@@ -214,27 +164,138 @@ class TransferChannel(Readable):
         """:returns: this side's address, also after the end."""
         return self._link.addresses()[0]
 
+    # Reading.
+
+    def start(self, protocol: _P, client: bool | None = None) -> _P:
+        """
+        Hand the connection to a protocol.
+
+        It gets everything that nobody has read yet.  When the partner ends
+        its output, a protocol that provides ``IHalfCloseableProtocol`` is told
+        so; for any other one the channel is closed after what it wrote.  With
+        an encoding set, ``dataReceived`` gets ``str``.
+
+        :param protocol: gets this channel as its transport.
+        :param client: whether the protocol is the client of this connection, for
+            a later :meth:`startTLS`; None: if this side has dialled.
+        :returns: the protocol.
+        :raises AlreadyReading: if there is a protocol already, or a read waits.
+        """
+        if client is not None:
+            self._client = client
+        self._nameInLog(protocol)
+        self._delivery.start(protocol)
+        return protocol
+
+    def _nameInLog(self, protocol: Any) -> None:
+        """Have Twisted log what comes by the protocol's name."""
+        bottom: Any = bottomOf(self._transport)
+        logged = getattr(bottom, "logstr", None)
+        if logged is not None:
+            prefix = getattr(protocol, "logPrefix", None)
+            name = type(protocol).__name__ if prefix is None else prefix()
+            bottom.logstr = logged.replace(self._link.logPrefix(), name)
+
+    @property
+    def protocol(self) -> IProtocol | None:
+        """
+        The protocol that has the channel, or None.
+
+        Another one that is put in its place gets what comes from then on.
+        """
+        return self._delivery.protocol
+
+    @protocol.setter
+    def protocol(self, protocol: IProtocol) -> None:
+        self._delivery.protocol = protocol
+
+    def read(self, n: int = 65536) -> Deferred[Any]:
+        """
+        Wait for data.
+
+        :param n: at most so many bytes, or characters if an encoding is set.
+        :returns: a Deferred with ``bytes`` (``str``): at least one unit, or an
+            empty one after an orderly end.  It fails with ``Truncated`` when
+            everything that came before a truncation was read, and with
+            ``Undecodable`` at input that is not valid in the encoding.
+            Cancelling it takes nothing.
+        :raises AlreadyReading: if another read waits, or a protocol reads.
+        """
+        if n < 1:
+            raise ValueError(f"read() of {n}: ask for at least 1")
+        return self._delivery.inbox.read(n)
+
+    def readExactly(self, n: int) -> Deferred[Any]:
+        """
+        Wait for exactly so much data.
+
+        :param n: so many bytes, or characters if an encoding is set.
+        :returns: as for :meth:`read`; it fails with ``NotEnoughData`` when the
+            partner ends before.
+        :raises AlreadyReading: if another read waits, or a protocol reads.
+        """
+        if n < 0:
+            raise ValueError(f"readExactly() of {n}: ask for 0 or more")
+        return self._delivery.inbox.readExactly(n)
+
+    def readLine(self, limit: int = 65536) -> Deferred[Any]:
+        """
+        Wait for a line.
+
+        :param limit: the longest line to take, with its newline.
+        :returns: as for :meth:`read`: the line with its newline, the rest if
+            there is no newline before the end, empty at the end.  It fails
+            with ``LineTooLong``, and then nothing was taken.
+        :raises AlreadyReading: if another read waits, or a protocol reads.
+        """
+        return self._delivery.inbox.readLine(limit)
+
+    def __aiter__(self) -> TransferChannel:
+        """Read chunk by chunk up to the end."""
+        return self
+
+    async def __anext__(self) -> Any:
+        chunk: Data = await self.read()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    def pauseProducing(self) -> None:
+        """Stop giving data to the protocol; the partner has to wait."""
+        self._delivery.pause()
+
+    def resumeProducing(self) -> None:
+        """Go on giving data to the protocol."""
+        self._delivery.resume()
+
+    def stopProducing(self) -> None:
+        """Close the connection, as Twisted's own transports do here."""
+        self.loseConnection()
+
     # Writing.
 
-    def write(self, data: Data) -> None:
-        """
-        Send some data; the order is kept.
+    def _writeBy(self, settings: TextSettings) -> None:
+        """Choose what :attr:`write` is, by state and text settings."""
+        if self._output in (Output.ENDED, Output.CLOSED):
+            self.write = self._drop
+        elif settings.isBinary:
+            self._encoder = None
+            self.write = self._link.wire.write  # type: ignore[assignment]
+        else:
+            self._encoder = settings.newEncoder(self._encoder)
+            self.write = self._encode
 
-        After :meth:`loseConnection` it is dropped, as Twisted's transports do,
-        unless a producer is still registered.
+    def _drop(self, data: Data) -> None:
+        """Do nothing with what is written after the end."""
 
-        :param data: ``bytes``, or ``str`` if an encoding is set.
-        """
-        encoded = self._encoder.encode(data)
-        if self._outputDone:
-            return
-        if not self._link.write(encoded):
-            self._stopProducer()
+    def _encode(self, data: Data) -> None:
+        assert self._encoder is not None
+        self._link.wire.write(self._encoder.encode(data))
 
     def writeSequence(self, data: Iterable[Data]) -> None:
-        """Send several pieces of data, as :meth:`write` does."""
-        for piece in data:
-            self.write(piece)
+        """Send several pieces of data in one write."""
+        empty: Any = b"" if self._settings.encoding is None else ""
+        self.write(empty.join(data))
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
@@ -243,13 +304,13 @@ class TransferChannel(Readable):
         :param producer: a push producer, or a pull producer.
         :param streaming: whether it is a push producer.
         """
-        if self._outputDone or self._link.lost:
+        if self._link.lost or self._output in (Output.ENDED, Output.CLOSED):
             producer.stopProducing()
             return
         # A pull producer is asked, and may be through, before this returns.
         before, self._producer = self._producer, producer
         try:
-            self._transport.registerProducer(producer, streaming)
+            self._link.wire.registerProducer(producer, streaming)
         except BaseException:
             self._producer = before
             raise
@@ -257,26 +318,27 @@ class TransferChannel(Readable):
     def unregisterProducer(self) -> None:
         """The producer has written everything."""
         self._producer = None
-        self._transport.unregisterProducer()
-        if self.losing:
-            self._finishOutput()
+        if self._output is Output.LOSING:
+            self._finish(Output.CLOSED)
+        self._link.wire.unregisterProducer()
+        if self._output is Output.ENDING:
+            self._finish(Output.ENDED)
+            self._link.wire.closeWrite()
+        elif self._output is Output.CLOSED:
             self._link.close()
-        elif self._ending:
-            self.writeEOF()
 
-    def _stopProducer(self) -> None:
-        producer = self._producer
-        if producer is not None:
-            self.unregisterProducer()
-            producer.stopProducing()
-
-    def _finishOutput(self) -> None:
-        """Write what the text settings want at the end, once."""
-        if not self._outputDone:
+    def _finish(self, state: Output) -> None:
+        """Write what the text settings want at the end, and nothing after it."""
+        if self._encoder is not None and self._output is not Output.ENDED:
             tail = self._encoder.finish()
             if tail:
-                self._link.write(tail)
-            self._outputDone = True
+                self._link.wire.write(tail)
+        self._step(state)
+        self._writeBy(self._settings)
+
+    def _step(self, state: Output) -> None:
+        assert state in OUTPUT_STEPS[self._output], (self._output, state)
+        self._output = state
 
     # Text.
 
@@ -299,18 +361,21 @@ class TransferChannel(Readable):
             bytes.
         :param eofChar: the character that ends the input, and that ends the
             output; one value, or a pair; empty for none.
-        :raises BadOption: if a value cannot be; nothing is changed then.
+        :raises BadOption: if a value is invalid; nothing is changed then.
         """
         self._settings = self._settings.replaced(
             translation=translation, encoding=encoding, eofChar=eofChar
         )
+        self._changeOutput(self._settings)
+        self._delivery.configure(self._settings)
+
+    def _changeOutput(self, settings: TextSettings) -> None:
         # An encoding with states is brought back to its first one before another
         # one begins.
-        flushed = self._encoder.flush()
-        if flushed and not self._outputDone:
-            self._link.write(flushed)
-        self._encoder = self._settings.newEncoder(self._encoder)
-        self._intake.configure(self._settings)
+        flushed = b"" if self._encoder is None else self._encoder.flush()
+        if flushed and self._output not in (Output.ENDED, Output.CLOSED):
+            self._link.wire.write(flushed)
+        self._writeBy(settings)
 
     # The end.
 
@@ -322,47 +387,65 @@ class TransferChannel(Readable):
 
         :raises HalfCloseUnsupported: if the connection cannot do that, as TLS.
         """
-        self._link.checkHalfClose()
-        if self._outputDone or self.losing or self._link.lost:
+        self._link.wire.checkHalfClose()
+        if self._link.lost or self._output is not Output.OPEN:
             return
-        self._ending = True
         if self._producer is None:
-            self._finishOutput()
-            self._link.closeWrite()
+            self._finish(Output.ENDED)
+            self._link.wire.closeWrite()
+        else:
+            self._step(Output.ENDING)
 
     def loseWriteConnection(self) -> None:
-        """:meth:`writeEOF`, by the name that ``ITCPTransport`` gives it."""
+        """End this side's output; see :meth:`writeEOF`."""
         self.writeEOF()
 
     def loseConnection(self) -> None:
         """
         Close the connection after what was written.
 
-        A registered producer may write to its end first.  Over TLS a partner
-        that does not answer is left after a bounded time, and
-        :meth:`whenClosed` then fails.
+        A registered pull producer may write to its end first, as with Twisted's
+        own transports.  Over TLS a partner that does not answer is left after a
+        bounded time, and :meth:`whenClosed` then fails.
         """
         if self.losing or self._link.lost:
             return
         if self._producer is None:
-            self._finishOutput()
-            self.losing = True
-            self._link.close()
+            self._finish(Output.CLOSED)
         else:
-            self.losing = True
+            self._step(Output.LOSING)
+        if self._producer is None or self._encoder is None:
+            self._link.close()
+
+    def partnerEnded(self) -> None:
+        """
+        Close the connection: the partner sends no more, and the protocol does not
+        half-close.
+
+        As with Twisted's own transports a producer is stopped at once; but what
+        was written is sent first.
+        """
+        producer = self._producer
+        if producer is not None:
+            self.unregisterProducer()
+            producer.stopProducing()
+        self.loseConnection()
+
+    @property
+    def losing(self) -> bool:
+        """Whether this side has begun to close the connection."""
+        return self._output in (Output.LOSING, Output.CLOSED)
 
     @property
     def disconnecting(self) -> bool:
         """Whether this side has begun to close the connection."""
         return self.losing
 
-    def stopProducing(self) -> None:
-        """Close the connection, as Twisted's own transports do here."""
-        self.loseConnection()
-
     def abortConnection(self) -> None:
         """Close the connection at once; what was not sent yet is lost."""
-        self.losing = self._outputDone = True
+        if self._output is not Output.CLOSED:
+            self._step(Output.CLOSED)
+        self._writeBy(self._settings)
         self._link.abort()
 
     def whenClosed(self) -> Deferred[None]:
@@ -378,53 +461,52 @@ class TransferChannel(Readable):
 
         return self._link.whenGone().addCallback(judged)
 
+    # TLS.
 
-def clockOf(channel: TransferChannel) -> IReactorTime:
-    """
-    :param channel: any channel.
-    :returns: what measures its time.
-    """
-    return channel._link.clock
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
+        """
+        Begin TLS on a plain connection, as ``ITLSTransport`` says.
 
+        :param contextFactory: options or a context factory, as Twisted's
+            transports take them.
+        :param normal: whether the client of the connection is the client of TLS,
+            whichever side has dialled.
+        """
+        if self._client is not self._dialled:
+            normal = not normal
+        self._link.startTLS(self._transport.startTLS, contextFactory, normal)
+        self.__provides__ = _kinds(providedBy(self._transport))
+        self._writeBy(self._settings)
 
-def transportOf(channel: TransferChannel) -> Any:
-    """
-    :param channel: any channel.
-    :returns: what carries its bytes, with all its layers.
-    """
-    return channel._transport
+    # For the rest of the package.
 
+    @property
+    def clock(self) -> IReactorTime:
+        """What measures the time of this connection."""
+        return self._link.clock
 
-def settingsOf(channel: TransferChannel) -> TextSettings:
-    """
-    :param channel: any channel.
-    :returns: its text settings.
-    """
-    return channel._settings
+    @property
+    def settings(self) -> TextSettings:
+        """The text settings."""
+        return self._settings
 
+    @property
+    def bottom(self) -> Any:
+        """The transport under all layers."""
+        return bottomOf(self._transport)
 
-@contextmanager
-def writingBy(channel: TransferChannel, settings: TextSettings) -> Iterator[None]:
-    """
-    Write by other text settings for a while; reading goes on as before.
+    @contextmanager
+    def writingBy(self, settings: TextSettings) -> Iterator[None]:
+        """
+        Write by other text settings for a while; reading goes on as before.
 
-    :param channel: is to be written.
-    :param settings: hold for what is written in the block of this context.
-    """
-    if settings == channel._settings:
-        yield
-        return
-    _write(channel, settings)
-    try:
-        yield
-    finally:
-        _write(channel, channel._settings)
-
-
-def _write(channel: TransferChannel, settings: TextSettings) -> None:
-    # An encoding with states is brought back to its first one before another
-    # one begins.
-    flushed = channel._encoder.flush()
-    if flushed and not channel._outputDone:
-        channel._link.write(flushed)
-    channel._encoder = settings.newEncoder(channel._encoder)
+        :param settings: hold for what is written in the block of this context.
+        """
+        if settings == self._settings:
+            yield
+            return
+        self._changeOutput(settings)
+        try:
+            yield
+        finally:
+            self._changeOutput(self._settings)

@@ -1,11 +1,18 @@
 """
 The input of a channel: who reads it, and how fast it may come.
+
+Until there is a reader, and for one that asks with ``read()``, input waits in the
+:mod:`~twisted_transfer.channel.inbox`.  A protocol gets what waits there first, and
+then, where no text setting has to look at the bytes, what the transport delivers
+with nothing in between.
 """
 
 from __future__ import annotations
 
+import enum
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -22,53 +29,90 @@ from twisted_transfer.channel.link import Link
 from twisted_transfer.errors import AlreadyReading, Truncated
 from twisted_transfer.text.settings import TextSettings
 
-if TYPE_CHECKING:
-    from twisted_transfer.channel.channel import TransferChannel
+
+class IReadChannel(TypingProtocol):
+    """The channel, as far as its input is concerned."""
+
+    @property
+    def losing(self) -> bool:
+        """Whether this side has begun to close the connection."""
+
+    def partnerEnded(self) -> None:
+        """The partner sends no more, and the protocol does not half-close."""
+
+    def abortConnection(self) -> None:
+        """Close the connection at once."""
 
 
-class Intake:
+class Reader(enum.Enum):
+    """Who gets the input."""
+
+    NOBODY = "nobody, or one who asks"
+    QUEUED = "a protocol, what waits first"
+    DIRECT = "a protocol, from the transport"
+    ENDED = "a protocol, and the input has ended"
+    OVER = "nobody: the connection is gone"
+
+
+READER_STEPS = {
+    Reader.NOBODY: {Reader.QUEUED},
+    Reader.QUEUED: {Reader.DIRECT, Reader.ENDED, Reader.OVER},
+    Reader.DIRECT: {Reader.QUEUED, Reader.ENDED, Reader.OVER},
+    Reader.ENDED: {Reader.OVER},
+    Reader.OVER: set(),
+}
+"""The states that may follow each state."""
+
+
+class Delivery:
     """
-    Brings what the link receives to the one who reads the channel: to a
-    protocol, or to whoever asks the inbox.
+    Brings what the link receives to the one that reads the channel.
+
+    :ivar protocol: the protocol that has the channel, or None.  It may be
+        replaced; the next bytes go to the new one.
     """
 
     _log = Logger()
 
     def __init__(
-        self, channel: TransferChannel, link: Link, settings: TextSettings
+        self, channel: IReadChannel, link: Link, settings: TextSettings
     ) -> None:
         """
         :param channel: what a protocol gets as its transport.
         :param link: where the bytes come from.
         :param settings: the text settings to begin with.
         """
+        self.protocol: IProtocol | None = None
         self._channel = channel
         self._link = link
-        self._inbox = Inbox(settings, self.regulate)
-        self._protocol: IProtocol | None = None
-        self._started = False
+        self._settings = settings
+        self._state = Reader.NOBODY
+        self._inbox = Inbox(settings, self._regulate)
         self._paused = False  # by the reader
-        self._held = True  # the transport, by this object
-        self._pumping = False
-        self._arriving = False
-        self._soon: IDelayedCall | None = None  # the next pumping
-        self._toldInputEnded = False
+        self._busy = False  # the reader is being given something
+        self._soon: IDelayedCall | None = None  # the next delivery
         self._lost: Failure | None = None
+
+    def _step(self, state: Reader) -> None:
+        assert state in READER_STEPS[self._state], (self._state, state)
+        self._state = state
 
     # Who reads.
 
     def start(self, protocol: Any) -> None:
         """
-        :param protocol: gets everything that nobody has read yet.
+        Give everything that nobody has read yet to a protocol.
+
+        :param protocol: gets the channel as its transport.
         :raises AlreadyReading: if there is a reader already.
         """
-        if self._started or self._inbox.busy:
+        if self._state is not Reader.NOBODY or self._inbox.busy:
             raise AlreadyReading(
                 "this channel has a reader already; a channel is read either by "
                 "one protocol or by one waiting read at a time"
             )
-        self._started = True
-        self._protocol = protocol
+        self._step(Reader.QUEUED)
+        self.protocol = protocol
         try:
             protocol.makeConnection(self._channel)
             if self._link.secure and IHandshakeListener.providedBy(protocol):
@@ -77,17 +121,16 @@ class Intake:
             self._channel.abortConnection()
             raise
         finally:
-            self._pumpSoon()
-        self.regulate()
+            self._goOn()
 
     @property
     def inbox(self) -> Inbox:
         """
-        For one who asks.
+        What one who asks reads from.
 
         :raises AlreadyReading: if a protocol reads.
         """
-        if self._started:
+        if self._state is not Reader.NOBODY:
             raise AlreadyReading(
                 "this channel was handed to a protocol, which gets everything; "
                 "read from it before start(), or not at all"
@@ -96,60 +139,107 @@ class Intake:
         return self._inbox
 
     def configure(self, settings: TextSettings) -> None:
-        """Read by other settings from here on."""
+        """
+        Read by other settings from here on.
+
+        :param settings: hold for everything that was not read yet.
+        """
+        self._settings = settings
         self._inbox.configure(settings)
-        self._pumpSoon()
+        if self._state is Reader.DIRECT:
+            self._step(Reader.QUEUED)
+            self._link.attach(self)
+        self._goOn()
 
     # How fast.
-
-    def regulate(self) -> None:
-        """Let the partner go on, or wait."""
-        if self._arriving or self._lost is not None or self._channel.losing:
-            return
-        hold = self._paused or not self._inbox.wanting
-        if hold and not self._held:
-            self._held = True
-            self._link.pause()
-        elif self._held and not hold:
-            self._held = False
-            self._link.resume()
 
     def pause(self) -> None:
         """Give nothing more; the partner has to wait."""
         self._paused = True
-        self.regulate()
+        self._regulate()
 
     def resume(self) -> None:
         """Go on."""
         self._paused = False
-        self._pumpSoon()
-        self.regulate()
+        self._goOn()
+
+    def _goOn(self) -> None:
+        """
+        Deliver what waits in the next turn of the reactor, as Twisted's transports
+        do.
+
+        A protocol is not prepared to get data from within a call of its own, nor
+        a user who waits for a connected protocol before having it.
+        """
+        if (
+            self._state in (Reader.QUEUED, Reader.DIRECT)
+            and self._inbox.stirring
+            and not self._busy
+            and self._soon is None
+        ):
+            self._soon = self._link.clock.callLater(0, self._deliver)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the short way if nothing waits; then say how fast more may come."""
+        if (
+            self._state is Reader.QUEUED
+            and self._settings.isBinary
+            and not self._inbox.stirring
+        ):
+            self._step(Reader.DIRECT)
+            self._link.attach(self)
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Let the partner go on, or wait."""
+        if self._busy or self._lost is not None or self._channel.losing:
+            return
+        hold = self._paused or not self._inbox.wanting
+        if hold is not self._link.paused:
+            if hold:
+                self._link.pause()
+            else:
+                self._link.resume()
 
     # What the link tells.
 
-    def bytesArrived(self, data: bytes) -> None:
-        """Some bytes came."""
-        # How much is left is known when the reader has had its turn.
-        self._arriving = True
+    @property
+    def bytesArrived(self) -> Any:
+        """What takes bytes in the present state."""
+        return self._pass if self._state is Reader.DIRECT else self._keep
+
+    def _pass(self, data: bytes) -> None:
+        """Give bytes straight to the protocol."""
+        self.protocol.dataReceived(data)  # type: ignore[union-attr]
+
+    def _keep(self, data: bytes) -> None:
+        """Put bytes behind those that wait already."""
+        self._busy = True  # how much is left is known after the reader's turn
         self._inbox.feed(data)
-        self._pump()
-        self._arriving = False
-        self.regulate()
+        self._busy = False
+        self._deliver()
 
     def inputEnded(self) -> None:
         """The partner sends no more."""
         self._inbox.end()
-        self._pump()
+        self._deliver()
 
     def outputEnded(self) -> None:
         """This side's half-close is done."""
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol is not None and IHalfCloseableProtocol.providedBy(protocol):
             protocol.writeConnectionLost()
 
+    def handshakeCompleted(self) -> None:
+        """TLS that was started on the channel has its handshake."""
+        protocol = self.protocol
+        if protocol is not None and IHandshakeListener.providedBy(protocol):
+            protocol.handshakeCompleted()
+
     def descriptorArrived(self, descriptor: int) -> None:
         """A file descriptor came; with nobody to take it, it is closed."""
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol is None or not IFileDescriptorReceiver.providedBy(protocol):
             os.close(descriptor)
             return
@@ -162,77 +252,68 @@ class Intake:
         """The connection is gone."""
         self._lost = reason
         self._inbox.end(truncation)
-        self._pump()
+        self._deliver()
 
-    # What a protocol gets.
+    # What a protocol gets of what waits.
 
-    def _pumpSoon(self) -> None:
-        """
-        Go on in the next turn of the reactor, as Twisted's transports do.
-
-        A protocol is not prepared to get data from within a call of its own,
-        nor one who waits for a connected protocol before it has that.
-        """
-        if self._protocol is None or self._pumping or self._soon is not None:
-            return
-        if self._inbox.stirring:
-            self._soon = self._link.clock.callLater(0, self._pump)
-
-    def _pump(self) -> None:
+    def _deliver(self) -> None:
         """Give the protocol what there is, as long as it takes it."""
-        protocol = self._protocol
         if self._soon is not None:
             if self._soon.active():
                 self._soon.cancel()
             self._soon = None
-        if protocol is None or self._pumping:
+        protocol = self.protocol
+        if self._busy:
             return
-        self._pumping = True
-        try:
-            self._deliver(protocol)
-        except Exception:
-            self._fail(protocol)
-        finally:
-            self._pumping = False
-        if self._lost is not None:
-            self._tellLost(protocol, self._lost)
-        self.regulate()
+        if protocol is not None and self._state is not Reader.OVER:
+            self._busy = True
+            try:
+                self._giveAll()
+            except Exception:
+                self._fail(self.protocol)
+            finally:
+                self._busy = False
+            if self._lost is not None:
+                self._tellLost(self._lost)
+        self._settle()
 
-    def _deliver(self, protocol: IProtocol) -> None:
-        # What came before the connection was lost is the protocol's, even if
-        # it had paused; nothing can hold it back any longer.  Who has closed,
-        # or has been left because of an error, gets nothing more.
+    def _giveAll(self) -> None:
+        # What came before the connection was lost is the protocol's, even if it
+        # has paused; nothing can hold it back any longer.  A protocol that has
+        # closed, or was left because of an error, gets nothing more.
         while not self._channel.losing:
             if self._paused and self._lost is None:
                 return
             chunk = self._inbox.takeChunk()
             if chunk is None:
                 break
-            protocol.dataReceived(chunk)  # type: ignore[arg-type]
+            self.protocol.dataReceived(chunk)  # type: ignore[union-attr, arg-type]
         if self._lost is None and self._inbox.atEnd and not self._paused:
-            self._tellInputEnded(protocol)
+            self._tellInputEnded()
 
-    def _fail(self, protocol: IProtocol) -> None:
+    def _fail(self, protocol: object) -> None:
         """An error of the protocol's, which is being handled, ends everything."""
         self._log.failure("unhandled error in {protocol}", protocol=protocol)
         self._channel.abortConnection()
 
-    def _tellLost(self, protocol: IProtocol, reason: Failure) -> None:
-        self._protocol = None
+    def _tellLost(self, reason: Failure) -> None:
+        self._step(Reader.OVER)
+        protocol, self.protocol = self.protocol, None
         error = self._inbox.error
         if error is not None and not isinstance(error, Truncated):
             reason = Failure(error)
         try:
-            protocol.connectionLost(reason)
+            protocol.connectionLost(reason)  # type: ignore[union-attr]
         except Exception:
             self._fail(protocol)
 
-    def _tellInputEnded(self, protocol: IProtocol) -> None:
+    def _tellInputEnded(self) -> None:
         if self._inbox.error is not None:
             self._channel.abortConnection()
-        elif not self._toldInputEnded:
-            self._toldInputEnded = True
+        elif self._state is not Reader.ENDED:
+            self._step(Reader.ENDED)
+            protocol = self.protocol
             if IHalfCloseableProtocol.providedBy(protocol):
                 protocol.readConnectionLost()
             else:
-                self._channel.loseConnection()
+                self._channel.partnerEnded()

@@ -358,10 +358,11 @@ class Inbox:
         request = _Request(attempt, Deferred(withdraw))
         self._request = request
         self._answer()
+        self._onDemand()
         return request.answer
 
     def _answer(self) -> None:
-        """Try to satisfy the reader; then say what is needed."""
+        """Try to satisfy the reader."""
         request = self._request
         if request is not None:
             try:
@@ -373,4 +374,3 @@ class Inbox:
                 if result is not None:
                     self._request = None
                     request.answer.callback(result)
-        self._onDemand()

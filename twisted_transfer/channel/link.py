@@ -1,19 +1,21 @@
 """
 One connection as Twisted delivers it: its set-up, its bytes and its end.
 
-A :class:`Link` is the protocol at the bottom of every connection.  It knows
-when the connection is good (plain: at once; TLS: when the handshake is
-complete and was not refused), holds the bytes back until somebody takes them,
-and tells an orderly end from a truncation.
+A :class:`Link` is the protocol at the bottom of every connection.  It knows when
+the set-up is over (plain: at once; TLS: when the handshake is complete and was not
+refused), keeps what comes before there is a reader, and tells an orderly end from
+a truncation.
 """
 
 from __future__ import annotations
 
+import enum
 import os
+from contextlib import suppress
 from typing import Any
 from typing import Protocol as TypingProtocol
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
@@ -34,32 +36,51 @@ from twisted_transfer.channel.wires import (
     layersUnder,
     wireOf,
 )
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import Truncated
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
 
 
-def judge(reason: Failure, *, complete: bool, outputLost: bool) -> Truncated | None:
+class LinkState(enum.Enum):
+    """How far a connection is."""
+
+    SETUP = "set-up"
+    OPEN = "open"
+    CLOSING = "closing"
+    ABORTING = "aborting"
+    GONE = "gone"
+
+
+LINK_STEPS = {
+    LinkState.SETUP: {LinkState.OPEN, LinkState.ABORTING, LinkState.GONE},
+    LinkState.OPEN: {LinkState.CLOSING, LinkState.ABORTING, LinkState.GONE},
+    LinkState.CLOSING: {LinkState.ABORTING, LinkState.GONE},
+    LinkState.ABORTING: {LinkState.GONE},
+    LinkState.GONE: set(),
+}
+"""The states that may follow each state."""
+
+
+def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
     """
     Tell an orderly end from a truncation.
 
     :param reason: what Twisted says of the end.
-    :param complete: whether this side had written everything, and the end was
-        known on both sides before this.
-    :param outputLost: whether something was written that did not get away.
+    :param wire: how the connection was written to.
+    :param aborted: whether this side has aborted it.
     :returns: None for an orderly end.
     """
-    if outputLost:
+    if aborted or wire.outputLost:
         truncation = Truncated(
             "the connection was aborted, or ended by the partner, before "
             "everything was sent; transfer again"
         )
     elif reason.check(ConnectionDone):
         return None
-    elif complete and reason.check(ConnectionLost):
-        # A TLS partner that hangs up without a close_notify of its own, after
-        # it got everything, has missed nothing; Tcl's tls does so.
+    elif wire.complete and reason.check(ConnectionLost):
+        # A TLS partner that closes without a close_notify of its own, after it
+        # got everything, has missed nothing; Tcl's tls does so.
         return None
     else:
         truncation = Truncated(
@@ -71,10 +92,10 @@ def judge(reason: Failure, *, complete: bool, outputLost: bool) -> Truncated | N
 
 
 class ILinkUser(TypingProtocol):
-    """What a link tells its user, once there is one."""
+    """What a link tells the one that it is attached to."""
 
     def bytesArrived(self, data: bytes) -> None:
-        """Some bytes came."""
+        """Some bytes have come."""
 
     def inputEnded(self) -> None:
         """The partner sends no more, in an orderly way."""
@@ -82,11 +103,46 @@ class ILinkUser(TypingProtocol):
     def outputEnded(self) -> None:
         """This side's half-close is done."""
 
+    def handshakeCompleted(self) -> None:
+        """TLS that was started on the open connection has its handshake."""
+
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
         """The connection is gone; ``truncation`` is None for an orderly end."""
 
     def descriptorArrived(self, descriptor: int) -> None:
-        """A file descriptor came; it is the user's to close."""
+        """A file descriptor has come; it is the user's to close."""
+
+
+class _Early:
+    """Keeps what happens before a link is attached to its user."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._events: list[tuple[Any, ...]] = []
+
+    def bytesArrived(self, data: bytes) -> None:
+        # The partner has to wait until there is a reader.
+        self._link.pause()
+        self._events.append(("bytesArrived", data))
+
+    def inputEnded(self) -> None:
+        self._events.append(("inputEnded",))
+
+    def outputEnded(self) -> None:
+        self._events.append(("outputEnded",))
+
+    def handshakeCompleted(self) -> None:
+        raise AssertionError("there is no channel yet that could start TLS")
+
+    def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
+        self._events.append(("linkLost", reason, truncation))
+
+    def descriptorArrived(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def tell(self, user: ILinkUser) -> None:
+        for name, *arguments in self._events:
+            getattr(user, name)(*arguments)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IFileDescriptorReceiver)
@@ -94,44 +150,50 @@ class Link(Protocol):
     """
     The protocol of one connection.
 
+    :ivar clock: measures the time of this connection.
+    :ivar state: how far the connection is.
+    :ivar wire: how it is written to; made with the connection.
+    :ivar paused: whether the partner has to wait.
     :ivar secure: whether the connection is TLS.
     :ivar peerIdentity: who the partner is by TLS, or None.
-    :ivar ready: whether the set-up is over and was good.
-    :ivar lost: whether the connection is gone.
-    :ivar truncation: how it went wrong, if it is gone and did.
+    :ivar truncation: how the connection went wrong, if it is gone and did.
     """
 
+    paused = False
     secure = False
-    ready = False
-    lost = False
     peerIdentity: PeerIdentity | None = None
     truncation: Truncated | None = None
-    _wire: Wire  # made with the connection
+    wire: Wire
 
     def __init__(self, clock: IReactorTime) -> None:
         """
         :param clock: measures the time.
         """
-        self._clock = clock
-        self._whenReady: Waiters[None] = Waiters()
-        self._whenGone: Waiters[None] = Waiters()
-        self._user: ILinkUser | None = None
-        self._held: list[bytes] = []
-        self._heard = False
-        self._inputEnded = False
-        self._reason: Failure | None = None
-        self._refusal: str | None = None
-        self._closing = False
-        self._aborted = False
+        self.clock = clock
+        self.state = LinkState.SETUP
+        self._ready: Promise[None] = Promise()
+        self._gone: Promise[None] = Promise()
         self._addresses: tuple[IAddress, IAddress] | None = None
+        self._use(_Early(self))
+
+    def _use(self, user: ILinkUser) -> None:
+        self._user = user
+        closed = self.state is LinkState.CLOSING and self.wire.silent
+        self.dataReceived = (  # type: ignore[method-assign]
+            self._drop if closed else user.bytesArrived
+        )
+
+    def _step(self, state: LinkState) -> None:
+        assert state in LINK_STEPS[self.state], (self.state, state)
+        self.state = state
 
     @property
-    def clock(self) -> IReactorTime:
-        """What measures the time of this connection."""
-        return self._clock
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self.state is LinkState.GONE
 
     def logPrefix(self) -> str:
-        """Name this in Twisted's log as what the user knows."""
+        """Name this in Twisted's log by what the user knows."""
         return "TransferChannel"
 
     # Set-up.
@@ -140,15 +202,15 @@ class Link(Protocol):
         """Plain connections are good at once; TLS has its handshake before it."""
         transport: Any = self.transport
         self.secure = ISSLTransport.providedBy(transport)
-        self._wire = wireOf(self._clock, transport, self)
-        if self._aborted:
-            self._wire.abort()
+        self.wire = wireOf(self.clock, transport, self)
+        if self.state is LinkState.ABORTING:
+            self.wire.abort()
         elif not self.secure:
             outermost = getattr(bottomOf(transport), "protocol", self)
             hearThrough(
                 outermost, self, IHalfCloseableProtocol, IFileDescriptorReceiver
             )
-            self._becomeReady()
+            self._open()
 
     def handshakeCompleted(self) -> None:
         """
@@ -159,33 +221,45 @@ class Link(Protocol):
         ``connectionLost`` brings the reason.
         """
         transport: Any = self.transport
-        if self.ready:
-            return
         if any(layer.disconnecting for layer in layersUnder(transport)):
             return
+        if self.state is LinkState.SETUP:
+            self._identify()
+            self._open()
+        elif not self.secure:
+            self.secure = True
+            self._identify()
+            self._user.handshakeCompleted()
+
+    def _identify(self) -> None:
+        transport: Any = self.transport
         certificate = transport.getPeerCertificate()
         if certificate is not None:
             self.peerIdentity = PeerIdentity(certificate.to_cryptography())
-        self._becomeReady()
 
-    def _becomeReady(self) -> None:
-        self.ready = True
+    def _open(self) -> None:
+        self._step(LinkState.OPEN)
         self._noteAddresses()
-        # Whatever the partner sends from here on is for the channel, which
-        # does not exist yet: the partner has to wait.
-        self.pause()
-        self._whenReady.fire(None)
+        self._ready.fire(None)
 
     def whenReady(self) -> Deferred[None]:
         """
         :returns: a Deferred that fires when the set-up is over, or fails with
             ``PeerRefused`` or ``NotAdmitted``.
         """
-        if self.ready:
-            return succeed(None)
-        if self._reason is not None:
-            return fail(handshakeError(self._reason, self._refusal))
-        return self._whenReady.wait()
+        return self._ready.wait()
+
+    def startTLS(self, start: Any, *arguments: Any) -> None:
+        """
+        Begin TLS on an open plain connection.
+
+        :param start: the transport's ``startTLS``.
+        :param arguments: what it takes.
+        """
+        transport: Any = self.transport
+        start(*arguments)
+        layer = getattr(bottomOf(transport), "protocol", None)
+        self.wire = wireOf(self.clock, transport, self, layer)
 
     # Bytes.
 
@@ -195,41 +269,26 @@ class Link(Protocol):
 
         :param user: who gets it; one a link.
         """
-        self._user = user
-        held, self._held = self._held, []
-        for data in held:
-            user.bytesArrived(data)
-        if self._inputEnded:
-            user.inputEnded()
-        if self._reason is not None:
-            user.linkLost(self._reason, self.truncation)
+        early = self._user
+        self._use(user)
+        if isinstance(early, _Early):
+            early.tell(user)
 
-    def dataReceived(self, data: bytes) -> None:
-        """Pass the bytes on, or keep them: reading is paused by then."""
-        if self._wire.silent:
-            return
-        if not self._heard:
-            # Behind a PROXY header the addresses are known by now.
-            self._heard = True
-            self._noteAddresses()
-        if self._user is None:
-            self._held.append(data)
-        else:
-            self._user.bytesArrived(data)
+    def _drop(self, data: bytes) -> None:
+        """Do nothing with bytes that come after this side has closed."""
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Pass the descriptor on; with nobody to take it, close it."""
-        if self._user is None:
-            os.close(descriptor)
-        else:
-            self._user.descriptorArrived(descriptor)
+        """Pass a descriptor on."""
+        self._user.descriptorArrived(descriptor)
 
     def pause(self) -> None:
         """Let the partner wait."""
+        self.paused = True
         self._tell("pauseProducing")
 
     def resume(self) -> None:
         """Let the partner go on."""
+        self.paused = False
         self._tell("resumeProducing")
 
     def _tell(self, what: str) -> None:
@@ -238,32 +297,16 @@ class Link(Protocol):
         if method is not None and not self.lost:
             method()
 
-    def write(self, data: bytes) -> bool:
-        """
-        :param data: goes to the partner.
-        :returns: False if it does not, because the partner has closed.
-        """
-        return self.lost or self._wire.write(data)
-
     # The end.
 
-    def checkHalfClose(self) -> None:
-        """
-        :raises HalfCloseUnsupported: if the output cannot be ended alone.
-        """
-        self._wire.checkHalfClose()
-
-    def closeWrite(self) -> None:
-        """End this side's output alone."""
-        self._wire.closeWrite()
-
     def close(self) -> None:
-        """End the connection after what was written, in bounded time."""
-        if self._closing or self.lost:
+        """End the connection after what was written; over TLS in bounded time."""
+        if self.state is not LinkState.OPEN:
             return
-        self._closing = True
-        self._wire.close(self._inputEnded)
-        if self._wire.silent:
+        self._step(LinkState.CLOSING)
+        self.wire.close()
+        if self.wire.silent:
+            self._use(self._user)
             self.resume()
 
     def abort(self) -> None:
@@ -272,48 +315,47 @@ class Link(Protocol):
 
         One that does not exist yet is ended when it does.
         """
-        if self._aborted or self.lost:
+        if self.state in (LinkState.ABORTING, LinkState.GONE):
             return
-        self._aborted = self._closing = True
+        self._step(LinkState.ABORTING)
         if self.transport is not None:
-            self._wire.abort()
+            self.wire.abort()
 
     def whenGone(self) -> Deferred[None]:
         """
         :returns: a Deferred that fires when the connection is gone, in
             whichever way.
         """
-        return succeed(None) if self.lost else self._whenGone.wait()
+        return self._gone.wait()
 
     def readConnectionLost(self) -> None:
         """The partner has ended its output."""
-        self._inputEnded = True
-        if self._user is not None:
-            self._user.inputEnded()
+        self._user.inputEnded()
 
     def writeConnectionLost(self) -> None:
         """Output has ended: by this side, or because nobody reads it."""
-        self._wire.outputEnded()
-        if self._user is not None:
-            self._user.outputEnded()
+        self.wire.outputEnded()
+        self._user.outputEnded()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; find out how it went."""
-        self.lost = True
-        self._wire.gone()
-        self.truncation = judge(
-            reason,
-            complete=self._wire.complete,
-            outputLost=self._aborted or self._wire.outputLost,
-        )
+        self.wire.gone()
+        aborted = self.state is LinkState.ABORTING
+        self.truncation = judge(reason, self.wire, aborted)
+        if layersUnder(self.transport) and self._addresses is not None:
+            # A PROXY header came after the set-up.  The socket's own address
+            # is not known any more.
+            with suppress(Exception):
+                self._noteAddresses()
+        self._step(LinkState.GONE)
         if self.truncation is None:
             reason = connectionDone
-        self._reason, self._refusal = reason, self._wire.refusal
-        if not self.ready:
-            self._whenReady.fail(handshakeError(reason, self._refusal))
-        if self._user is not None:
+        if not self._ready.fired:
+            self._ready.fire(Failure(handshakeError(reason, self.wire.refusal)))
+        try:
             self._user.linkLost(reason, self.truncation)
-        self._whenGone.fire(None)
+        finally:
+            self._gone.fire(None)
 
     # Addresses.
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IConsumer,
     IDelayedCall,
     IHandshakeListener,
+    IProducer,
     IPullProducer,
     IReactorTime,
     ITransport,
@@ -34,12 +35,14 @@ class Wire:
     """
     A connection of no special kind: TCP, or whatever a plugin has made.
 
-    :ivar silent: whether what still comes is not wanted any more.
+    :ivar write: sends bytes to the partner; here the transport's own method.
+    :ivar silent: whether what still comes is to be dropped.
     :ivar outputLost: whether something was written that cannot arrive.
     :ivar complete: whether nothing is missing although the connection may be
         reported as broken.
     """
 
+    write: Callable[[bytes], None]
     silent = False
     outputLost = False
     complete = False
@@ -52,14 +55,19 @@ class Wire:
         self._clock = clock
         self._transport = transport
         self._later: IDelayedCall | None = None
+        self._begin()
 
-    def write(self, data: bytes) -> bool:
-        """
-        :param data: goes to the partner.
-        :returns: False if it does not, because the partner has closed.
-        """
-        self._transport.write(data)
-        return True
+    def _begin(self) -> None:
+        """Choose how bytes are written."""
+        self.write = self._transport.write
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Let a producer write; see ``IConsumer``."""
+        self._transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """The producer writes no more; see ``IConsumer``."""
+        self._transport.unregisterProducer()
 
     def checkHalfClose(self) -> None:
         """
@@ -72,15 +80,11 @@ class Wire:
             )
 
     def closeWrite(self) -> None:
-        """End this side's output alone."""
+        """End the output alone, after what was written."""
         self._transport.loseWriteConnection()
 
-    def close(self, inputEnded: bool) -> None:
-        """
-        End the connection after what was written.
-
-        :param inputEnded: whether the partner sends no more.
-        """
+    def close(self) -> None:
+        """End the connection after what was written."""
         self._transport.loseConnection()
 
     def abort(self) -> None:
@@ -94,10 +98,10 @@ class Wire:
         return None
 
     def outputEnded(self) -> None:
-        """Output has ended, by this side or because nobody reads it."""
+        """Output has ended, by this side or because the partner reads no more."""
 
     def gone(self) -> None:
-        """The connection has ended."""
+        """The connection has ended: stop every timer."""
         if self._later is not None and self._later.active():
             self._later.cancel()
 
@@ -106,12 +110,17 @@ class UNIXWire(Wire):
     """
     A UNIX socket.
 
-    One whose partner is gone is reported as broken as soon as it is looked at
-    for writing, even if nothing is to be written.
+    The system reports one whose partner has closed as broken as soon as it is
+    polled for writing, even if nothing is to be written.
     """
 
-    def close(self, inputEnded: bool) -> None:
-        """What is to be written gets its turn of the reactor first."""
+    def close(self) -> None:
+        """
+        Close two turns of the reactor later.
+
+        By then what was written has been handed to the system, so that a broken
+        connection says nothing about it.
+        """
         self._later = self._clock.callLater(0, self._close, 1)
 
     def _close(self, turns: int) -> None:
@@ -119,7 +128,7 @@ class UNIXWire(Wire):
             self._later = self._clock.callLater(0, self._close, turns - 1)
             return
         self.complete = not getattr(self._transport, "dataBuffer", b"")
-        # The system's note of what a partner that has closed had not read.
+        # The system's note that a partner which has closed left data unread.
         error = self._transport.getHandle().getsockopt(
             socket.SOL_SOCKET, socket.SO_ERROR
         )
@@ -136,17 +145,31 @@ class StandardIOWire(Wire):
     """
 
     _ended = False
+    _producer: IProducer | None = None
 
-    def write(self, data: bytes) -> bool:
-        """Twisted drops in silence what nobody reads."""
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Let a producer write, as long as somebody reads it."""
+        self._producer = producer
+        super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """The producer writes no more."""
+        self._producer = None
+        super().unregisterProducer()
+
+    def _begin(self) -> None:
+        self.write = self._write
+
+    def _write(self, data: bytes) -> None:
+        """Write, or note what Twisted would drop in silence."""
         if self._ended:
             self.outputLost = True
-            return False
-        return super().write(data)
+        else:
+            self._transport.write(data)
 
     def checkHalfClose(self) -> None:
         """
-        :raises HalfCloseUnsupported: always.  Twisted stops to write, and leaves
+        :raises HalfCloseUnsupported: always.  Twisted stops writing, and leaves
             the pipe open until the program ends.
         """
         raise HalfCloseUnsupported(
@@ -154,20 +177,25 @@ class StandardIOWire(Wire):
             "loseConnection()"
         )
 
-    def close(self, inputEnded: bool) -> None:
-        """End both."""
+    def close(self) -> None:
+        """End both pipes after what was written."""
         if self._ended:
             self._end(ConnectionDone())
         else:
-            super().close(inputEnded)
+            super().close()
 
     def abort(self) -> None:
-        """End both now."""
+        """End both pipes at once."""
         self._end(ConnectionAborted())
 
     def outputEnded(self) -> None:
-        """The output pipe is closed."""
+        """The output pipe is closed: its producer has nobody to write for."""
         self._ended = True
+        producer = self._producer
+        if producer is not None:
+            self.outputLost = True
+            self.unregisterProducer()
+            producer.stopProducing()
 
     def _end(self, reason: Exception) -> None:
         lose = self._transport.connectionLost
@@ -308,17 +336,22 @@ class TLSWire(Wire):
         :param transport: the transport of the connection.
         :param layer: the TLS layer, which was just connected.
         """
-        super().__init__(clock, transport)
         self._layer = layer
         self._bottom = bottomOf(layer)
         self._partnerClosed = False
         self._wrote = False
         self._turns = 0  # of the reactor, until what was written is on its way
         self._guard: CloseGuard | None = None
+        self._producing = False
         self._nothingToLose = False
+        super().__init__(clock, transport)
         # There is no other way to hear of a close_notify when it comes.
         self._receive: Callable[[bytes], None] = layer.dataReceived
         layer.dataReceived = self._received  # type: ignore[method-assign]
+
+    def _begin(self) -> None:
+        self._send = self._transport.write
+        self.write = self._write
 
     @property
     def refusal(self) -> str | None:
@@ -327,32 +360,24 @@ class TLSWire(Wire):
         return None if handshake is None else handshake.refusal
 
     @property
-    def _closedByPartner(self) -> bool:
-        """Whether the partner has sent its ``close_notify``."""
-        handle = self._layer.getHandle()  # None when the connection is gone
-        if handle is not None and not self._partnerClosed:
-            self._partnerClosed = bool(handle.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
-        return self._partnerClosed
-
-    @property
     def _unsent(self) -> bool:
         """Whether something that was written is known to be here still."""
         if self._turns:
             return True
         return self._wrote and backlogOf(self._bottom) != (0, 0)
 
-    def write(self, data: bytes) -> bool:
-        """Write, as long as there is somebody to read it."""
-        if self._closedByPartner:
-            self.outputLost = True
-            return False
+    def _write(self, data: bytes) -> None:
+        """Write, and note that something is on its way."""
+        if self._partnerClosed:
+            self.outputLost = True  # Twisted would drop it in silence
+            return
         # Twisted gathers what is written in one turn of the reactor, and hands
         # it to the system in the next.
         self._wrote = True
         if not self._turns:
             self._later = self._clock.callLater(0, self._nextTurn)
         self._turns = 2
-        return super().write(data)
+        self._send(data)
 
     def _nextTurn(self) -> None:
         self._turns -= 1
@@ -361,18 +386,37 @@ class TLSWire(Wire):
 
     def _received(self, data: bytes) -> None:
         """Let the layer have what came, and see whether it was the end."""
-        before, unsent = self._closedByPartner, self._unsent
         self._receive(data)
-        if before or not self._closedByPartner:
+        handle = self._layer.getHandle()  # None when the connection is gone
+        if self._partnerClosed or handle is None:
             return
-        # Whoever has closed reads nothing that is still on its way.
-        if (unsent or self._turns) and not (self._nothingToLose or self.complete):
+        if not handle.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            return
+        # A partner that has closed reads nothing that is still on its way.
+        self._partnerClosed = True
+        if self._unsent and not (self._nothingToLose or self.complete):
             self.outputLost = True
 
     @property
     def complete(self) -> bool:  # type: ignore[override]
         """Whether this side has closed and everything is on its way."""
         return self._guard is not None and self._guard.flushed
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Let a producer write; see ``IConsumer``."""
+        self._producing = True
+        try:
+            super().registerProducer(producer, streaming)
+        except BaseException:
+            self._producing = False
+            raise
+
+    def unregisterProducer(self) -> None:
+        """The producer writes no more; a connection being closed ends now."""
+        self._producing = False
+        super().unregisterProducer()
+        if self.silent:
+            self._watch()
 
     def checkHalfClose(self) -> None:
         """
@@ -385,14 +429,19 @@ class TLSWire(Wire):
             "data in the protocol"
         )
 
-    def close(self, inputEnded: bool) -> None:
-        """End the connection in bounded time."""
+    def close(self) -> None:
+        """End the connection in bounded time, after what was written."""
         # The partner's close_notify comes behind what it still sends.  If it is
         # here Twisted ends the connection, but waits for what is to be sent.
         self.silent = True
         self._nothingToLose = not self._unsent
         self._transport.loseConnection()
-        if self._layer.getHandle() is not None:
+        if not self._producing:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Bound the time in which the partner has to answer."""
+        if self._guard is None and self._layer.getHandle() is not None:
             self._guard = CloseGuard(self._clock, self._bottom, self._timedOut)
 
     def _timedOut(self) -> None:
@@ -400,22 +449,28 @@ class TLSWire(Wire):
         self.abort()
 
     def gone(self) -> None:
-        """There is nothing more to watch."""
+        """The connection has ended: stop every timer."""
         super().gone()
         if self._guard is not None:
             self._guard.stop()
 
 
-def wireOf(clock: IReactorTime, transport: Any, listener: IHandshakeListener) -> Wire:
+def wireOf(
+    clock: IReactorTime,
+    transport: Any,
+    listener: IHandshakeListener,
+    started: object = None,
+) -> Wire:
     """
     Find out what a connection is made of.
 
     :param clock: measures the time.
     :param transport: the connection's transport.
     :param listener: over TLS, is told when the handshake is complete.
+    :param started: the layer that ``startTLS`` has put above the transport.
     :returns: the kind of wire.
     """
-    for layer in layersUnder(transport):
+    for layer in [*layersUnder(transport), started]:
         if isinstance(layer, TLSMemoryBIOProtocol):
             # Its handshake cannot be complete before that of one under it.
             hearThrough(layer.wrappedProtocol, listener, IHandshakeListener)

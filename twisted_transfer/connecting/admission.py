@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -29,6 +29,7 @@ from zope.interface import alsoProvides, implementer
 
 from twisted_transfer.channel.link import Link
 from twisted_transfer.connecting.options import AddressFilter
+from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.errors import PeerRefused
 
 try:
@@ -88,6 +89,8 @@ class Admission(Factory):
 
     :ivar wrapped: whether the endpoint may put layers around the protocols; to
         set as soon as that is known.
+    :ivar winner: fires with the link of the partner.
+    :ivar leftovers: the candidates that were dropped and are not gone yet.
     :ivar accepted: how many candidates came.
     :ivar admitted: how many of them were admitted: 0 or 1.
     :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
@@ -107,21 +110,22 @@ class Admission(Factory):
         self._bound = candidateBound()
         self._candidates: dict[Link, IDelayedCall] = {}
         self._hosts: WeakKeyDictionary[Link, object] = WeakKeyDictionary()
-        self._leaving: set[Deferred[None]] = set()
         self._over = False
         self._served: Any = None
         self.wrapped = False
+        self.leftovers = Leftovers()
         self.winner: Deferred[Link] = Deferred()
         self.accepted = 0
         self.admitted = 0
         self.dropped: Counter[str] = Counter()
 
-    def negotiateFor(self, factory: IProtocolFactory | None) -> None:
+    def serveBy(self, factory: IProtocolFactory) -> None:
         """
-        Let TLS agree on a protocol of the application's (ALPN, RFC 7301).
+        Say which factory will have the connection.
 
-        :param factory: makes the protocol that the winner gets in the end; what
-            it names is what may be agreed on.
+        TLS may agree on one of the protocols that it names (ALPN, RFC 7301).
+
+        :param factory: makes the protocol that the winner gets in the end.
         """
         self._served = factory
         if IProtocolNegotiationFactory.providedBy(factory):
@@ -180,13 +184,8 @@ class Admission(Factory):
         # Twisted's wrapping factories wrap whatever they get, None too, and
         # fail when it is connected.
         refused = _TurnedAway()
-        self._see(refused.gone)
+        self.leftovers.add(refused.gone)
         return refused
-
-    def _see(self, gone: Deferred[None]) -> None:
-        """Somebody is leaving."""
-        self._leaving.add(gone)
-        gone.addBoth(lambda ignored: self._leaving.discard(gone))
 
     def _proved(self, ignored: None, link: Link) -> None:
         """Admit the first; there is no second, for the others are dropped."""
@@ -219,7 +218,7 @@ class Admission(Factory):
             deadline.cancel()
         self._countDrop(why, None)
         if link.transport is not None:
-            self._see(link.whenGone())
+            self.leftovers.add(link.whenGone())
         link.abort()
 
     def _dropAll(self, why: str) -> None:
@@ -237,12 +236,8 @@ class Admission(Factory):
             reason=reason.value if reason is not None else "",
         )
 
-    def close(self) -> Deferred[Any]:
-        """
-        End the admission: whoever is not admitted by now never will be.
-
-        :returns: a Deferred that fires when the last candidate is gone.
-        """
+    def close(self) -> None:
+        """Drop every candidate, and admit none from now on."""
         if not self._over:
             self._over = True
             self._dropAll("closed")
@@ -251,4 +246,3 @@ class Admission(Factory):
                 accepted=self.accepted,
                 dropped=dict(self.dropped),
             )
-        return DeferredList(list(self._leaving))

@@ -4,12 +4,12 @@ The connector: one connection to one partner, whichever of them dials.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
-from functools import partial
+from copy import copy
 from typing import Any
-from typing import Protocol as TypingProtocol
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IProtocolFactory,
@@ -19,7 +19,6 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import Separator, TransferChannel
-from twisted_transfer.channel.link import Link
 from twisted_transfer.connecting.admission import Admission
 from twisted_transfer.connecting.dialling import Dial
 from twisted_transfer.connecting.invitations import (
@@ -36,7 +35,7 @@ from twisted_transfer.connecting.options import (
     checkedPort,
     checkedSeconds,
 )
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Leftovers, Promise, Shielded
 from twisted_transfer.descriptions.endpoints import (
     DualStackServerEndpoint,
     clientEndpoint,
@@ -113,21 +112,20 @@ def openingEndpoint(
     return socketCommand
 
 
-class Attempt(TypingProtocol):
-    """One attempt to get one partner."""
+class ConnectorState(enum.Enum):
+    """What a connector is doing."""
 
-    async def run(self) -> Link:
-        """:returns: the good connection, with its reading paused."""
-
-    def cleared(self) -> Deferred[None]:
-        """:returns: fires when nothing of the attempt but its result is left."""
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CANCELLED = "cancelled, and something is not gone yet"
 
 
-class _Ending(Deferred[Any]):
-    """Fires when an attempt that was cancelled is over."""
-
-    def cancel(self) -> None:
-        """Cancelling it once more makes it no shorter."""
+CONNECTOR_STEPS = {
+    ConnectorState.IDLE: {ConnectorState.CONNECTING},
+    ConnectorState.CONNECTING: {ConnectorState.IDLE, ConnectorState.CANCELLED},
+    ConnectorState.CANCELLED: {ConnectorState.IDLE},
+}
+"""The states that may follow each state."""
 
 
 class TransferConnector:
@@ -137,6 +135,7 @@ class TransferConnector:
     It is the counterpart of ``transfer::connect`` in Tcl's tcllib.
 
     :ivar mode: the :class:`Mode`.
+    :ivar reactor: the reactor.
     """
 
     def __init__(
@@ -176,24 +175,8 @@ class TransferConnector:
         :raises BadOption: if an option cannot be.
         :raises BadDescription: if the socket command cannot be.
         """
-        if admit is not None and not isinstance(admit, str):
-            admit = tuple(admit)  # it is read again for another connector
         self.mode = checkedMode(mode)
-        self._reactor = reactor
-        self._another = partial(
-            type(self),
-            reactor,
-            mode,
-            host,
-            port,
-            socketCommand,
-            translation=translation,
-            encoding=encoding,
-            eofChar=eofChar,
-            within=within,
-            retryFor=retryFor,
-            admit=admit,
-        )
+        self.reactor = reactor
         self._settings = TextSettings.BINARY.replaced(
             translation=translation, encoding=encoding, eofChar=eofChar
         )
@@ -211,12 +194,17 @@ class TransferConnector:
             reactor, self.mode, host, port, socketCommand
         )
         self._socketCommand = socketCommand
-        self._served: IProtocolFactory | None = None  # see inside.serveBy()
-        self._connecting: Deferred[TransferChannel] | None = None
+        self._served: IProtocolFactory | None = None
+        self._reset()
+
+    def _reset(self) -> None:
         self._admission: Admission | None = None
-        self._address: IAddress | None = None
-        self._whenListening: Waiters[IAddress] = Waiters()
-        self._whenIdle: Waiters[None] = Waiters()
+        self._state = ConnectorState.IDLE
+        self._connecting: Deferred[TransferChannel]
+        self._running: Deferred[Any] | None
+        self._listening: Promise[IAddress] = Promise()
+        self._over: Promise[None] = Promise()
+        self._over.fire(None)
 
     @classmethod
     def fromString(cls, reactor: Any, description: str) -> TransferConnector:
@@ -257,7 +245,11 @@ class TransferConnector:
         :returns: this connector; or while it is connecting, another one with the
             same options.
         """
-        return self if self._connecting is None else self._another()
+        if self._state is ConnectorState.IDLE:
+            return self
+        another = copy(self)
+        another._reset()
+        return another
 
     # Connecting.
 
@@ -272,70 +264,71 @@ class TransferConnector:
             ``PartnerTimeout``, ``PeerRefused`` or ``NotAdmitted``.
         :raises AlreadyConnecting: if an earlier ``connect()`` is under way.
         """
-        if self._connecting is not None:
+        if self._state is not ConnectorState.IDLE:
             raise AlreadyConnecting(
                 "this connector is connecting already: wait for that connect(), "
                 "cancel it, or use another connector"
             )
-        self._address = None
-        attempt: Attempt
+        self._step(ConnectorState.CONNECTING)
+        if self._listening.fired:
+            self._listening = Promise()
+        attempt: Dial | Wait
         if self.mode is Mode.ACTIVE:
-            attempt = Dial(self._reactor, self._endpoint, self._retryFor)
+            attempt = Dial(self.reactor, self._endpoint, self._retryFor)
         else:
-            attempt = Wait(self._reactor, self._endpoint, self._listening, self._filter)
-            self._admission = attempt.admission
-            self._admission.negotiateFor(self._served)
-        running: Deferred[TransferChannel] | None = None
-        over = _Ending()
-
-        def cancel(ignored: object) -> None:
-            if running is not None:
-                running.cancel()
-
-        connecting = self._connecting = Deferred[TransferChannel](cancel)
-
-        def cancelled(failure: Failure) -> Any:
-            """Those who cancelled hear of it when everything is gone."""
-            if self._connecting is not connecting:
-                return failure
-            return over.addCallback(lambda ignored: failure)
-
-        connecting.addErrback(cancelled)
+            self._admission = Admission(self.reactor, self._filter)
+            if self._served is not None:
+                self._admission.serveBy(self._served)
+            attempt = Wait(self._endpoint, self._bound, self._admission)
+        self._over = Promise()
+        self._running = None
+        self._connecting = connecting = Deferred[TransferChannel](self._cancel)
+        connecting.addErrback(self._onceGone)
         if self._within is not None:
             connecting.addTimeout(
-                self._within, self._reactor, onTimeoutCancel=self._expired
+                self._within, self.reactor, onTimeoutCancel=self._expired
             )
-
-        def finished(result: Any) -> None:
-            self._connecting = None
-            if isinstance(result, Failure):
-                error: Any = result.value
-                self._whenListening.fail(error)
-            if not connecting.called:
-                connecting.callback(result)
-            over.callback(None)
-            attempt.cleared().addCallback(self._whenIdle.fire)
-
-        def tooLate(result: Any) -> Any:
-            """A cancel at the very moment of success: there is no success."""
-            if not connecting.called or isinstance(result, Failure):
-                return result
-            result.abortConnection()
-            return result.whenClosed()
-
-        running = Deferred.fromCoroutine(self._connect(attempt))
-        if connecting.called:  # cancelled by one who was told of the address
-            running.cancel()
-        running.addCallback(tooLate).addBoth(finished)
+        self._running = Deferred.fromCoroutine(self._connect(attempt))
+        self._running.addBoth(self._finished, attempt.leftovers)
         return connecting
 
-    async def _connect(self, attempt: Attempt) -> TransferChannel:
+    async def _connect(self, attempt: Dial | Wait) -> TransferChannel:
         try:
             link = await attempt.run()
         except Exception:
-            await attempt.cleared()
+            await attempt.leftovers.cleared()
             raise
-        return TransferChannel(link, self, self._settings)
+        return TransferChannel(link, self, self._settings, self.mode is Mode.ACTIVE)
+
+    def _step(self, state: ConnectorState) -> None:
+        assert state in CONNECTOR_STEPS[self._state], (self._state, state)
+        self._state = state
+
+    def _cancel(self, ignored: object) -> None:
+        self._step(ConnectorState.CANCELLED)
+        if self._running is not None:
+            self._running.cancel()
+
+    def _onceGone(self, failure: Failure) -> Failure | Deferred[Failure]:
+        """Let one who has cancelled hear of it when everything is gone."""
+        if self._state is not ConnectorState.CANCELLED:
+            return failure
+        gone: Deferred[Failure] = Shielded()
+        self._over.wait().addCallback(lambda ignored: gone.callback(failure))
+        return gone
+
+    def _finished(
+        self, result: TransferChannel | Failure, leftovers: Leftovers
+    ) -> None:
+        cancelled = self._state is ConnectorState.CANCELLED
+        over, connecting = self._over, self._connecting
+        self._step(ConnectorState.IDLE)
+        if isinstance(result, Failure):
+            listening, self._listening = self._listening, Promise()
+            listening.fire(result)
+        if not cancelled:
+            connecting.callback(result)
+        leftovers.cleared().addCallback(over.fire)
 
     def _expired(self, result: object, timeout: float) -> object:
         """The time for the set-up is over; a channel got in time stays good."""
@@ -357,17 +350,16 @@ class TransferConnector:
             this connector is left.  It is safe in every state, any number of
             times.
         """
-        if self._connecting is None:
-            return succeed(None)
-        idle = self._whenIdle.wait()
-        self._connecting.cancel()
-        return idle
+        if self._state is ConnectorState.CONNECTING:
+            self._connecting.cancel()
+        return self._over.wait()
 
     # Listening.
 
-    def _listening(self, address: IAddress) -> None:
-        self._address = address
-        self._whenListening.fire(address)
+    def _bound(self, address: IAddress) -> None:
+        self._listening.fire(address)
+        if self._state is ConnectorState.CANCELLED:
+            raise CancelledError()  # by one who was told of the address
 
     def whenListening(self) -> Deferred[Any]:
         """
@@ -383,9 +375,7 @@ class TransferConnector:
             raise BadOption(
                 "this is for the passive mode: a connector that dials listens nowhere"
             )
-        if self._address is not None:
-            return succeed(self._address)
-        return self._whenListening.wait()
+        return self._listening.wait()
 
     def invitation(self, host: str | None = None) -> Deferred[str]:
         """
@@ -418,20 +408,12 @@ class TransferConnector:
         :class:`~twisted_transfer.connecting.admission.Admission`."""
         return self._admission
 
+    # For the rest of the package.
 
-def reactorOf(connector: TransferConnector) -> Any:
-    """
-    :param connector: any connector.
-    :returns: the reactor that does its work.
-    """
-    return connector._reactor
+    def serveBy(self, factory: IProtocolFactory) -> None:
+        """
+        Say which factory will have the connections, before connecting.
 
-
-def serveBy(connector: TransferConnector, factory: IProtocolFactory) -> None:
-    """
-    Say who will have the connections.
-
-    :param connector: any connector, before it connects.
-    :param factory: makes the protocols.
-    """
-    connector._served = factory
+        :param factory: makes the protocols.
+        """
+        self._served = factory

@@ -11,15 +11,15 @@ from random import random
 from typing import Any
 
 from twisted.application.internet import backoffPolicy
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
-from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT
-from twisted_transfer.deferreds import _Leftovers, _severed, _within
+from twisted_transfer.deferreds import Leftovers, severed, within
 from twisted_transfer.errors import PartnerTimeout, PeerRefused
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
 from twisted_transfer.tls.policy import refusedForGood
@@ -61,10 +61,7 @@ class Dial:
         self._reactor = reactor
         self._endpoint = endpoint
         self._retryFor = retryFor
-        self._leftovers = _Leftovers()
-
-    def cleared(self) -> Deferred[None]:
-        return self._leftovers.cleared()
+        self.leftovers = Leftovers()
 
     async def run(self) -> Link:
         """
@@ -99,26 +96,28 @@ class Dial:
         factory = _Dialling(self._reactor)
         winner: Link | None = None
         try:
-            protocol = await _severed(
+            protocol = await severed(
                 maybeDeferred(self._endpoint.connect, factory), lambda ignored: None
             )
             # An endpoint may wrap our protocol, and give its wrapper.
             link = protocol if isinstance(protocol, Link) else factory.links[-1]
-            await _within(
-                self._reactor,
-                link.whenReady(),
-                CANDIDATE_TIMEOUT,
-                "the partner answered, but did not complete the TLS handshake",
-            )
+            if link.state is LinkState.SETUP:
+                await within(
+                    self._reactor,
+                    link.whenReady(),
+                    CANDIDATE_TIMEOUT,
+                    "the partner answered, but did not complete the TLS handshake",
+                )
+            await link.whenReady()
             winner = link
             return link
         finally:
             factory.over = True
             if isinstance(self._endpoint, MutualTLSClientEndpoint):
                 # It has connections of which no link knows yet.
-                self._leftovers.add(self._endpoint.whenIdle())
+                self.leftovers.add(self._endpoint.whenIdle())
             for each in factory.links:
                 if each is not winner:
                     if each.transport is not None:
-                        self._leftovers.add(each.whenGone())
+                        self.leftovers.add(each.whenGone())
                     each.abort()

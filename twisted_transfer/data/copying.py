@@ -18,9 +18,6 @@ from zope.interface import implementer
 from twisted_transfer.channel.channel import (
     Separator,
     TransferChannel,
-    clockOf,
-    settingsOf,
-    writingBy,
 )
 from twisted_transfer.data.progress import Meter, Progress, checkNumber
 from twisted_transfer.data.sources import BytesSource, TextSource
@@ -318,7 +315,7 @@ class Copying:
 
         :raises BadOption: if they cannot be, or do not go with the source.
         """
-        settings = settingsOf(self._channel).replaced(
+        settings = self._channel.settings.replaced(
             translation=self._translation,
             encoding=self._encoding,
             eofChar=self._eofChar,
@@ -368,10 +365,10 @@ class Copying:
         if ILimitedSource.providedBy(source):
             source.limit(size, self._blockSize)
         total = source.size if size is None else size
-        meter = Meter(clockOf(self._channel), self._progress, total)
+        meter = Meter(self._channel.clock, self._progress, total)
         feed = Feed(self._channel, size, self._blockSize, meter.tell)
         self._feed = feed
-        with writingBy(self._channel, settings):
+        with self._channel.writingBy(settings):
             await self._fed(feed)
         return feed.count
 

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.channel.channel import TransferChannel, clockOf, settingsOf
+from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.progress import Meter, Progress, checkNumber
 from twisted_transfer.errors import (
     BadOption,
@@ -152,13 +152,13 @@ async def _receive(
 ) -> int:
     if size is not None:
         checkNumber("size", size)
-    encoding = settingsOf(channel).encoding
+    encoding = channel.settings.encoding
     if encoding is not None:
         raise BadOption(
             f"the channel carries text in {encoding}, and a destination takes bytes; "
             "set configure(translation='binary') before"
         )
-    meter = Meter(clockOf(channel), progress, size)
+    meter = Meter(channel.clock, progress, size)
     try:
         destination.open()
         if size is None:

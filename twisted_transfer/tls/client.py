@@ -17,10 +17,11 @@ a :class:`Gate` keeps the user's protocol from the connection until
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -36,7 +37,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Leftovers, Promise
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout
 from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf
 
@@ -44,15 +45,44 @@ CONFIRM_TIMEOUT = 2.0
 """Seconds for which a server that sends no tickets may still refuse."""
 
 
+class Confirmation(enum.Enum):
+    """How far both sides are in accepting each other."""
+
+    HANDSHAKE = "the handshake is under way"
+    UNCONFIRMED = "this side accepts the partner"
+    CONFIRMED = "the partner accepts this side, too"
+    OPEN = "the user's protocol has the connection"
+    REFUSED = "there will be no connection"
+
+
+CONFIRMATION_STEPS = {
+    Confirmation.HANDSHAKE: {
+        Confirmation.UNCONFIRMED,
+        Confirmation.OPEN,
+        Confirmation.REFUSED,
+    },
+    Confirmation.UNCONFIRMED: {
+        Confirmation.CONFIRMED,
+        Confirmation.OPEN,
+        Confirmation.REFUSED,
+    },
+    Confirmation.CONFIRMED: {Confirmation.OPEN, Confirmation.REFUSED},
+    Confirmation.OPEN: set(),
+    Confirmation.REFUSED: set(),
+}
+"""The states that may follow each state."""
+
+
 @implementer(IHandshakeListener)
 class Gate(Protocol):
     """
     Stands in for the user's protocol until the partner has accepted this side.
 
+    :ivar state: how far that is.
     :ivar opened: fires with the user's protocol when it has the connection, or
         fails with ``PeerRefused``, ``NotAdmitted`` or ``PartnerTimeout``.
-    :ivar gone: fires when it has no connection any more: it has ended, or is
-        the protocol's.
+    :ivar gone: fires when the gate has no connection any more: it has ended, or
+        is the protocol's.
     """
 
     def __init__(
@@ -75,8 +105,9 @@ class Gate(Protocol):
         :param confirms: whether the partner is known to send tickets, so that
             its silence is no consent.
         """
+        self.state = Confirmation.HANDSHAKE
         self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
-        self.gone: Deferred[None] = Deferred()
+        self.gone: Promise[None] = Promise()
         self._onConnected = onConnected
         self._confirms = confirms
         self._clock = clock
@@ -85,9 +116,11 @@ class Gate(Protocol):
         self._address = address
         self._early: list[bytes] = []
         self._refusal: NotAdmitted | PartnerTimeout | None = None
-        self._accepted = False
-        self._abandoned = False
         self._call: IDelayedCall | None = clock.callLater(timeout, self._late, timeout)
+
+    def _step(self, state: Confirmation) -> None:
+        assert state in CONFIRMATION_STEPS[self.state], (self.state, state)
+        self.state = state
 
     def connectionMade(self) -> None:
         """Have a look after each of the pieces that come."""
@@ -95,30 +128,34 @@ class Gate(Protocol):
         self._receive: Callable[[bytes], None] = self.transport.dataReceived
         self.transport.dataReceived = self._received
         self._onConnected(self)
-        if self._abandoned:
-            self._abort()
-
-    def abandon(self) -> None:
-        """Nobody waits for it any more; a connection that comes is ended."""
-        self._abandoned = True
-        self._abort()
+        if self.state is Confirmation.REFUSED:
+            self.transport.abortConnection()
 
     def _received(self, data: bytes) -> None:
         """Open when the piece that held the ticket has been read."""
         self._receive(data)
-        if self._accepted:
+        if self.state is Confirmation.CONFIRMED:
             self._open()
 
-    def _abort(self) -> None:
+    def abandon(self) -> None:
+        """End the connection, or the one that comes: nobody waits for it."""
+        self._refuse(None)
+
+    def _refuse(self, refusal: NotAdmitted | PartnerTimeout | None) -> None:
+        if self.state in (Confirmation.OPEN, Confirmation.REFUSED):
+            return
+        self._step(Confirmation.REFUSED)
+        self._refusal = refusal
+        self._stopClock()
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def _late(self, timeout: float) -> None:
-        self._call = None
-        self._refusal = PartnerTimeout(
-            f"the partner did not complete the TLS handshake in {timeout:g} seconds"
+        self._refuse(
+            PartnerTimeout(
+                f"the partner did not complete the TLS handshake in {timeout:g} seconds"
+            )
         )
-        self._abort()
 
     def _stopClock(self) -> None:
         call, self._call = self._call, None
@@ -126,17 +163,19 @@ class Gate(Protocol):
             call.cancel()
 
     def handshakeCompleted(self) -> None:
-        """This side has accepted the partner; is it mutual?"""
+        """This side has accepted the partner; does the partner accept it?"""
+        if self.state is not Confirmation.HANDSHAKE:
+            return
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         connection = self.transport.getHandle()
         whyNot = self._policy.checkHost(connection)
         if whyNot is not None:
-            self._refusal = NotAdmitted(f"the partner's certificate: {whyNot}")
-            self._abort()
+            self._refuse(NotAdmitted(f"the partner's certificate: {whyNot}"))
             return
         if connection.get_protocol_version() < SSL.TLS1_3_VERSION:
             self._open()
             return
+        self._step(Confirmation.UNCONFIRMED)
         handshake = handshakeOf(connection)
         assert handshake is not None
         handshake.onTicket = self._confirmed
@@ -148,20 +187,21 @@ class Gate(Protocol):
         # This is called from within OpenSSL, which is not the place from which
         # to let a user's protocol write to the same connection.  A later turn of
         # the reactor would be too late: behind the ticket there may be the end.
-        self._accepted = True
+        if self.state is Confirmation.UNCONFIRMED:
+            self._step(Confirmation.CONFIRMED)
 
     def dataReceived(self, data: bytes) -> None:
-        """Whoever sends data is content."""
+        """Take data for consent: a server sends it to whom it has accepted."""
         self._early.append(data)
         self._open()
 
     def _open(self) -> None:
         """Put the user's protocol in this one's place."""
+        if self.state in (Confirmation.OPEN, Confirmation.REFUSED):
+            return
         self._stopClock()
         transport = self.transport
         assert isinstance(transport, TLSMemoryBIOProtocol)
-        if self.opened.called:
-            return
         transport.dataReceived = self._receive
         try:
             protocol = self._factory.buildProtocol(self._address)
@@ -169,25 +209,22 @@ class Gate(Protocol):
                 raise NoProtocol()
         except BaseException:
             self.opened.errback()
-            self._abort()
+            self._refuse(None)
             return
+        self._step(Confirmation.OPEN)
         transport.wrappedProtocol = protocol
         protocol.makeConnection(transport)
         if IHandshakeListener.providedBy(protocol):
             protocol.handshakeCompleted()
-        self._leave()
+        self.gone.fire(None)
         self.opened.callback(protocol)
         for data in self._early:
             protocol.dataReceived(data)
 
-    def _leave(self) -> None:
-        if not self.gone.called:
-            self.gone.callback(None)
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It ended before it was accepted on both sides."""
-        self._stopClock()
-        self._leave()
+        self._refuse(None)
+        self.gone.fire(None)
         if self.opened.called:
             return
         if self._refusal is not None:
@@ -265,25 +302,17 @@ class MutualTLSClientEndpoint:
         self._endpoint = endpoint
         self._timeout = timeout
         self._confirms = confirms
-        self._shut: set[Gate] = set()
-        self._idle: Waiters[None] = Waiters()
+        self._gates = Leftovers()
 
     def whenIdle(self) -> Deferred[None]:
         """
         :returns: a Deferred that fires when there is no connection which a
             protocol does not have.
         """
-        return self._idle.wait() if self._shut else succeed(None)
+        return self._gates.cleared()
 
     def _connected(self, gate: Gate) -> None:
-        self._shut.add(gate)
-
-        def settled(ignored: object) -> None:
-            self._shut.discard(gate)
-            if not self._shut:
-                self._idle.fire(None)
-
-        gate.gone.addCallback(settled)
+        self._gates.add(gate.gone.wait())
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """

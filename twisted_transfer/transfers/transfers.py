@@ -17,9 +17,8 @@ from typing import Any, TypeVar, cast
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_transfer.channel.channel import TransferChannel, settingsOf, transportOf
-from twisted_transfer.channel.wires import bottomOf
-from twisted_transfer.connecting.connector import TransferConnector, reactorOf
+from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import AnyPath
 from twisted_transfer.data.progress import Progress, checkNumber
@@ -57,7 +56,7 @@ def keepAlive(channel: TransferChannel) -> None:
 
     :param channel: a connected one.
     """
-    bottom: Any = bottomOf(transportOf(channel))
+    bottom: Any = channel.bottom
     # A UNIX socket says of itself that it is TCP, too; and one that has gone
     # meanwhile has no socket any more.
     with suppress(AttributeError, OSError):
@@ -128,7 +127,7 @@ class Transfer:
             raise BadOption("progress= and watch= tell the same; give one of them")
         self.receipts: list[Receipt] = []
         self._connector = connector
-        self._reactor = reactorOf(connector)
+        self._reactor = connector.reactor
         self._raw = raw
         self._watch: Watch = watch or Unwatched(progress)
         self._state = _State.NEW
@@ -204,7 +203,7 @@ class Transfer:
             raise
 
     def _check(self, channel: TransferChannel) -> None:
-        if not self._raw and settingsOf(channel) != TextSettings.BINARY:
+        if not self._raw and channel.settings != TextSettings.BINARY:
             raise BadOption(
                 "a transfer with receipts carries bytes as they are; leave out "
                 "translation=, encoding= and eofChar=, or give --raw (raw=True)"
@@ -456,7 +455,7 @@ def receiveFile(
     """
     return Receiver(
         connector,
-        FileDestination(path, force, reactorOf(connector)),
+        FileDestination(path, force, connector.reactor),
         raw=raw,
         maxSize=maxSize,
         progress=progress,

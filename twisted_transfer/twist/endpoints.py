@@ -32,7 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.connecting.connector import TransferConnector, serveBy
+from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.connecting.options import Mode
 from twisted_transfer.errors import BadDescription, Truncated
 
@@ -92,7 +92,7 @@ class TransferPort:
         self._reactor = reactor
         self._connector = connector
         self._factory = factory
-        serveBy(connector, factory)
+        connector.serveBy(factory)
         self._address: IAddress = IPv4Address("TCP", "0.0.0.0", 0)
         self._search: Deferred[None] = succeed(None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.unit.data.test_copying import ChannelTestCase
-from twisted_transfer.channel.channel import clockOf, settingsOf, writingBy
 from twisted_transfer.text.settings import TextSettings
 
 
@@ -12,23 +11,23 @@ class InsideTests(ChannelTestCase):
 
     def test_clock(self) -> None:
         """The time is that of its connection."""
-        self.assertIs(clockOf(self.ours), self.clock)
+        self.assertIs(self.ours.clock, self.clock)
 
     def test_settings(self) -> None:
         """The settings are those that were set last."""
-        self.assertEqual(settingsOf(self.ours), TextSettings.BINARY)
+        self.assertEqual(self.ours.settings, TextSettings.BINARY)
         self.ours.configure(encoding="utf-8", translation=("auto", "cr"))
         wanted = TextSettings.BINARY.replaced(
             encoding="utf-8", translation=("auto", "cr")
         )
-        self.assertEqual(settingsOf(self.ours), wanted)
+        self.assertEqual(self.ours.settings, wanted)
 
     def test_writingBy(self) -> None:
         """Other settings hold in the block, also if that fails, and not after."""
         settings = TextSettings.BINARY.replaced(encoding="utf-8", translation="crlf")
         for error in (None, ZeroDivisionError()):
             try:
-                with writingBy(self.ours, settings):
+                with self.ours.writingBy(settings):
                     self.ours.write("ü\n")
                     if error is not None:
                         raise error
@@ -41,7 +40,7 @@ class InsideTests(ChannelTestCase):
         """The channel's own settings change nothing, not even a byte order mark."""
         self.ours.configure(encoding="utf-16")
         self.ours.write("a")
-        with writingBy(self.ours, settingsOf(self.ours)):
+        with self.ours.writingBy(self.ours.settings):
             self.ours.write("b")
         self.ours.write("c")
         self.assertEqual(self.readAll(self.theirs), "abc".encode("utf-16"))
@@ -49,7 +48,7 @@ class InsideTests(ChannelTestCase):
     def test_changedMeanwhile(self) -> None:
         """Who configures the channel meanwhile has set what it is to be."""
         settings = TextSettings.BINARY.replaced(encoding="utf-8")
-        with writingBy(self.ours, settings):
+        with self.ours.writingBy(settings):
             self.ours.write("ü")
             self.ours.configure(encoding="latin-1")
             self.ours.write("ü")
@@ -59,7 +58,7 @@ class InsideTests(ChannelTestCase):
     def test_closedMeanwhile(self) -> None:
         """What an encoding with states has to end with is not written too late."""
         settings = TextSettings.BINARY.replaced(encoding="iso2022-jp")
-        with writingBy(self.ours, settings):
+        with self.ours.writingBy(settings):
             self.ours.write("あ")
             self.ours.loseConnection()
         self.assertEqual(self.readAll(self.theirs), "あ".encode("iso2022_jp"))

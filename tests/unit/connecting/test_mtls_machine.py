@@ -40,7 +40,7 @@ from twisted_transfer import (
     TransferChannel,
     TransferConnector,
 )
-from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES
 from twisted_transfer.connecting.invitations import InvitingServerEndpoint
 from twisted_transfer.tls.client import CONFIRM_TIMEOUT, MutualTLSClientEndpoint
@@ -470,7 +470,7 @@ class PassiveMachine(_Machine):
         for party in self.rounds[-1].everybody:
             layer: Any = party.socket.protocol
             link = layer.wrappedProtocol
-            if isinstance(link, Link) and not link.ready and not party.gone:
+            if isinstance(link, Link) and link.state is LinkState.SETUP and not party.gone:
                 found.append(party)
         return found
 

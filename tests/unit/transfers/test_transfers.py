@@ -22,8 +22,7 @@ from tests.support.dataends import ListDestination, ListSource
 from tests.support.folders import newFolder
 from tests.support.talks import KeepingWatch, ThreadedClock, secondsUntil
 from twisted_transfer import TransferConnector
-from twisted_transfer.channel.channel import TransferChannel, transportOf
-from twisted_transfer.channel.wires import bottomOf
+from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.destinations import BytesDestination, FileDestination
 from twisted_transfer.data.progress import Progress
 from twisted_transfer.data.sources import BytesSource, FileSource
@@ -600,7 +599,7 @@ class KeepAliveTests(TestCase):
         for command in ("tcp:port=0:interface=127.0.0.1", "mtls:interface=127.0.0.1:0"):
             left, right = await self.pair(command)
             keepAlive(left)
-            handle: socket.socket = bottomOf(transportOf(left)).getHandle()  # type: ignore[attr-defined]
+            handle: socket.socket = left.bottom.getHandle()  # type: ignore[attr-defined]
             self.assertEqual(
                 handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1
             )

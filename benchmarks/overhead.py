@@ -1,0 +1,300 @@
+"""
+Measure what the library costs on top of Twisted, in one process on one reactor.
+
+    python benchmarks/overhead.py
+
+- own Python calls for each 64 KiB chunk that is received, by ``sys.setprofile``;
+- a message of 64 bytes that goes to and fro 4,000 times, 200 MB through a protocol
+  at both ends, and connections that are set up and ended: each beside plain Twisted
+  endpoints, in turn, as ratios of the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+
+import twisted_transfer
+from twisted_transfer import FileDestination, TransferConnector, receive
+
+CHUNK = bytes(65536)
+OWN = str(Path(twisted_transfer.__file__).parent) + os.sep
+
+
+class Ended(Protocol):
+    """A protocol whose :attr:`ended` fires when its connection has ended."""
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Say so."""
+        self.ended.callback(None)
+
+
+class Echo(Protocol):
+    """Sends back what comes."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Send it back."""
+        assert self.transport is not None
+        self.transport.write(data)
+
+
+class Pinger(Ended):
+    """Sends a message again each time that it comes back."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self._rounds = rounds
+        self._missing = 0
+
+    def connectionMade(self) -> None:
+        """Send the first one."""
+        self._send()
+
+    def _send(self) -> None:
+        assert self.transport is not None
+        self._missing = 64
+        self.transport.write(CHUNK[:64])
+
+    def dataReceived(self, data: bytes) -> None:
+        """Send the next one when all of this one is back."""
+        self._missing -= len(data)
+        if not self._missing:
+            self._rounds -= 1
+            if self._rounds:
+                self._send()
+            else:
+                assert self.transport is not None
+                self.transport.loseConnection()
+
+
+class Sink(Ended):
+    """Counts what comes, and the chunks in which it comes."""
+
+    size = chunks = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        """Count it."""
+        self.size += len(data)
+        self.chunks += 1
+
+
+class Feeder(Ended):
+    """Writes chunks at the pace at which they are taken, then closes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._left = size // len(CHUNK)
+
+    def connectionMade(self) -> None:
+        """Produce when asked."""
+        assert self.transport is not None
+        self.transport.registerProducer(self, False)  # type: ignore[attr-defined]
+
+    def resumeProducing(self) -> None:
+        """Write one chunk."""
+        transport: Any = self.transport
+        if self._left:
+            self._left -= 1
+            transport.write(CHUNK)
+        else:
+            transport.unregisterProducer()
+            transport.loseConnection()
+
+    def stopProducing(self) -> None:
+        """The connection has ended."""
+
+
+Pair = Callable[[Any, Protocol, Protocol], Awaitable[None]]
+"""Connects two protocols, the first of which listens."""
+
+
+async def plain(reactor: Any, server: Protocol, client: Protocol) -> None:
+    """Connect two protocols by Twisted's own endpoints; the port is closed then."""
+    accepted: Deferred[None] = Deferred()
+
+    class One(Factory):
+        noisy = False
+
+        def buildProtocol(self, addr: object) -> Protocol:
+            accepted.callback(None)
+            return server
+
+    listening = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    port = await listening.listen(One())
+    dialling = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+    factory = Factory.forProtocol(lambda: client)  # type: ignore[arg-type]
+    factory.noisy = False
+    await dialling.connect(factory)
+    await accepted
+    await port.stopListening()
+
+
+async def transfer(reactor: Any, server: Protocol, client: Protocol) -> None:
+    """Connect two protocols by connectors."""
+    waiter = TransferConnector(reactor, "passive", socketCommand=LISTEN)
+    waiting = waiter.connect()
+    address: Any = await waiter.whenListening()
+    dialler = TransferConnector(reactor, host="127.0.0.1", port=address.port)
+    near = await dialler.connect()
+    far = await waiting
+    far.start(server)
+    near.start(client)
+
+
+LISTEN = "tcp:port=0:interface=127.0.0.1"
+
+
+async def echo(reactor: Any, pair: Pair) -> float:
+    """:returns: the seconds that 4,000 round trips take."""
+    pinger = Pinger(4000)
+    start = time.perf_counter()
+    await pair(reactor, Echo(), pinger)
+    await pinger.ended
+    return time.perf_counter() - start
+
+
+async def bulk(reactor: Any, pair: Pair) -> float:
+    """:returns: the seconds that 200 MB take."""
+    size = 200_000_000 // len(CHUNK) * len(CHUNK)
+    sink, feeder = Sink(), Feeder(size)
+    start = time.perf_counter()
+    await pair(reactor, sink, feeder)
+    await DeferredList([sink.ended, feeder.ended])
+    assert sink.size == size, sink.size
+    return time.perf_counter() - start
+
+
+async def setUp(reactor: Any, pair: Pair) -> float:
+    """:returns: the CPU seconds of 300 connections, one after the other."""
+    start = time.process_time()
+    for _ in range(300):
+        one, other = Ended(), Ended()
+        await pair(reactor, one, other)
+        assert other.transport is not None
+        other.transport.loseConnection()
+        await DeferredList([one.ended, other.ended])
+    return time.process_time() - start
+
+
+class OwnCalls:
+    """Counts calls of this library's own Python functions, within a block."""
+
+    count = 0
+
+    def __enter__(self) -> OwnCalls:
+        sys.setprofile(self._see)
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        sys.setprofile(None)
+
+    def _see(self, frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(OWN):
+            self.count += 1
+
+
+async def calls(reactor: Any, inFile: bool) -> float:
+    """
+    :param inFile: whether ``receive()`` stores the data, or a protocol gets it.
+    :returns: the own calls for each chunk.
+    """
+    waiter = TransferConnector(reactor, "passive", socketCommand=LISTEN)
+    waiting = waiter.connect()
+    address: Any = await waiter.whenListening()
+    with socket.create_connection(("127.0.0.1", address.port)) as partner:
+        channel = await waiting
+        chunks = 200
+        sending = reactor.callInThread(partner.sendall, CHUNK * chunks)
+        with tempfile.TemporaryDirectory() as folder:
+            if inFile:
+                destination = Counting(FileDestination(f"{folder}/target"))
+                done: Any = receive(channel, destination, size=len(CHUNK) * chunks)
+                with OwnCalls() as own:
+                    await done
+                return own.count / destination.chunks
+            sink = channel.start(Sink())
+            with OwnCalls() as own:
+                while sink.size < len(CHUNK) * chunks:
+                    await later(reactor)
+            channel.abortConnection()
+            await sink.ended
+    assert sending is None
+    return own.count / sink.chunks
+
+
+def later(reactor: Any) -> Deferred[None]:
+    """:returns: a Deferred that fires in the next turn of the reactor."""
+    turned: Deferred[None] = Deferred()
+    reactor.callLater(0, turned.callback, None)
+    return turned
+
+
+class Counting:
+    """A destination that counts the chunks on their way to another one."""
+
+    def __init__(self, destination: Any) -> None:
+        self.chunks = 0
+        self._write = destination.write
+        for name in ("open", "finish", "abort"):
+            setattr(self, name, getattr(destination, name))
+
+    def write(self, data: bytes) -> Any:
+        """Pass it on."""
+        self.chunks += 1
+        return self._write(data)
+
+
+async def ratio(
+    reactor: Any, measure: Callable[[Any, Pair], Awaitable[float]], rounds: int
+) -> float:
+    """
+    Measure both ways in turn.
+
+    :returns: the rate through connectors, as a part of plain Twisted's.
+    """
+    times: dict[Pair, list[float]] = {plain: [], transfer: []}
+    for turn in range(rounds + 1):
+        for pair, found in times.items():
+            seconds = await measure(reactor, pair)
+            if turn:  # the first warms up
+                found.append(seconds)
+    return statistics.median(times[plain]) / statistics.median(times[transfer])
+
+
+async def main(reactor: Any, rounds: int) -> None:
+    """Measure everything and print it."""
+    for text, inFile in (("a protocol", False), ("receive() into a file", True)):
+        count = await calls(reactor, inFile)
+        print(f"own calls a 64 KiB chunk, {text}: {count:.1f}", flush=True)
+    for text, measure in (
+        ("4,000 round trips of 64 bytes", echo),
+        ("200 MB through protocols", bulk),
+        ("set-ups a CPU second", setUp),
+    ):
+        found = await ratio(reactor, measure, rounds)
+        print(f"{text}, plain Twisted = 1: {found:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs (5)")
+    options = parser.parse_args()
+    react(lambda reactor: Deferred.fromCoroutine(main(reactor, options.rounds)))
