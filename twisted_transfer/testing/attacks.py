@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_transfer.deferreds import _severed
+from twisted_transfer.deferreds import severed
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.testing.peers import HostilePeer, Scanner
@@ -130,7 +130,7 @@ def attack(
         unexpected: Exception | None = None
         try:
             connecting = maybeDeferred(endpoint.connect, factory)
-            await _severed(connecting, lambda late: None)
+            await severed(connecting, lambda late: None)
         except Exception as error:
             if not isinstance(error, (ConnectError, DNSLookupError)):
                 unexpected = error

@@ -470,7 +470,11 @@ class PassiveMachine(_Machine):
         for party in self.rounds[-1].everybody:
             layer: Any = party.socket.protocol
             link = layer.wrappedProtocol
-            if isinstance(link, Link) and link.state is LinkState.SETUP and not party.gone:
+            if (
+                isinstance(link, Link)
+                and link.state is LinkState.SETUP
+                and not party.gone
+            ):
                 found.append(party)
         return found
 
