@@ -122,6 +122,21 @@ class Feeder(Ended):
         """The connection has ended."""
 
 
+class One(Factory):
+    """Gives the first connection to a protocol that is there already."""
+
+    noisy = False
+
+    def __init__(self, protocol: Protocol, accepted: Deferred[None]) -> None:
+        self._protocol = protocol
+        self._accepted = accepted
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        """Say that the connection is there."""
+        self._accepted.callback(None)
+        return self._protocol
+
+
 Pair = Callable[[Any, Protocol, Protocol], Awaitable[None]]
 """Connects two protocols, the first of which listens."""
 
@@ -130,15 +145,7 @@ async def plain(reactor: Any, server: Protocol, client: Protocol) -> None:
     """Connect two protocols by Twisted's own endpoints; the port is closed then."""
     accepted: Deferred[None] = Deferred()
 
-    class One(Factory):
-        noisy = False
-
-        def buildProtocol(self, addr: object) -> Protocol:
-            accepted.callback(None)
-            return server
-
-    listening = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    port = await listening.listen(One())
+    port = await TCP4ServerEndpoint(reactor, 0).listen(One(server, accepted))
     dialling = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
     factory = Factory.forProtocol(lambda: client)  # type: ignore[arg-type]
     factory.noisy = False
@@ -149,7 +156,8 @@ async def plain(reactor: Any, server: Protocol, client: Protocol) -> None:
 
 async def transfer(reactor: Any, server: Protocol, client: Protocol) -> None:
     """Connect two protocols by connectors."""
-    waiter = TransferConnector(reactor, "passive", socketCommand=LISTEN)
+    listening = TCP4ServerEndpoint(reactor, 0)
+    waiter = TransferConnector(reactor, "passive", socketCommand=listening)
     waiting = waiter.connect()
     address: Any = await waiter.whenListening()
     dialler = TransferConnector(reactor, host="127.0.0.1", port=address.port)
@@ -157,9 +165,6 @@ async def transfer(reactor: Any, server: Protocol, client: Protocol) -> None:
     far = await waiting
     far.start(server)
     near.start(client)
-
-
-LISTEN = "tcp:port=0:interface=127.0.0.1"
 
 
 async def echo(reactor: Any, pair: Pair) -> float:
@@ -216,7 +221,7 @@ async def calls(reactor: Any, inFile: bool) -> float:
     :param inFile: whether ``receive()`` stores the data, or a protocol gets it.
     :returns: the own calls for each chunk.
     """
-    waiter = TransferConnector(reactor, "passive", socketCommand=LISTEN)
+    waiter = TransferConnector(reactor, "passive")
     waiting = waiter.connect()
     address: Any = await waiter.whenListening()
     with socket.create_connection(("127.0.0.1", address.port)) as partner:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -115,7 +115,7 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._count = 0
-        self._waiting: list[Shielded] = []
+        self._waiting: list[Callable[[], object]] = []
 
     def add(self, going: Deferred[Any]) -> None:
         """
@@ -132,19 +132,30 @@ class Leftovers:
         self._count -= 1
         if not self._count:
             waiting, self._waiting = self._waiting, []
-            for waiter in waiting:
-                waiter.callback(None)
+            for call in waiting:
+                call()
+
+    def then(self, call: Callable[[], object]) -> None:
+        """
+        :param call: is called when nothing is left, perhaps at once.
+        """
+        if self._count:
+            self._waiting.append(call)
+        else:
+            call()
 
     def cleared(self) -> Deferred[None]:
         """
-        :returns: a Deferred that fires when nothing is left.  It cannot be
-            cancelled.
+        :returns: a Deferred that fires when nothing is left.
         """
-        if not self._count:
-            return succeed(None)
-        waiter = Shielded()
-        self._waiting.append(waiter)
-        return waiter
+        cleared: Deferred[None] = Deferred(lambda ignored: None)
+
+        def fire() -> None:
+            if not cleared.called:
+                cleared.callback(None)
+
+        self.then(fire)
+        return cleared
 
 
 def atMost(

@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 
 # A folder may import those that stand before it, and "." is what stands in none.
 RANKS = (
-    *("errors", "interfaces", "printable", "deferreds"),
+    *("errors", "interfaces", "printable", "states", "deferreds"),
     *("text", "tls", "channel", "descriptions", "connecting"),
     *("data", "testing", "receipts", "transfers", "__init__"),
     *("command", "twist", "__main__"),

@@ -4,7 +4,6 @@ The channel: what a user gets when the two partners are connected.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -34,6 +33,7 @@ from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
 from twisted_transfer.channel.wires import bottomOf
 from twisted_transfer.interfaces import StreamProtocol
+from twisted_transfer.states import State
 from twisted_transfer.text.codec import Encoder
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.tls.keys import PeerIdentity
@@ -67,7 +67,7 @@ def _kinds(provided: Any) -> Any:
     return Provides(TransferChannel, *found)
 
 
-class Output(enum.Enum):
+class Output(State):
     """How far this side's output is."""
 
     OPEN = "open"
@@ -337,8 +337,7 @@ class TransferChannel:
         self._writeBy(self._settings)
 
     def _step(self, state: Output) -> None:
-        assert state in OUTPUT_STEPS[self._output], (self._output, state)
-        self._output = state
+        self._output = self._output.then(state, OUTPUT_STEPS)
 
     # Text.
 

@@ -9,7 +9,6 @@ with nothing in between.
 
 from __future__ import annotations
 
-import enum
 import os
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -27,6 +26,7 @@ from twisted.python.failure import Failure
 from twisted_transfer.channel.inbox import Inbox
 from twisted_transfer.channel.link import Link
 from twisted_transfer.errors import AlreadyReading, Truncated
+from twisted_transfer.states import State
 from twisted_transfer.text.settings import TextSettings
 
 
@@ -44,7 +44,7 @@ class IReadChannel(TypingProtocol):
         """Close the connection at once."""
 
 
-class Reader(enum.Enum):
+class Reader(State):
     """Who gets the input."""
 
     NOBODY = "nobody, or one who asks"
@@ -87,15 +87,25 @@ class Delivery:
         self._link = link
         self._settings = settings
         self._state = Reader.NOBODY
-        self._inbox = Inbox(settings, self._regulate)
+        self._unread: Inbox | None = None  # made when something has to wait
         self._paused = False  # by the reader
         self._busy = False  # the reader is being given something
         self._soon: IDelayedCall | None = None  # the next delivery
         self._lost: Failure | None = None
 
     def _step(self, state: Reader) -> None:
-        assert state in READER_STEPS[self._state], (self._state, state)
-        self._state = state
+        self._state = self._state.then(state, READER_STEPS)
+
+    @property
+    def _inbox(self) -> Inbox:
+        if self._unread is None:
+            self._unread = Inbox(self._settings, self._regulate)
+        return self._unread
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is something to read, or the end."""
+        return self._unread is not None and self._unread.stirring
 
     # Who reads.
 
@@ -106,7 +116,7 @@ class Delivery:
         :param protocol: gets the channel as its transport.
         :raises AlreadyReading: if there is a reader already.
         """
-        if self._state is not Reader.NOBODY or self._inbox.busy:
+        if self._state is not Reader.NOBODY or (self._unread and self._unread.busy):
             raise AlreadyReading(
                 "this channel has a reader already; a channel is read either by "
                 "one protocol or by one waiting read at a time"
@@ -145,7 +155,8 @@ class Delivery:
         :param settings: hold for everything that was not read yet.
         """
         self._settings = settings
-        self._inbox.configure(settings)
+        if self._unread is not None:
+            self._unread.configure(settings)
         if self._state is Reader.DIRECT:
             self._step(Reader.QUEUED)
             self._link.attach(self)
@@ -173,7 +184,7 @@ class Delivery:
         """
         if (
             self._state in (Reader.QUEUED, Reader.DIRECT)
-            and self._inbox.stirring
+            and self._waits
             and not self._busy
             and self._soon is None
         ):
@@ -182,11 +193,7 @@ class Delivery:
 
     def _settle(self) -> None:
         """Take the short way if nothing waits; then say how fast more may come."""
-        if (
-            self._state is Reader.QUEUED
-            and self._settings.isBinary
-            and not self._inbox.stirring
-        ):
+        if self._state is Reader.QUEUED and self._settings.isBinary and not self._waits:
             self._step(Reader.DIRECT)
             self._link.attach(self)
         self._regulate()
@@ -195,7 +202,7 @@ class Delivery:
         """Let the partner go on, or wait."""
         if self._busy or self._lost is not None or self._channel.losing:
             return
-        hold = self._paused or not self._inbox.wanting
+        hold = self._paused or not (self._unread is None or self._unread.wanting)
         if hold is not self._link.paused:
             if hold:
                 self._link.pause()
@@ -222,8 +229,11 @@ class Delivery:
 
     def inputEnded(self) -> None:
         """The partner sends no more."""
-        self._inbox.end()
-        self._deliver()
+        if self._state is Reader.DIRECT and not self._paused:
+            self._tellInputEnded()
+        else:
+            self._inbox.end()
+            self._deliver()
 
     def outputEnded(self) -> None:
         """This side's half-close is done."""
@@ -251,8 +261,11 @@ class Delivery:
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
         """The connection is gone."""
         self._lost = reason
-        self._inbox.end(truncation)
-        self._deliver()
+        if self._state in (Reader.DIRECT, Reader.ENDED):
+            self._tellLost(reason)
+        else:
+            self._inbox.end(truncation)
+            self._deliver()
 
     # What a protocol gets of what waits.
 
@@ -289,7 +302,10 @@ class Delivery:
                 break
             self.protocol.dataReceived(chunk)  # type: ignore[union-attr, arg-type]
         if self._lost is None and self._inbox.atEnd and not self._paused:
-            self._tellInputEnded()
+            if self._inbox.error is not None:
+                self._channel.abortConnection()
+            elif self._state is not Reader.ENDED:
+                self._tellInputEnded()
 
     def _fail(self, protocol: object) -> None:
         """An error of the protocol's, which is being handled, ends everything."""
@@ -299,7 +315,7 @@ class Delivery:
     def _tellLost(self, reason: Failure) -> None:
         self._step(Reader.OVER)
         protocol, self.protocol = self.protocol, None
-        error = self._inbox.error
+        error = None if self._unread is None else self._unread.error
         if error is not None and not isinstance(error, Truncated):
             reason = Failure(error)
         try:
@@ -308,12 +324,9 @@ class Delivery:
             self._fail(protocol)
 
     def _tellInputEnded(self) -> None:
-        if self._inbox.error is not None:
-            self._channel.abortConnection()
-        elif self._state is not Reader.ENDED:
-            self._step(Reader.ENDED)
-            protocol = self.protocol
-            if IHalfCloseableProtocol.providedBy(protocol):
-                protocol.readConnectionLost()
-            else:
-                self._channel.partnerEnded()
+        self._step(Reader.ENDED)
+        protocol = self.protocol
+        if IHalfCloseableProtocol.providedBy(protocol):
+            protocol.readConnectionLost()
+        else:
+            self._channel.partnerEnded()

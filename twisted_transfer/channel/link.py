@@ -9,7 +9,6 @@ a truncation.
 
 from __future__ import annotations
 
-import enum
 import os
 from contextlib import suppress
 from typing import Any
@@ -32,17 +31,18 @@ from zope.interface import implementer
 from twisted_transfer.channel.wires import (
     Wire,
     bottomOf,
-    hearThrough,
     layersUnder,
+    takePlace,
     wireOf,
 )
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import Truncated
+from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
 
 
-class LinkState(enum.Enum):
+class LinkState(State):
     """How far a connection is."""
 
     SETUP = "set-up"
@@ -184,8 +184,7 @@ class Link(Protocol):
         )
 
     def _step(self, state: LinkState) -> None:
-        assert state in LINK_STEPS[self.state], (self.state, state)
-        self.state = state
+        self.state = self.state.then(state, LINK_STEPS)
 
     @property
     def lost(self) -> bool:
@@ -206,10 +205,7 @@ class Link(Protocol):
         if self.state is LinkState.ABORTING:
             self.wire.abort()
         elif not self.secure:
-            outermost = getattr(bottomOf(transport), "protocol", self)
-            hearThrough(
-                outermost, self, IHalfCloseableProtocol, IFileDescriptorReceiver
-            )
+            takePlace(self)
             self._open()
 
     def handshakeCompleted(self) -> None:

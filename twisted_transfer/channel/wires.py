@@ -9,12 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
+from twisted.internet import endpoints
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
     IConsumer,
     IDelayedCall,
+    IFileDescriptorReceiver,
+    IHalfCloseableProtocol,
     IHandshakeListener,
     IProducer,
+    IProtocol,
     IPullProducer,
     IReactorTime,
     ITransport,
@@ -222,6 +226,25 @@ def bottomOf(transport: ITransport) -> ITransport:
     layers = layersUnder(transport)
     bottom = layers[-1].transport if layers else None
     return transport if bottom is None else bottom
+
+
+def takePlace(listener: IProtocol) -> None:
+    """
+    Have the transport under a new protocol tell it everything.
+
+    Twisted's endpoints put a protocol of their own between the two, which has done
+    its work when the connection is made: the listener takes its place.  A wrapper
+    stays, and passes on what it did not.
+
+    :param listener: a protocol that was just connected.
+    """
+    transport: Any = listener.transport  # type: ignore[attr-defined]
+    bottom: Any = bottomOf(transport)
+    outer = getattr(bottom, "protocol", listener)
+    if bottom is transport and type(outer).__module__ == endpoints.__name__:
+        bottom.protocol = listener
+    else:
+        hearThrough(outer, listener, IHalfCloseableProtocol, IFileDescriptorReceiver)
 
 
 def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) -> None:

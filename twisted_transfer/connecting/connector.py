@@ -4,7 +4,6 @@ The connector: one connection to one partner, whichever of them dials.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from copy import copy
 from typing import Any
@@ -47,6 +46,7 @@ from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
+from twisted_transfer.states import State
 from twisted_transfer.text.settings import TextSettings
 
 SocketCommand = (
@@ -112,7 +112,7 @@ def openingEndpoint(
     return socketCommand
 
 
-class ConnectorState(enum.Enum):
+class ConnectorState(State):
     """What a connector is doing."""
 
     IDLE = "idle"
@@ -296,13 +296,14 @@ class TransferConnector:
         try:
             link = await attempt.run()
         except Exception:
-            await attempt.leftovers.cleared()
+            gone: Deferred[None] = Shielded()
+            attempt.leftovers.then(lambda: gone.callback(None))
+            await gone
             raise
         return TransferChannel(link, self, self._settings, self.mode is Mode.ACTIVE)
 
     def _step(self, state: ConnectorState) -> None:
-        assert state in CONNECTOR_STEPS[self._state], (self._state, state)
-        self._state = state
+        self._state = self._state.then(state, CONNECTOR_STEPS)
 
     def _cancel(self, ignored: object) -> None:
         self._step(ConnectorState.CANCELLED)
@@ -328,7 +329,7 @@ class TransferConnector:
             listening.fire(result)
         if not cancelled:
             connecting.callback(result)
-        leftovers.cleared().addCallback(over.fire)
+        leftovers.then(lambda: over.fire(None))
 
     def _expired(self, result: object, timeout: float) -> object:
         """The time for the set-up is over; a channel got in time stays good."""

@@ -101,14 +101,13 @@ class Dial:
             )
             # An endpoint may wrap our protocol, and give its wrapper.
             link = protocol if isinstance(protocol, Link) else factory.links[-1]
-            if link.state is LinkState.SETUP:
+            if link.state is not LinkState.OPEN:
                 await within(
                     self._reactor,
                     link.whenReady(),
                     CANDIDATE_TIMEOUT,
                     "the partner answered, but did not complete the TLS handshake",
                 )
-            await link.whenReady()
             winner = link
             return link
         finally:

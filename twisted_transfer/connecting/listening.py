@@ -64,7 +64,7 @@ class Wait:
                 admission.close()
             # The partner must find the port closed from the moment on in which
             # the user hears of it.
-            await severed(self.leftovers.cleared(), lambda ignored: None)
+            await self.leftovers.cleared()
         except Exception as error:
             admission.close()
             if link is not None:

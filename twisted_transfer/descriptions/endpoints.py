@@ -16,10 +16,13 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from twisted.internet import interfaces
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
+    TCP4ClientEndpoint,
     TCP4ServerEndpoint,
+    TCP6ClientEndpoint,
     TCP6ServerEndpoint,
     clientFromString,
     serverFromString,
@@ -466,8 +469,13 @@ def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndp
     :param reactor: the reactor that the endpoint uses.
     :param host: a name or an address of either family.
     :param port: the port number there.
-    :returns: an endpoint that tries the name's addresses side by side
-        (RFC 8305).
+    :returns: an endpoint that tries a name's addresses side by side (RFC 8305), or
+        the address without asking a resolver.
     """
-    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port)
+    kind: Any = HostnameEndpoint
+    if isIPAddress(host):
+        kind = TCP4ClientEndpoint
+    elif isIPv6Address(host):
+        kind = TCP6ClientEndpoint
+    endpoint: IStreamClientEndpoint = kind(reactor, host, port)
     return endpoint

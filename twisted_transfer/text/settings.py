@@ -53,7 +53,7 @@ class TextSettings:
         A decoder that ran before may still owe something to these settings: its
         ``pending()`` bytes, and a LF that belongs to a CR given out as a newline.
         """
-        return self == TextSettings.BINARY
+        return self is TextSettings.BINARY or self == TextSettings.BINARY
 
     def replaced(
         self,

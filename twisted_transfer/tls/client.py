@@ -17,7 +17,6 @@ a :class:`Gate` keeps the user's protocol from the connection until
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 
 from OpenSSL import SSL
@@ -39,13 +38,14 @@ from zope.interface import implementer
 
 from twisted_transfer.deferreds import Leftovers, Promise
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout
+from twisted_transfer.states import State
 from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf
 
 CONFIRM_TIMEOUT = 2.0
 """Seconds for which a server that sends no tickets may still refuse."""
 
 
-class Confirmation(enum.Enum):
+class Confirmation(State):
     """How far both sides are in accepting each other."""
 
     HANDSHAKE = "the handshake is under way"
@@ -119,8 +119,7 @@ class Gate(Protocol):
         self._call: IDelayedCall | None = clock.callLater(timeout, self._late, timeout)
 
     def _step(self, state: Confirmation) -> None:
-        assert state in CONFIRMATION_STEPS[self.state], (self.state, state)
-        self.state = state
+        self.state = self.state.then(state, CONFIRMATION_STEPS)
 
     def connectionMade(self) -> None:
         """Have a look after each of the pieces that come."""
