@@ -225,7 +225,7 @@ class TransferClientEndpoint:
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         connector = self._connector.idle()
-        serveBy(connector, factory)
+        connector.serveBy(factory)
         factory.doStart()
         try:
             channel = await connector.connect()
