@@ -646,7 +646,7 @@ async def run(reactor):
     from twisted.internet.task import deferLater
     while not channel.disconnecting:
         channel.write(b"x" * 1000)
-        if channel._link._wire.outputLost:
+        if channel._link.wire.outputLost:
             channel.loseConnection()
         await deferLater(reactor, 0)
     await closed(channel)

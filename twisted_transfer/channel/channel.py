@@ -403,8 +403,9 @@ class TransferChannel:
         """
         Close the connection after what was written.
 
-        A registered pull producer may write to its end first, as with Twisted's
-        own transports.  Over TLS a partner that does not answer is left after a
+        As with Twisted's own transports a registered producer may write to its
+        end first, but a push producer on a plain connection only if it is paused.
+        Over TLS a partner that does not answer is left after a
         bounded time, and :meth:`whenClosed` then fails.
         """
         if self.losing or self._link.lost:
@@ -413,7 +414,9 @@ class TransferChannel:
             self._finish(Output.CLOSED)
         else:
             self._step(Output.LOSING)
-        if self._producer is None or self._encoder is None:
+        # Twisted's TLS waits for its producers, but loses what they write last.
+        plain = self._encoder is None and not self._link.secure
+        if self._producer is None or plain:
             self._link.close()
 
     def partnerEnded(self) -> None:

@@ -92,6 +92,7 @@ class Delivery:
         self._busy = False  # the reader is being given something
         self._soon: IDelayedCall | None = None  # the next delivery
         self._lost: Failure | None = None
+        self._error: Failure | None = None  # what the protocol has raised
 
     def _step(self, state: Reader) -> None:
         self._state = self._state.then(state, READER_STEPS)
@@ -218,7 +219,10 @@ class Delivery:
 
     def _pass(self, data: bytes) -> None:
         """Give bytes straight to the protocol."""
-        self.protocol.dataReceived(data)  # type: ignore[union-attr]
+        try:
+            self.protocol.dataReceived(data)  # type: ignore[union-attr]
+        except Exception:
+            self._fail()
 
     def _keep(self, data: bytes) -> None:
         """Put bytes behind those that wait already."""
@@ -256,7 +260,7 @@ class Delivery:
         try:
             protocol.fileDescriptorReceived(descriptor)
         except Exception:
-            self._fail(protocol)
+            self._fail()
 
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
         """The connection is gone."""
@@ -283,7 +287,7 @@ class Delivery:
             try:
                 self._giveAll()
             except Exception:
-                self._fail(self.protocol)
+                self._fail()
             finally:
                 self._busy = False
             if self._lost is not None:
@@ -307,21 +311,30 @@ class Delivery:
             elif self._state is not Reader.ENDED:
                 self._tellInputEnded()
 
-    def _fail(self, protocol: object) -> None:
-        """An error of the protocol's, which is being handled, ends everything."""
-        self._log.failure("unhandled error in {protocol}", protocol=protocol)
+    def _fail(self) -> None:
+        """
+        Log an error of the protocol's that is being handled, and abort.
+
+        The partner must not take the end for an orderly one.
+        """
+        self._error = Failure()
+        self._log.failure(
+            "unhandled error in {protocol}", self._error, protocol=self.protocol
+        )
         self._channel.abortConnection()
 
     def _tellLost(self, reason: Failure) -> None:
         self._step(Reader.OVER)
-        protocol, self.protocol = self.protocol, None
         error = None if self._unread is None else self._unread.error
-        if error is not None and not isinstance(error, Truncated):
+        if self._error is not None:
+            reason = self._error
+        elif error is not None and not isinstance(error, Truncated):
             reason = Failure(error)
         try:
-            protocol.connectionLost(reason)  # type: ignore[union-attr]
+            self.protocol.connectionLost(reason)  # type: ignore[union-attr]
         except Exception:
-            self._fail(protocol)
+            self._fail()
+        self.protocol = None
 
     def _tellInputEnded(self) -> None:
         self._step(Reader.ENDED)

@@ -365,7 +365,6 @@ class TLSWire(Wire):
         self._wrote = False
         self._turns = 0  # of the reactor, until what was written is on its way
         self._guard: CloseGuard | None = None
-        self._producing = False
         self._nothingToLose = False
         super().__init__(clock, transport)
         # There is no other way to hear of a close_notify when it comes.
@@ -425,22 +424,6 @@ class TLSWire(Wire):
         """Whether this side has closed and everything is on its way."""
         return self._guard is not None and self._guard.flushed
 
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let a producer write; see ``IConsumer``."""
-        self._producing = True
-        try:
-            super().registerProducer(producer, streaming)
-        except BaseException:
-            self._producing = False
-            raise
-
-    def unregisterProducer(self) -> None:
-        """The producer writes no more; a connection being closed ends now."""
-        self._producing = False
-        super().unregisterProducer()
-        if self.silent:
-            self._watch()
-
     def checkHalfClose(self) -> None:
         """
         :raises HalfCloseUnsupported: always.  ``loseWriteConnection`` would
@@ -459,12 +442,7 @@ class TLSWire(Wire):
         self.silent = True
         self._nothingToLose = not self._unsent
         self._transport.loseConnection()
-        if not self._producing:
-            self._watch()
-
-    def _watch(self) -> None:
-        """Bound the time in which the partner has to answer."""
-        if self._guard is None and self._layer.getHandle() is not None:
+        if self._layer.getHandle() is not None:
             self._guard = CloseGuard(self._clock, self._bottom, self._timedOut)
 
     def _timedOut(self) -> None:

@@ -295,6 +295,11 @@ class TransferConnector:
     async def _connect(self, attempt: Dial | Wait) -> TransferChannel:
         try:
             link = await attempt.run()
+            if self._state is ConnectorState.CANCELLED:
+                # From within a call of the endpoint's, which nothing could interrupt.
+                attempt.leftovers.add(link.whenGone())
+                link.abort()
+                raise CancelledError()
         except Exception:
             gone: Deferred[None] = Shielded()
             attempt.leftovers.then(lambda: gone.callback(None))

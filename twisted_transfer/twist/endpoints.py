@@ -37,7 +37,9 @@ from twisted_transfer.connecting.options import Mode
 from twisted_transfer.errors import BadDescription, Truncated
 
 
-def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol | None:
+def serve(
+    channel: TransferChannel, factory: IProtocolFactory, client: bool
+) -> IProtocol | None:
     """
     Connect a factory's protocol to the channel.
 
@@ -45,6 +47,8 @@ def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol | No
 
     :param channel: a new connection.
     :param factory: makes the protocol.
+    :param client: whether the protocol is the client of the connection, whichever
+        side has dialled.
     :returns: the protocol, with the channel as its transport; or ``None`` if the
         factory makes none: the channel is closed then.
     :raises Exception: whatever the factory or the protocol's ``connectionMade``
@@ -58,7 +62,7 @@ def serve(channel: TransferChannel, factory: IProtocolFactory) -> IProtocol | No
         if protocol is None:
             channel.loseConnection()
         else:
-            channel.start(protocol)
+            channel.start(protocol, client)
     except BaseException:
         channel.abortConnection()
         raise
@@ -193,7 +197,7 @@ class TransferPort:
     def _serve(self, channel: TransferChannel) -> None:
         if self._connector.mode is Mode.ACTIVE:
             self._address = channel.getHost()
-        if serve(channel, self._factory) is None:
+        if serve(channel, self._factory, client=False) is None:
             self._log.info(
                 "{factory} makes no protocol for {peer}: the connection is closed",
                 factory=self._factory,
@@ -234,7 +238,7 @@ class TransferClientEndpoint:
             address = getattr(error.__cause__, "address", None)
             raise ConnectingCancelledError(address) from None
         else:
-            protocol = serve(channel, factory)
+            protocol = serve(channel, factory, client=True)
         finally:
             factory.doStop()
         if protocol is None:
