@@ -131,7 +131,6 @@ class TransferChannel:
         self._client = self._dialled = dialled
         self.__provides__ = _kinds(providedBy(self._transport))
         self._output = Output.OPEN
-        self._producer: IProducer | None = None
         self._encoder: Encoder | None = None
         self._settings = settings
         self._writeBy(settings)
@@ -286,7 +285,12 @@ class TransferChannel:
             self.write = self._encode
 
     def _drop(self, data: Data) -> None:
-        """Do nothing with what is written after the end."""
+        """Do nothing with what is written after the end, if it has the right type."""
+        kind = bytes if self._settings.encoding is None else str
+        if not isinstance(data, kind):
+            raise TypeError(
+                f"this channel carries {kind.__name__}, not {type(data).__name__}"
+            )
 
     def _encode(self, data: Data) -> None:
         assert self._encoder is not None
@@ -307,17 +311,10 @@ class TransferChannel:
         if self._link.lost or self._output in (Output.ENDED, Output.CLOSED):
             producer.stopProducing()
             return
-        # A pull producer is asked, and may be through, before this returns.
-        before, self._producer = self._producer, producer
-        try:
-            self._link.wire.registerProducer(producer, streaming)
-        except BaseException:
-            self._producer = before
-            raise
+        self._link.wire.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """The producer has written everything."""
-        self._producer = None
         if self._output is Output.LOSING:
             self._finish(Output.CLOSED)
         self._link.wire.unregisterProducer()
@@ -326,6 +323,11 @@ class TransferChannel:
             self._link.wire.closeWrite()
         elif self._output is Output.CLOSED:
             self._link.close()
+
+    def stopConsuming(self) -> None:
+        """Have done with the producer, and close the connection."""
+        self.unregisterProducer()
+        self.loseConnection()
 
     def _finish(self, state: Output) -> None:
         """Write what the text settings want at the end, and nothing after it."""
@@ -389,7 +391,7 @@ class TransferChannel:
         self._link.wire.checkHalfClose()
         if self._link.lost or self._output is not Output.OPEN:
             return
-        if self._producer is None:
+        if self._link.wire.producer is None:
             self._finish(Output.ENDED)
             self._link.wire.closeWrite()
         else:
@@ -410,13 +412,12 @@ class TransferChannel:
         """
         if self.losing or self._link.lost:
             return
-        if self._producer is None:
-            self._finish(Output.CLOSED)
-        else:
+        producing = self._link.wire.producer is not None
+        if producing:
             self._step(Output.LOSING)
-        # Twisted's TLS waits for its producers, but loses what they write last.
-        plain = self._encoder is None and not self._link.secure
-        if self._producer is None or plain:
+        else:
+            self._finish(Output.CLOSED)
+        if not producing or self._encoder is None:
             self._link.close()
 
     def partnerEnded(self) -> None:
@@ -427,7 +428,7 @@ class TransferChannel:
         As with Twisted's own transports a producer is stopped at once; but what
         was written is sent first.
         """
-        producer = self._producer
+        producer = self._link.wire.producer
         if producer is not None:
             self.unregisterProducer()
             producer.stopProducing()

@@ -255,7 +255,9 @@ class Link(Protocol):
         transport: Any = self.transport
         start(*arguments)
         layer = getattr(bottomOf(transport), "protocol", None)
+        producer = self.wire.producer  # Twisted has it write over TLS from now on
         self.wire = wireOf(self.clock, transport, self, layer)
+        self.wire.producer = producer
 
     # Bytes.
 

@@ -40,6 +40,7 @@ class Wire:
     A connection of no special kind: TCP, or whatever a plugin has made.
 
     :ivar write: sends bytes to the partner; here the transport's own method.
+    :ivar producer: what is registered to write, or None.
     :ivar silent: whether what still comes is to be dropped.
     :ivar outputLost: whether something was written that cannot arrive.
     :ivar complete: whether nothing is missing although the connection may be
@@ -47,6 +48,7 @@ class Wire:
     """
 
     write: Callable[[bytes], None]
+    producer: IProducer | None = None
     silent = False
     outputLost = False
     complete = False
@@ -67,11 +69,25 @@ class Wire:
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let a producer write; see ``IConsumer``."""
-        self._transport.registerProducer(producer, streaming)
+        # A pull producer is asked, and may be through, before this returns.
+        before, self.producer = self.producer, producer
+        try:
+            self._transport.registerProducer(producer, streaming)
+        except BaseException:
+            self.producer = before
+            raise
 
     def unregisterProducer(self) -> None:
         """The producer writes no more; see ``IConsumer``."""
+        self.producer = None
         self._transport.unregisterProducer()
+
+    def stopProducer(self) -> None:
+        """Stop a producer that is registered: there is nobody to write for."""
+        producer = self.producer
+        if producer is not None:
+            self.unregisterProducer()
+            producer.stopProducing()
 
     def checkHalfClose(self) -> None:
         """
@@ -149,17 +165,6 @@ class StandardIOWire(Wire):
     """
 
     _ended = False
-    _producer: IProducer | None = None
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let a producer write, as long as somebody reads it."""
-        self._producer = producer
-        super().registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """The producer writes no more."""
-        self._producer = None
-        super().unregisterProducer()
 
     def _begin(self) -> None:
         self.write = self._write
@@ -195,11 +200,9 @@ class StandardIOWire(Wire):
     def outputEnded(self) -> None:
         """The output pipe is closed: its producer has nobody to write for."""
         self._ended = True
-        producer = self._producer
-        if producer is not None:
+        if self.producer is not None:
             self.outputLost = True
-            self.unregisterProducer()
-            producer.stopProducing()
+            self.stopProducer()
 
     def _end(self, reason: Exception) -> None:
         lose = self._transport.connectionLost
@@ -418,11 +421,20 @@ class TLSWire(Wire):
         self._partnerClosed = True
         if self._unsent and not (self._nothingToLose or self.complete):
             self.outputLost = True
+        # Twisted waits for a producer that was paused, and then drops in silence
+        # what it writes, with nothing to pause or to stop it.
+        self.stopProducer()
 
     @property
     def complete(self) -> bool:  # type: ignore[override]
         """Whether this side has closed and everything is on its way."""
         return self._guard is not None and self._guard.flushed
+
+    def unregisterProducer(self) -> None:
+        """The producer writes no more; a connection being closed ends now."""
+        super().unregisterProducer()
+        if self.silent:
+            self._end()
 
     def checkHalfClose(self) -> None:
         """
@@ -436,13 +448,24 @@ class TLSWire(Wire):
         )
 
     def close(self) -> None:
-        """End the connection in bounded time, after what was written."""
-        # The partner's close_notify comes behind what it still sends.  If it is
-        # here Twisted ends the connection, but waits for what is to be sent.
+        """
+        End the connection in bounded time, after what was written.
+
+        A registered producer writes to its end first, as with Twisted's own TLS;
+        but Twisted must not know yet: it drops what a producer writes in the turn
+        in which it unregisters.
+        """
         self.silent = True
-        self._nothingToLose = not self._unsent
-        self._transport.loseConnection()
-        if self._layer.getHandle() is not None:
+        if self.producer is None:
+            self._end()
+
+    def _end(self) -> None:
+        """Say the end, and bound the time in which the partner has to answer."""
+        if self._guard is None and self._layer.getHandle() is not None:
+            # The partner's close_notify comes behind what it still sends.  If it is
+            # here Twisted ends the connection, but waits for what is to be sent.
+            self._nothingToLose = not self._unsent
+            self._transport.loseConnection()
             self._guard = CloseGuard(self._clock, self._bottom, self._timedOut)
 
     def _timedOut(self) -> None:

@@ -48,13 +48,18 @@ from twisted_transfer.errors import HalfCloseUnsupported, Truncated
 class WireTests(SynchronousTestCase):
     """A connection of no special kind."""
 
+    def test_writesDirectly(self) -> None:
+        """Nothing of ours is called for each piece that is written."""
+        transport = StringTransport()
+        self.assertEqual(Wire(Clock(), transport).write, transport.write)
+
     def test_passesOn(self) -> None:
         """What is asked for is what the transport is asked for."""
         transport = StringTransport()
         wire = Wire(Clock(), transport)
-        self.assertTrue(wire.write(b"some"))
+        wire.write(b"some")
         self.assertEqual(transport.value(), b"some")
-        wire.close(False)
+        wire.close()
         self.assertTrue(transport.disconnecting)
         wire.abort()
         self.assertTrue(transport.disconnected)
@@ -79,6 +84,9 @@ class WireTests(SynchronousTestCase):
         class Whole:
             """Cannot be ended in parts."""
 
+            def write(self, data: bytes) -> None:
+                """Take some bytes."""
+
         wire = Wire(Clock(), Whole())
         error = self.assertRaises(HalfCloseUnsupported, wire.checkHalfClose)
         self.assertIn("loseConnection()", str(error))
@@ -89,6 +97,9 @@ class WireTests(SynchronousTestCase):
 
         class Gentle:
             """Knows one end."""
+
+            def write(self, data: bytes) -> None:
+                """Take some bytes."""
 
             def loseConnection(self) -> None:
                 closed.append(True)
@@ -111,22 +122,20 @@ class UNIXWireTests(SynchronousTestCase):
         What is to be written is first given its turn to be; nothing is missing
         then, even if the connection is reported as broken.
         """
-        for inputEnded in (False, True):
-            self.setUp()
-            self.wire.write(b"last word")
-            self.wire.close(inputEnded)
-            self.assertFalse(self.socket.disconnecting)
-            self.reactor.turn()
-            self.assertEqual(self.partner.take(), b"last word")
-            self.reactor.turn()
-            self.assertTrue(self.socket.disconnecting)
-            self.assertTrue(self.wire.complete)
-            self.assertFalse(self.wire.outputLost)
+        self.wire.write(b"last word")
+        self.wire.close()
+        self.assertFalse(self.socket.disconnecting)
+        self.reactor.turn()
+        self.assertEqual(self.partner.take(), b"last word")
+        self.reactor.turn()
+        self.assertTrue(self.socket.disconnecting)
+        self.assertTrue(self.wire.complete)
+        self.assertFalse(self.wire.outputLost)
 
     def test_notEverything(self) -> None:
         """If that was not enough for everything, something may be missing."""
         self.wire.write(b"many last words")
-        self.wire.close(True)
+        self.wire.close()
         self.reactor.run(2)
         self.assertTrue(self.socket.disconnecting)
         self.assertFalse(self.wire.complete)
@@ -136,13 +145,13 @@ class UNIXWireTests(SynchronousTestCase):
         self.wire.write(b"not read")
         self.reactor.turn()
         self.partner.close()
-        self.wire.close(False)
+        self.wire.close()
         self.reactor.run(2)
         self.assertTrue(self.wire.outputLost)
 
     def test_goneMeanwhile(self) -> None:
         """A connection that has gone in the meantime is not closed again."""
-        self.wire.close(True)
+        self.wire.close()
         self.wire.gone()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.reactor.run(3)
@@ -185,14 +194,14 @@ class StandardIOWireTests(SynchronousTestCase):
 
     def test_closed(self) -> None:
         """With both pipes open, it ends in Twisted's way."""
-        self.wire.close(False)
+        self.wire.close()
         self.assertEqual(self.pipes.asked, 1)
         self.assertIsNone(self.ended())
 
     def test_closedAfterOutput(self) -> None:
         """With the output pipe closed it ends in an orderly way all the same."""
         self.wire.outputEnded()
-        self.wire.close(True)
+        self.wire.close()
         self.assertEqual(self.pipes.lost, [])  # not from within the call
         self.assertIsInstance(self.ended(), ConnectionDone)
 
@@ -215,10 +224,10 @@ class StandardIOWireTests(SynchronousTestCase):
 
     def test_nobodyReads(self) -> None:
         """What is written when the output pipe has no reader is lost."""
-        self.assertTrue(self.wire.write(b"read"))
+        self.wire.write(b"read")
         self.wire.outputEnded()
         self.assertFalse(self.wire.outputLost)
-        self.assertFalse(self.wire.write(b"not read"))
+        self.wire.write(b"not read")
         self.assertTrue(self.wire.outputLost)
         self.assertEqual(self.pipes.written, [b"read"])
 
@@ -690,7 +699,7 @@ class ClosedThereTests(TLSTestCase):
         self.reactor.turn()
         self.assertTrue(socket.disconnected)
         self.failureResultOf(reading, Truncated)
-        wire = channel._link._wire
+        wire = channel._link.wire
         left = [
             call
             for call in self.reactor.getDelayedCalls()
