@@ -107,13 +107,24 @@ class TransportTests(ChannelTestCase):
         self.assertEqual(channel.getTcpNoDelay(), "delay")
         self.assertEqual(channel.sendFileDescriptor(7), ("sent", 7))
 
+    def test_whatProgramsUse(self) -> None:
+        """So is everything else that it has: programs use more than interfaces."""
+        channel: Any = self.channel
+        self.assertEqual(channel.connected, 1)
+        self.assertIs(channel.reactor, self.reactor)
+        self.assertIn(self.socket, self.reactor.readers)
+        channel.stopReading()
+        self.assertNotIn(self.socket, self.reactor.readers)
+        channel.startReading()
+        self.assertIn(self.socket, self.reactor.readers)
+        self.assertEqual(channel.fileno(), self.socket.fileno())
+
     def test_notDelegated(self) -> None:
-        """Nothing else is: the transport's own matters stay its own."""
+        """What is private is not: the transport's own matters stay its own."""
         socket: Any = self.socket
-        for name in ("dataBuffer", "protocol", "stopReading", "reactor", "secret"):
-            setattr(socket, name, "x")
-            error = self.assertRaises(AttributeError, getattr, self.channel, name)
-            self.assertIn(name, str(error))
+        socket._secret = "x"
+        error = self.assertRaises(AttributeError, getattr, self.channel, "_secret")
+        self.assertIn("_secret", str(error))
 
     def test_notThere(self) -> None:
         """What the transport does not have is missing here, too."""
@@ -399,15 +410,31 @@ class ProducerTests(ChannelTestCase):
             self.assertTrue(slow.stopped)
 
     def test_nobodyReads(self) -> None:
-        """One whose data nobody reads is stopped, and no longer waited for."""
-        pusher = Pusher(self.channel, 1_000_000)
+        """
+        One whose output has ended at the partner is stopped when the link finds
+        out, and no longer waited for, be it with text settings.
+        """
+        for encoding in ("binary", "utf-8"):
+            _, partner, channel = self.connect()
+            channel.configure(encoding=encoding)
+            pusher = Pusher(channel, 1_000_000)
+            channel.registerProducer(pusher, True)
+            channel._link.wire.stopProducer()
+            self.assertTrue(pusher.stopped)
+            channel.loseConnection()
+            self.reactor.run(2)
+            self.assertTrue(partner.incoming.ended)
+            self.assertIsNone(self.successResultOf(channel.whenClosed()))
+
+    def test_stopConsuming(self) -> None:
+        """One that has nothing more to give may close the connection with that."""
+        self.channel.configure(encoding="utf-8", eofChar=("", "\x1a"))
+        pusher = Pusher(self.channel, 3)
         self.channel.registerProducer(pusher, True)
-        self.channel._link._wire.write = lambda data: False  # type: ignore[method-assign]
-        pusher.resumeProducing()
-        self.assertTrue(pusher.stopped)
-        self.channel.loseConnection()
-        self.reactor.run(2)
-        self.assertTrue(self.socket.disconnected)
+        self.channel.stopConsuming()
+        self.assertEqual(self.sent(), b"\x1a")
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertFalse(pusher.stopped)
 
     def test_loss(self) -> None:
         """One whose connection goes is stopped."""
@@ -417,17 +444,63 @@ class ProducerTests(ChannelTestCase):
         self.reactor.run(2)
         self.assertTrue(pusher.stopped)
 
-    def test_closeWaits(self) -> None:
-        """Closing waits for it, and takes everything that it writes."""
+    def test_closeWaitsForText(self) -> None:
+        """With text settings closing waits for it, and takes all that it writes."""
+        self.channel.configure(encoding="latin-1", eofChar=("", "\x1a"))
+        channel: Any = self.channel
+        slow = Slow(channel)
+        channel.registerProducer(slow, True)
+        channel.write("y")
+        channel.loseConnection()
+        channel.loseConnection()
+        self.assertEqual(self.sent(), b"y")
+        self.assertFalse(self.partner.incoming.ended)
+        channel.write("x" * 10)
+        channel.unregisterProducer()
+        channel.write("too late")
+        self.assertEqual(self.sent(), b"x" * 10 + b"\x1a")
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertFalse(slow.stopped)
+        self.assertIsNone(self.successResultOf(channel.whenClosed()))
+
+    def test_closeWaitsForPaused(self) -> None:
+        """Closing waits for one that was paused, and takes all that it writes."""
+        pusher = Pusher(self.channel, 300_000)
+        self.channel.registerProducer(pusher, True)
+        self.channel.write(b"y")
+        pusher.resumeProducing()
+        self.assertTrue(pusher.paused)
+        self.channel.loseConnection()
+        got = b"".join(self.sent() for _ in range(5))
+        self.assertEqual(got, b"y" + b"x" * 300_000)
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_closeWaitsForPull(self) -> None:
+        """So it does for a pull producer, which may take its time."""
+        slow = Slow(self.channel)
+        self.channel.registerProducer(slow, False)
+        self.channel.loseConnection()
+        self.reactor.run(3)
+        self.assertFalse(self.partner.incoming.ended)
+        self.channel.write(b"last")
+        self.channel.unregisterProducer()
+        self.assertEqual(self.sent(), b"last")
+        self.assertTrue(self.partner.incoming.ended)
+        self.assertFalse(slow.stopped)
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_closeStopsIdle(self) -> None:
+        """
+        A push producer that is not paused is not waited for, as by Twisted's
+        transports: what was written is sent, then it is stopped.
+        """
         pusher = Pusher(self.channel, 100_000)
         self.channel.registerProducer(pusher, True)
         self.channel.write(b"y")
         self.channel.loseConnection()
-        self.reactor.run(3)
-        self.assertFalse(self.partner.incoming.ended)
-        pusher.resumeProducing()
-        got = b"".join(self.sent() for _ in range(5))
-        self.assertEqual(got, b"y" + b"x" * 100_000)
+        self.assertEqual(self.sent(), b"y")
+        self.assertTrue(pusher.stopped)
         self.assertTrue(self.partner.incoming.ended)
         self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
 

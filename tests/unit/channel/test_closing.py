@@ -19,7 +19,7 @@ from tests.support.simulation import (
     connected,
 )
 from twisted_transfer.channel.link import judge
-from twisted_transfer.channel.wires import CLOSE_TIMEOUT, CloseGuard
+from twisted_transfer.channel.wires import CLOSE_TIMEOUT, CloseGuard, Wire
 from twisted_transfer.errors import Truncated
 
 
@@ -129,9 +129,16 @@ class JudgeTests(SynchronousTestCase):
     """Orderly ends, and all others."""
 
     def judged(
-        self, error: Exception, *, complete: bool = False, outputLost: bool = False
+        self,
+        error: Exception,
+        *,
+        complete: bool = False,
+        outputLost: bool = False,
+        aborted: bool = False,
     ) -> Truncated | None:
-        return judge(Failure(error), complete=complete, outputLost=outputLost)
+        wire = Wire(Clock(), StringTransport())
+        wire.complete, wire.outputLost = complete, outputLost
+        return judge(Failure(error), wire, aborted)
 
     def test_orderly(self) -> None:
         """An end that both sides wanted is orderly."""
@@ -164,3 +171,11 @@ class JudgeTests(SynchronousTestCase):
             assert truncation is not None
             self.assertIs(truncation.__cause__, error)
             self.assertIn("before everything was sent", str(truncation))
+
+    def test_aborted(self) -> None:
+        """An abort by this side is none, however Twisted reports the end."""
+        for error in (ConnectionDone(), ConnectionLost(), ConnectionAborted()):
+            truncation = self.judged(error, complete=True, aborted=True)
+            assert truncation is not None
+            self.assertIs(truncation.__cause__, error)
+            self.assertIn("aborted", str(truncation))

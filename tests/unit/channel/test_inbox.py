@@ -376,8 +376,9 @@ class DemandTests(SynchronousTestCase):
     def test_room(self) -> None:
         """More may come as long as there is room, and then only in need."""
         self.inbox.feed(b"x" * (FULL - 1))
+        self.assertTrue(self.inbox.wanting)
         self.inbox.feed(b"x")
-        self.assertEqual(self.wanted, [True, False])
+        self.assertFalse(self.inbox.wanting)
         self.successResultOf(self.inbox.readExactly(FULL))
         self.assertTrue(self.wanted[-1])
 
@@ -400,8 +401,10 @@ class DemandTests(SynchronousTestCase):
 
     def test_end(self) -> None:
         """After the end nothing is wanted, be there room or need."""
+        reading = self.inbox.readExactly(1)
         self.inbox.end()
-        self.assertEqual(self.wanted, [False])
+        self.assertFalse(self.inbox.wanting)
+        self.failureResultOf(reading, NotEnoughData)
 
     def test_eofChar(self) -> None:
         """Nor after an end-of-file character, until that is none any more."""

@@ -28,7 +28,7 @@ from tests.support.simulation import (
     connected,
 )
 from tests.support.tlsends import Identities, One, overTLS, serverLink
-from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.errors import NotAdmitted, PeerRefused, Truncated
 
 
@@ -80,26 +80,30 @@ class PlainTests(LinkTestCase):
 
     def test_ready(self) -> None:
         """A plain connection is good when it is made, for all who ask."""
-        self.assertTrue(self.link.ready)
+        self.assertIs(self.link.state, LinkState.OPEN)
         self.assertFalse(self.link.secure)
         self.assertIsNone(self.link.peerIdentity)
         self.successResultOf(self.ready)
         self.successResultOf(self.link.whenReady())
 
     def test_waits(self) -> None:
-        """Until somebody takes them, no bytes are read from the system."""
+        """Until somebody takes them, the first bytes are kept, and no more are read."""
+        self.assertFalse(self.link.paused)
         self.partner.send(b"early")
+        self.reactor.turn()
+        self.assertTrue(self.link.paused)
+        self.partner.send(b"behind")
         self.reactor.run(3)
         told = self.user()
         self.reactor.run(3)
-        self.assertEqual(told, [])
+        self.assertEqual(told, [b"early"])
         self.link.resume()
         self.reactor.turn()
-        self.assertEqual(told, [b"early"])
+        self.assertEqual(told, [b"early", b"behind"])
         self.link.pause()
         self.partner.send(b"late")
         self.reactor.run(3)
-        self.assertEqual(told, [b"early"])
+        self.assertEqual(told, [b"early", b"behind"])
 
     def test_held(self) -> None:
         """
@@ -117,12 +121,12 @@ class PlainTests(LinkTestCase):
 
     def test_writes(self) -> None:
         """What is written goes to the partner, and nothing goes after the end."""
-        self.assertTrue(self.link.write(b"data"))
+        self.link.wire.write(b"data")
         self.reactor.turn()
         self.assertEqual(self.partner.take(), b"data")
         self.link.close()
         self.reactor.run(3)
-        self.assertTrue(self.link.write(b"late"))
+        self.link.wire.write(b"late")
         self.reactor.run(3)
         self.assertEqual(self.partner.take(), b"")
 
@@ -130,7 +134,7 @@ class PlainTests(LinkTestCase):
         """Either direction ends alone, and the user is told."""
         told = self.user()
         self.link.resume()
-        self.link.closeWrite()
+        self.link.wire.closeWrite()
         self.reactor.run(2)
         self.assertTrue(self.partner.incoming.ended)
         self.partner.send(b"answer")
@@ -145,7 +149,7 @@ class PlainTests(LinkTestCase):
     def test_close(self) -> None:
         """Closing lets go what was written; asking again changes nothing."""
         gone = self.link.whenGone()
-        self.link.write(b"last")
+        self.link.wire.write(b"last")
         self.link.close()
         self.link.close()
         self.assertNoResult(gone)
@@ -162,7 +166,7 @@ class PlainTests(LinkTestCase):
 
     def test_abort(self) -> None:
         """An abort is a reset for the partner and a truncation for this side."""
-        self.link.write(b"not sent")
+        self.link.wire.write(b"not sent")
         self.link.abort()
         self.link.abort()
         self.link.close()
@@ -217,7 +221,6 @@ class PlainTests(LinkTestCase):
         link.transport = object()
         for method in ("pause", "resume", "close", "abort"):
             getattr(self.link, method)()
-        self.assertTrue(self.link.write(b"x"))
         self.assertIsNone(self.link.truncation)
         self.reactor.run(3)
         self.assertFalse(self.socket.disconnecting)
@@ -235,7 +238,7 @@ class UnwantedTests(LinkTestCase):
         self.link.abort()
         self.socket.attach(self.link)
         self.reactor.run(3)
-        self.assertFalse(self.link.ready)
+        self.assertIsNot(self.link.state, LinkState.OPEN)
         self.assertTrue(self.socket.disconnected)
         self.failureResultOf(self.link.whenReady(), PeerRefused)
 
@@ -291,7 +294,7 @@ class UNIXTests(LinkTestCase):
         """With something that the partner has not read it is none."""
         alsoProvides(self.socket, IUNIXTransport)
         self.socket.attach(self.link)
-        self.link.write(b"answer")
+        self.link.wire.write(b"answer")
         self.reactor.run(2)
         self.partner.close()
         self.link.close()
@@ -305,7 +308,7 @@ class UNIXTests(LinkTestCase):
         self.link.resume()
         self.partner.close()
         self.reactor.run(3)
-        self.link.write(b"answer")
+        self.link.wire.write(b"answer")
         self.link.close()
         self.reactor.run(5)
         self.assertTrue(self.link.lost)
@@ -329,7 +332,7 @@ class TLSTests(SynchronousTestCase):
             partner.handshake(self.reactor, 1)
         partner.handshake(self.reactor, 1)
         self.successResultOf(ready)
-        self.assertTrue(link.ready)
+        self.assertIs(link.state, LinkState.OPEN)
 
     def test_drip(self) -> None:
         """A handshake whose bytes come one by one is complete with the last."""
@@ -340,11 +343,11 @@ class TLSTests(SynchronousTestCase):
             flight = bytes(partner.raw.outgoing.data)
             partner.raw.outgoing.data.clear()
             for byte in flight:
-                self.assertFalse(link.ready)
+                self.assertIsNot(link.state, LinkState.OPEN)
                 partner.raw.send(bytes([byte]))
                 self.reactor.turn()
                 sent += 1
-        self.assertTrue(link.ready)
+        self.assertIs(link.state, LinkState.OPEN)
         self.assertGreater(sent, 100)
 
     def test_peerIdentity(self) -> None:
@@ -396,7 +399,7 @@ class TLSTests(SynchronousTestCase):
         server.handshake(self.reactor, 2)
         self.reactor.run(3)
         self.assertEqual(told, ["completed"])
-        self.assertFalse(link.ready)
+        self.assertIsNot(link.state, LinkState.OPEN)
         self.failureResultOf(ready, NotAdmitted)
         self.failureResultOf(link.whenReady(), NotAdmitted)
 
@@ -409,7 +412,7 @@ class TLSTests(SynchronousTestCase):
         server = TLSPartner(raw, self.identities.serverContext(), client=False)
         server.handshake(self.reactor, 2)
         self.reactor.run(3)
-        self.assertFalse(link.ready)
+        self.assertIsNot(link.state, LinkState.OPEN)
         self.assertTrue(socket.aborted)
         self.failureResultOf(link.whenReady(), NotAdmitted)
 
@@ -441,17 +444,17 @@ class TLSTests(SynchronousTestCase):
         tunnel = TLSPartner(raw, self.identities.clientContext())
         tunnel.handshake(self.reactor)
         tunnel.do(tunnel.tls.do_handshake)  # it is complete: nothing to do
-        self.assertFalse(link.ready)
+        self.assertIsNot(link.state, LinkState.OPEN)
         there, back = Flow(1 << 20), Flow(1 << 20)
         partner = TLSPartner(Partner(back, there), self.identities.clientContext())
         for _ in range(2):
-            self.assertFalse(link.ready)
+            self.assertIsNot(link.state, LinkState.OPEN)
             partner.do(partner.tls.do_handshake)
             tunnel.write(bytes(there.data))
             there.data.clear()
             self.reactor.run(3)
             back.data += tunnel.read()
-        self.assertTrue(link.ready)
+        self.assertIs(link.state, LinkState.OPEN)
 
 
 class LayersTests(SynchronousTestCase):
@@ -491,7 +494,7 @@ class LayersTests(SynchronousTestCase):
             link.resume()
             partner.send(b"x")
             partner.end()
-            link.closeWrite()
+            link.wire.closeWrite()
             self.reactor.run(3)
             self.assertEqual(
                 sorted(map(str, user.told)), ["b'x'", "input ended", "output ended"]
@@ -511,9 +514,9 @@ class LayersTests(SynchronousTestCase):
         )
         _, raw = self.attach(factory)
         partner = TLSPartner(raw, identities.clientContext())
-        self.assertFalse(self.link.ready)
+        self.assertIsNot(self.link.state, LinkState.OPEN)
         partner.handshake(self.reactor)
-        self.assertTrue(self.link.ready)
+        self.assertIs(self.link.state, LinkState.OPEN)
         user = User()
         self.link.attach(user)
         self.link.resume()

@@ -23,6 +23,7 @@ from tests.support.simulation import (
     connected,
 )
 from tests.support.tlsends import Identities
+from twisted_transfer.channel.link import LinkState
 from twisted_transfer.connecting.admission import (
     CANDIDATE_TIMEOUT,
     MAX_CANDIDATES,
@@ -246,7 +247,8 @@ class PlainTests(AdmissionTestCase):
 
     def test_closed(self) -> None:
         """After close() nobody is admitted; there is nothing to wait for."""
-        self.successResultOf(self.admission.close())
+        self.admission.close()
+        self.successResultOf(self.admission.leftovers.cleared())
         socket, _ = self.arrive()
         self.assertIsNone(socket)
         self.counted(1, 0, late=1)
@@ -255,7 +257,8 @@ class PlainTests(AdmissionTestCase):
     def test_closedAfterwards(self) -> None:
         """Closing does not touch the partner."""
         socket, _ = self.arrive()
-        self.successResultOf(self.admission.close())
+        self.admission.close()
+        self.successResultOf(self.admission.leftovers.cleared())
         self.reactor.run(3)
         self.assertFalse(socket.disconnected)
 
@@ -267,7 +270,8 @@ class PlainTests(AdmissionTestCase):
         protocol: Any = self.admission.buildProtocol(v4("192.0.2.7"))
         self.reactor.turn(CANDIDATE_TIMEOUT)
         self.counted(1, 0, timeout=1)
-        self.successResultOf(self.admission.close())
+        self.admission.close()
+        self.successResultOf(self.admission.leftovers.cleared())
         socket, _ = connected(self.reactor)
         socket.attach(protocol)
         self.reactor.run(2)
@@ -294,7 +298,8 @@ class WrappedTests(AdmissionTestCase):
         late = self.arrive(v4("192.0.2.8"))
         self.successResultOf(self.admission.winner)
         self.counted(3, 1, address=1, late=1)
-        closing = self.admission.close()
+        self.admission.close()
+        closing = self.admission.leftovers.cleared()
         self.assertNoResult(closing)
         self.reactor.run(2)
         self.successResultOf(closing)
@@ -325,7 +330,8 @@ class TLSTests(AdmissionTestCase):
 
     def over(self) -> None:
         """Nothing of the candidates is left when it is closed."""
-        closing = self.admission.close()
+        self.admission.close()
+        closing = self.admission.leftovers.cleared()
         self.reactor.run(2)
         self.successResultOf(closing)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
@@ -341,7 +347,7 @@ class TLSTests(AdmissionTestCase):
         partner.handshake(self.reactor)
         link = self.successResultOf(self.admission.winner)
         partner.write(b"I")
-        self.assertTrue(link.ready)
+        self.assertIs(link.state, LinkState.OPEN)
         self.reactor.run(2)
         self.assertTrue(silent.disconnected)
         self.assertTrue(slow.disconnected)
@@ -453,7 +459,10 @@ class TLSTests(AdmissionTestCase):
         """Closing drops all of them, and is over when the last one is gone."""
         sockets = [self.candidate()[0] for _ in range(3)]
         self.reactor.turn()
-        first, second = self.admission.close(), self.admission.close()
+        self.admission.close()
+        self.admission.close()
+        leftovers = self.admission.leftovers
+        first, second = leftovers.cleared(), leftovers.cleared()
         self.assertNoResult(first)
         self.counted(3, 0, closed=3)
         self.reactor.turn()

@@ -43,8 +43,12 @@ from tests.support.simulation import (
 )
 from tests.support.tlsends import Identities
 from twisted_transfer import TransferChannel, TransferConnector
-from twisted_transfer.channel.link import Link
-from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, MAX_CANDIDATES
+from twisted_transfer.channel.link import Link, LinkState
+from twisted_transfer.connecting.admission import (
+    CANDIDATE_TIMEOUT,
+    MAX_CANDIDATES,
+    Admission,
+)
 from twisted_transfer.connecting.dialling import Dial
 from twisted_transfer.connecting.listening import Wait
 from twisted_transfer.errors import (
@@ -69,20 +73,23 @@ class DialTests(SynchronousTestCase):
     def cleared(self, attempt: Dial) -> None:
         """Nothing of the attempt is left."""
         self.reactor.run(3)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.reactor.readers | self.reactor.writers, set())
 
     def test_succeeds(self) -> None:
-        """The result is the link, good and with its reading paused."""
+        """The result is the link, good; its first bytes are kept, and then it waits."""
         attempt, dialling = self.dial()
         self.assertNoResult(dialling)
-        socket, _ = self.endpoint.succeed()
+        socket, partner = self.endpoint.succeed()
         link = self.successResultOf(dialling)
         self.assertIs(socket.protocol, link)
-        self.assertTrue(link.ready)
+        self.assertIs(link.state, LinkState.OPEN)
+        self.assertIn(socket, self.reactor.readers)
+        partner.send(b"early")
+        self.reactor.turn()
         self.assertNotIn(socket, self.reactor.readers)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_fails(self) -> None:
@@ -124,7 +131,7 @@ class DialTests(SynchronousTestCase):
         first.attach(self.endpoint._factory.buildProtocol(None))
         second, _ = self.endpoint.succeed()
         self.assertIs(self.successResultOf(dialling), second.protocol)
-        clearing = attempt.cleared()
+        clearing = attempt.leftovers.cleared()
         self.assertNoResult(clearing)
         self.reactor.run(2)
         self.successResultOf(clearing)
@@ -261,7 +268,7 @@ class DialTLSTests(SynchronousTestCase):
         """The connection has ended, and nothing is left."""
         self.reactor.run(3)
         self.assertTrue(self.socket.disconnected)
-        self.successResultOf(self.attempt.cleared())
+        self.successResultOf(self.attempt.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_handshake(self) -> None:
@@ -304,8 +311,8 @@ class DialTLSTests(SynchronousTestCase):
         self.answer()
         self.partner.handshake(self.reactor)
         link = self.successResultOf(self.dialling)
-        self.assertTrue(link.ready)
-        self.successResultOf(self.attempt.cleared())
+        self.assertIs(link.state, LinkState.OPEN)
+        self.successResultOf(self.attempt.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_retryInVain(self) -> None:
@@ -350,7 +357,7 @@ class DialTLSTests(SynchronousTestCase):
         self.reactor.turn()
         self.dialling.cancel()
         self.failureResultOf(self.dialling, CancelledError)
-        clearing = self.attempt.cleared()
+        clearing = self.attempt.leftovers.cleared()
         self.assertNoResult(clearing)
         self.over()
         self.successResultOf(clearing)
@@ -365,7 +372,7 @@ class WaitTests(SynchronousTestCase):
 
     def wait(self, **how: bool) -> tuple[Wait, SimulatedServerEndpoint, Deferred[Link]]:
         endpoint = SimulatedServerEndpoint(self.reactor, **how)
-        attempt = Wait(self.reactor, endpoint, self.bound.append)
+        attempt = Wait(endpoint, self.bound.append, Admission(self.reactor))
         return attempt, endpoint, Deferred.fromCoroutine(attempt.run())
 
     def test_succeeds(self) -> None:
@@ -382,7 +389,7 @@ class WaitTests(SynchronousTestCase):
         self.assertIsNone(late)
         port.close()
         self.assertIs(self.successResultOf(waiting), socket.protocol)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
 
     def test_lateOnesAreGone(self) -> None:
         """Those who came late, and had to be connected for that, are gone, too."""
@@ -393,7 +400,7 @@ class WaitTests(SynchronousTestCase):
 
         endpoint = Wrapping(self.reactor)
         waiting = Deferred.fromCoroutine(
-            Wait(self.reactor, endpoint, self.bound.append).run()
+            Wait(endpoint, self.bound.append, Admission(self.reactor)).run()
         )
         factory = endpoint._factory
         sockets = []
@@ -412,7 +419,7 @@ class WaitTests(SynchronousTestCase):
         error = CannotListenError("", 4000, OSError(98, "in use"))
         endpoint.listening.errback(error)
         self.assertIs(self.failureResultOf(waiting).value, error)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
         self.assertEqual(self.bound, [])
 
     def test_systemError(self) -> None:
@@ -422,7 +429,8 @@ class WaitTests(SynchronousTestCase):
             def listen(self, protocolFactory: Any) -> Deferred[Any]:
                 raise PermissionError(13, "Permission denied", "/run/x")
 
-        attempt = Wait(self.reactor, Raising(self.reactor), self.bound.append)
+        admission = Admission(self.reactor)
+        attempt = Wait(Raising(self.reactor), self.bound.append, admission)
         failure = self.failureResultOf(
             Deferred.fromCoroutine(attempt.run()), CannotListenError
         )
@@ -436,7 +444,7 @@ class WaitTests(SynchronousTestCase):
         self.failureResultOf(waiting, CancelledError)
         [port] = endpoint.ports
         self.assertEqual(len(port.stopping), 1)
-        clearing = attempt.cleared()
+        clearing = attempt.leftovers.cleared()
         self.assertNoResult(clearing)
         port.close()
         self.successResultOf(clearing)
@@ -447,7 +455,7 @@ class WaitTests(SynchronousTestCase):
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.assertTrue(endpoint.listening.called)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
 
     def test_latePort(self) -> None:
         """
@@ -462,7 +470,7 @@ class WaitTests(SynchronousTestCase):
         port = endpoint.bind()
         self.assertEqual(len(port.stopping), 1)
         self.assertEqual(self.bound, [])
-        clearing = attempt.cleared()
+        clearing = attempt.leftovers.cleared()
         self.assertNoResult(clearing)
         port.close()
         self.successResultOf(clearing)
@@ -481,7 +489,7 @@ class WaitTests(SynchronousTestCase):
         socket.attach(protocol)
         self.successResultOf(waiting)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.successResultOf(attempt.cleared())
+        self.successResultOf(attempt.leftovers.cleared())
 
     def test_withoutPort(self) -> None:
         """Standard input is listened on without anything that can be stopped."""

@@ -26,7 +26,7 @@ from tests.support.folders import newFolder
 from tests.support.mtlsends import clientContext, unreadableFiles
 from tests.support.simulation import SimulatedReactor, TLSPartner, connected
 from tests.support.tlsends import Identities, overTLS
-from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.errors import NotAdmitted, PeerRefused, TransferError
 from twisted_transfer.tls.keys import Identity
 from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf, serverName
@@ -276,7 +276,7 @@ class HandshakeErrorTests(SynchronousTestCase):
     def said(self, link: Link, error: type[TransferError], *words: str) -> None:
         """The set-up of the link has failed with such an error."""
         failure = self.failureResultOf(link.whenReady(), error)
-        self.assertFalse(link.ready)
+        self.assertIsNot(link.state, LinkState.OPEN)
         self.assertIsNotNone(failure.value.__cause__)
         for word in words:
             self.assertIn(word, str(failure.value))

@@ -656,7 +656,7 @@ class ClientTests(PortTestCase):
         socket, partner = connected(self.reactor)
         partner.send(b"early")
         # As a TLS layer does that had more than the end of the handshake.
-        link._held.append(b"very early ")
+        link.dataReceived(b"very early ")
         socket.attach(link)
         self.assertEqual(order, ["connected"])
         self.reactor.run(3)
