@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
@@ -23,7 +23,7 @@ from twisted.python.usage import UsageError
 
 from twisted_transfer.command.options import Versioned
 from twisted_transfer.command.reports import ConsoleReport, Status, sayable
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Promise
 
 _PATIENCE = 5.0
 """Seconds that a process has to end by itself after SIGTERM."""
@@ -52,7 +52,7 @@ class _Process(ProcessProtocol):
         """
         self.invited: Deferred[str | None] = Deferred()
         self._status: int | None = None
-        self._ended: Waiters[int] = Waiters()
+        self._ended: Promise[int] = Promise()
         self._tell = tell
         self._stdin = stdin
         self._unfinished = b""
@@ -84,7 +84,7 @@ class _Process(ProcessProtocol):
         :returns: a Deferred with the exit status: 128 and the number of the
             signal if one ended the process.
         """
-        return self._ended.wait() if self._status is None else succeed(self._status)
+        return self._ended.wait()
 
     def end(self, reactor: Any) -> Deferred[int]:
         """

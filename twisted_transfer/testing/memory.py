@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import (
     CannotListenError,
     ConnectingCancelledError,
@@ -42,7 +42,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import StreamProtocol
 
@@ -91,7 +91,7 @@ class MemoryTransport(FileDescriptor):
         self._reading = True
         self._output = _Output.OPEN
         self._call: IDelayedCall | None = None  # of the next turn's work
-        self._whenGone: Waiters[None] = Waiters()
+        self._whenGone: Promise[None] = Promise()
 
     @classmethod
     def pair(
@@ -125,7 +125,7 @@ class MemoryTransport(FileDescriptor):
         :returns: a Deferred that fires when this end is gone, and its protocol
             knows.
         """
-        return succeed(None) if self.disconnected else self._whenGone.wait()
+        return self._whenGone.wait()
 
     def getHost(self) -> IAddress:
         """:returns: the address of this end."""
@@ -372,7 +372,7 @@ class MemoryPort:
         self.factory = factory
         self._backlog: list[_Dial] = []
         self._state = _Listening.OPEN
-        self._whenClosed: Waiters[None] = Waiters()
+        self._whenClosed: Promise[None] = Promise()
         factory.doStart()
 
     @property
@@ -428,7 +428,7 @@ class MemoryPort:
         if self._state is _Listening.OPEN:
             self._state = _Listening.STOPPING
             self._clock.callLater(0, self._close)
-        return succeed(None) if self.closed else self._whenClosed.wait()
+        return self._whenClosed.wait()
 
     def _close(self) -> None:
         self._state = _Listening.CLOSED

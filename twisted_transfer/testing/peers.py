@@ -32,14 +32,14 @@ from random import Random
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.deferreds import Waiters
+from twisted_transfer.deferreds import Promise
 
 RECORD_LIMIT = 4096
 """How many of the bytes that it receives a hostile peer keeps."""
@@ -69,7 +69,7 @@ class HostilePeer(Protocol):
     _ending: str | None = None  # the outcome, once this side has decided to end
 
     def __init__(self) -> None:
-        self._whenEnded: Waiters[None] = Waiters()
+        self._whenEnded: Promise[None] = Promise()
 
     # What a subclass does.
 
@@ -103,7 +103,7 @@ class HostilePeer(Protocol):
         A Deferred that fires when the connection is gone, or could not be made.
         Each time it is asked for it is a new one, which may be cancelled.
         """
-        return succeed(None) if self.outcome else self._whenEnded.wait()
+        return self._whenEnded.wait()
 
     def abort(self) -> None:
         """End the connection at once, with a reset; safe in every state."""
