@@ -519,5 +519,5 @@ class ChannelContract:
 async def oneTurn(channel: TransferChannel) -> None:
     """Wait for one turn of the reactor."""
     turned: Deferred[None] = Deferred()
-    channel.clock.callLater(0, turned.callback, None)
+    channel._link.clock.callLater(0, turned.callback, None)
     await turned

@@ -47,6 +47,9 @@ class User:
     def outputEnded(self) -> None:
         self.told.append("output ended")
 
+    def handshakeCompleted(self) -> None:
+        self.told.append("handshake")
+
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
         self.told.append(("lost", reason.type, truncation))
 

@@ -599,7 +599,7 @@ class KeepAliveTests(TestCase):
         for command in ("tcp:port=0:interface=127.0.0.1", "mtls:interface=127.0.0.1:0"):
             left, right = await self.pair(command)
             keepAlive(left)
-            handle: socket.socket = left.bottom.getHandle()  # type: ignore[attr-defined]
+            handle: socket.socket = left.bottom.getHandle()
             self.assertEqual(
                 handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1
             )
