@@ -226,45 +226,34 @@ async def calls(reactor: Any, inFile: bool) -> float:
     address: Any = await waiter.whenListening()
     with socket.create_connection(("127.0.0.1", address.port)) as partner:
         channel = await waiting
-        chunks = 200
-        sending = reactor.callInThread(partner.sendall, CHUNK * chunks)
-        with tempfile.TemporaryDirectory() as folder:
-            if inFile:
-                destination = Counting(FileDestination(f"{folder}/target"))
-                done: Any = receive(channel, destination, size=len(CHUNK) * chunks)
+        size = 200 * len(CHUNK)
+
+        def send() -> None:
+            partner.sendall(bytes(size))
+            partner.shutdown(socket.SHUT_WR)
+
+        reactor.callInThread(send)
+        if inFile:
+            with tempfile.TemporaryDirectory() as folder:
+                destination = Counting(f"{folder}/target")
                 with OwnCalls() as own:
-                    await done
-                return own.count / destination.chunks
-            sink = channel.start(Sink())
-            with OwnCalls() as own:
-                while sink.size < len(CHUNK) * chunks:
-                    await later(reactor)
-            channel.abortConnection()
+                    assert await receive(channel, destination) == size
+            return own.count / destination.chunks
+        sink = channel.start(Sink())
+        with OwnCalls() as own:
             await sink.ended
-    assert sending is None
     return own.count / sink.chunks
 
 
-def later(reactor: Any) -> Deferred[None]:
-    """:returns: a Deferred that fires in the next turn of the reactor."""
-    turned: Deferred[None] = Deferred()
-    reactor.callLater(0, turned.callback, None)
-    return turned
+class Counting(FileDestination):
+    """A file, and the number of chunks that it was given."""
 
+    chunks = 0
 
-class Counting:
-    """A destination that counts the chunks on their way to another one."""
-
-    def __init__(self, destination: Any) -> None:
-        self.chunks = 0
-        self._write = destination.write
-        for name in ("open", "finish", "abort"):
-            setattr(self, name, getattr(destination, name))
-
-    def write(self, data: bytes) -> Any:
-        """Pass it on."""
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """Count and store one."""
         self.chunks += 1
-        return self._write(data)
+        return super().write(data)
 
 
 async def ratio(

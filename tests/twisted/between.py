@@ -14,7 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.link import Link, LinkState
 
 channels = 0
 """How many channels were put between a socket and a protocol so far."""
@@ -39,7 +39,7 @@ def _between(protocol: Any, transport: Any) -> None:
         transport.wrappedProtocol = link
     link.makeConnection(transport)
     ready = link.whenReady()
-    if link.ready:
+    if link.state is LinkState.OPEN:
         # Errors in a protocol's connectionMade are the caller's, as without us.
         ready.addCallback(lambda ignored: None)
         _start(protocol, link)

@@ -126,7 +126,7 @@ class ServeTests(SynchronousTestCase):
     def test_serves(self) -> None:
         """The protocol has the channel as its transport."""
         factory = EchoFactory()
-        protocol = serve(self.channel, factory)
+        protocol = serve(self.channel, factory, client=True)
         self.assertIs(protocol, factory.echoes[0])
         self.assertIs(factory.echoes[0].transport, self.channel)
         self.assertEqual(factory.addresses, [self.channel.getPeer()])
@@ -137,7 +137,7 @@ class ServeTests(SynchronousTestCase):
     def test_inUse(self) -> None:
         """The factory is in use as long as there is the connection."""
         factory = EchoFactory()
-        serve(self.channel, factory)
+        serve(self.channel, factory, client=True)
         self.assertEqual((factory.starts, factory.stops), (1, 0))
         self.partner.end()
         self.reactor.run(3)
@@ -146,7 +146,7 @@ class ServeTests(SynchronousTestCase):
     def test_noProtocol(self) -> None:
         """A factory that makes none has the channel closed in an orderly way."""
         factory = NoneFactory()
-        self.assertIsNone(serve(self.channel, factory))
+        self.assertIsNone(serve(self.channel, factory, client=True))
         self.reactor.run(3)
         self.assertFalse(self.socket.aborted)
         self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
