@@ -308,7 +308,7 @@ class Job:
         doing = "sending" if self._request.sends else "receiving"
         self._bar = self._report.progress(f"{doing}{_shown(name)}")
         self._began = self._reactor.seconds()
-        return self._bar or _nothing
+        return self._bar or (lambda count, total, rate: None)
 
     def ends(self, receipt: Receipt) -> None:
         """Say that the file has arrived."""
@@ -328,10 +328,6 @@ class Job:
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()
-
-
-def _nothing(count: int, total: int | None, rate: float) -> None:
-    """Show no progress."""
 
 
 def _shown(name: str | None) -> str:
