@@ -1,5 +1,11 @@
 """
-The interfaces that this library's parts, and its users' own parts, provide.
+What sources and destinations have to provide.
+
+Each contract has two forms.  A class declares the interface (``ISource``,
+``ILimitedSource``, ``IDestination``) with ``zope.interface.implementer``, which is
+what functions of this library ask for when they run.  The protocols (``Source``,
+``LimitedSource``, ``Destination``) are for annotations: type checkers compare the
+methods of a class with them, and need no plugin for that.
 """
 
 # ruff: noqa: N805  (a zope interface declares its methods without self)
@@ -120,6 +126,46 @@ class IDestination(Interface):
         It is safe to call at any time, and more than once; after ``finish``
         has succeeded it does nothing.
         """
+
+
+class Source(Protocol):
+    """The type of what provides :class:`ISource`."""
+
+    @property
+    def size(self) -> int | None:
+        """See :class:`ISource`."""
+
+    def open(self) -> None:
+        """See :meth:`ISource.open`."""
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """See :meth:`ISource.startProducing`."""
+
+    def close(self) -> None:
+        """See :meth:`ISource.close`."""
+
+
+class LimitedSource(Source, Protocol):
+    """The type of what provides :class:`ILimitedSource`."""
+
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """See :meth:`ILimitedSource.limit`."""
+
+
+class Destination(Protocol):
+    """The type of what provides :class:`IDestination`."""
+
+    def open(self) -> None:
+        """See :meth:`IDestination.open`."""
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """See :meth:`IDestination.write`."""
+
+    def finish(self) -> Deferred[None]:
+        """See :meth:`IDestination.finish`."""
+
+    def abort(self) -> None:
+        """See :meth:`IDestination.abort`."""
 
 
 # What Twisted's interfaces say, for type checkers that do not know zope's: what

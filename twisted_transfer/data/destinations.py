@@ -9,27 +9,25 @@ wants the pieces as they come.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from inspect import iscoroutine
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorThreads
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import (
     AnyPath,
-    PartFile,
+    Part,
     pathText,
-    reasonText,
     targetMode,
     targetPath,
+    unfit,
 )
-from twisted_transfer.data.progress import checkNumber
+from twisted_transfer.data.progress import checkNumber, quietly
 from twisted_transfer.errors import DestinationError
-from twisted_transfer.interfaces import IDestination
+from twisted_transfer.interfaces import Destination, IDestination
 
 MAX_SIZE = 64 * 1024 * 1024
 """How many bytes are collected at most, unless another bound is given."""
@@ -132,8 +130,6 @@ class CallableDestination:
     ``__cause__``; then ``onAbort`` is called.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         callable: Callable[[bytes], object],
@@ -208,10 +204,7 @@ class CallableDestination:
             return
         self._over = True
         if self._onAbort is not None:
-            try:
-                self._onAbort()
-            except Exception:
-                self._log.failure("onAbort of a CallableDestination has failed")
+            quietly(self._onAbort, "onAbort of a CallableDestination")
 
 
 def _waiting(result: object) -> Deferred[None] | None:
@@ -240,6 +233,72 @@ def _waiting(result: object) -> Deferred[None] | None:
 
 
 @implementer(IDestination)
+class BoundedDestination:
+    """
+    Store in another destination, up to a bound.
+
+    :ivar size: how many bytes are stored.
+    """
+
+    def __init__(self, destination: Destination, maxSize: int | None) -> None:
+        """
+        :param destination: stores the bytes.
+        :param maxSize: how many bytes it gets at most; None: any number.
+        """
+        self.size = 0
+        self.destination = destination
+        self._maxSize = maxSize
+
+    def checkSize(self, size: int) -> None:
+        """
+        :param size: how many bytes are announced, or have come.
+        :raises DestinationError: of the kind ``"too-large"``, if these are more
+            than allowed.
+        """
+        if self._maxSize is not None and size > self._maxSize:
+            raise DestinationError(
+                f"the partner sends more than the {self._maxSize} bytes that "
+                "--max-size (maxSize=) allows; allow more, or ask for less",
+                "too-large",
+                f"it is larger than the {self._maxSize} bytes that the receiver takes",
+            )
+
+    def open(self) -> None:
+        """
+        Open the destination.
+
+        :raises DestinationError: if it cannot store anything.
+        """
+        self.destination.open()
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """
+        Store some bytes.
+
+        :param data: the next bytes.
+        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
+        :raises DestinationError: of the kind ``"too-large"``, with nothing
+            stored, or whatever the destination raises.
+        """
+        self.checkSize(self.size + len(data))
+        waiting = self.destination.write(data)
+        self.size += len(data)
+        return waiting
+
+    def finish(self) -> Deferred[None]:
+        """
+        Finish the destination.
+
+        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
+        """
+        return self.destination.finish()
+
+    def abort(self) -> None:
+        """Abort the destination."""
+        self.destination.abort()
+
+
+@implementer(IDestination)
 class FileDestination:
     """
     A file that appears when all of it has been stored, and not before.
@@ -252,25 +311,33 @@ class FileDestination:
     :ivar path: the file that is to appear; symbolic links are followed when it
         is opened.
     :ivar force: whether it may be there already.
+    :ivar started: whether the part is being written.
     """
+
+    started = False
 
     def __init__(
         self,
         path: AnyPath,
         force: bool = False,
-        reactor: IReactorThreads | None = None,
+        reactor: Any = None,
+        *,
+        follow: bool = True,
     ) -> None:
         """
         :param path: the file that is to appear.
         :param force: whether it may be there already, or a part of it that was
             left by an interrupted transfer; both are replaced then.
-        :param reactor: with one, its threads wait for the disk at the end, so
-            that the rest of the program goes on.
+        :param reactor: with one (``IReactorThreads``), its threads wait for the
+            disk at the end, so that the rest of the program goes on.
+        :param follow: whether the path may be a symbolic link to the place;
+            otherwise the file appears by that name, or not at all.
         """
         self.path = pathText(path)
         self.force = force
         self._reactor = reactor
-        self._part: PartFile | None = None
+        self._follow = follow
+        self._part: Part | None = None
         self._mode = 0o600
 
     def open(self) -> None:
@@ -281,16 +348,41 @@ class FileDestination:
             or is a folder, or its folder cannot be written to, or another
             transfer is receiving the same file.
         """
-        if self._part is not None:
-            return
-        try:
-            target = targetPath(self.path)
-        except ValueError as error:
-            raise DestinationError(str(error)) from error
-        self._mode = targetMode(target, self.force)
-        part = PartFile(target, self.force)
-        part.create()
-        self._part = part
+        self._opened(Part.create)
+
+    def resume(self) -> Part:
+        """
+        Make the part, or take over one that an interrupted transfer has left.
+
+        :returns: the part; :meth:`startAt` says what of it stays.
+        :raises DestinationError: as :meth:`open`.
+        """
+        return self._opened(Part.takeOver)
+
+    def _opened(self, make: Callable[[Part], None]) -> Part:
+        if self._part is None:
+            try:
+                target = targetPath(self.path, self._follow)
+            except ValueError as error:
+                raise unfit(str(error)) from error
+            self._mode = targetMode(target, self.force)
+            part = Part(target, self.force)
+            make(part)
+            self._part = part
+        return self._part
+
+    def startAt(self, offset: int) -> None:
+        """
+        Go on behind the first bytes of the part, and forget the others.
+
+        :param offset: how many bytes stay; 0 to start over.
+        :raises DestinationError: if the part cannot be written to.
+        """
+        part = self._opened(Part.create)
+        part.goOnAt(offset)
+        self.started = True
+        # From here on nothing stands between the caller and the part.
+        self.write = part.write  # type: ignore[method-assign]
 
     def write(self, data: bytes) -> None:
         """
@@ -300,9 +392,9 @@ class FileDestination:
         :returns: None: the next ones may come at once.
         :raises DestinationError: if they cannot be stored.
         """
-        self.open()
-        assert self._part is not None
-        _writeAll(self._part.fd, data, self.path)
+        if not self.started:
+            self.startAt(0)
+        self._opened(Part.create).write(data)
 
     def finish(self) -> Deferred[None]:
         """
@@ -313,28 +405,32 @@ class FileDestination:
         return Deferred.fromCoroutine(self._finish())
 
     async def _finish(self) -> None:
-        self.open()
-        part = self._part
-        assert part is not None
+        if not self.started:
+            self.startAt(0)
+        part = self._opened(Part.create)
         await part.flush(self._mode, self._reactor)
         part.publish()
 
-    def abort(self) -> None:
-        """Remove the part."""
+    def interrupt(self) -> None:
+        """
+        Leave the part for a later transfer to go on with, and give back the lock.
+
+        It is not flushed to the disk.  If the machine stops too, what is left
+        may differ from what has come.
+        """
         if self._part is not None:
+            self._part.keep()
+
+    def abort(self) -> None:
+        """
+        Remove the part.
+
+        One that was taken over, and not written to, is left as it was: a partner
+        who never came takes nothing away.
+        """
+        if self._part is None:
+            return
+        if self.started:
             self._part.discard()
-
-
-def _writeAll(fd: int, data: bytes, name: str) -> None:
-    """Write to a file, which takes everything unless something is wrong."""
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except OSError as error:
-            raise _cannotWrite(name, error) from error
-
-
-def _cannotWrite(name: str, error: OSError) -> DestinationError:
-    reason = reasonText(error)
-    return DestinationError(f"cannot write {name}: {reason}", reason=reason)
+        else:
+            self._part.keep()

@@ -12,15 +12,15 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IConsumer
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.data.progress import checkNumber
-from twisted_transfer.data.sources import Production, PromptProduction
+from twisted_transfer.data.progress import checkNumber, log, quietly
+from twisted_transfer.data.sources import Flow, Production
 from twisted_transfer.errors import BadOption, SourceError
 from twisted_transfer.interfaces import ISource
 
@@ -28,8 +28,6 @@ Piece = bytes | bytearray | memoryview
 """What an iterable may give."""
 
 _NAME = "the iterable"
-
-_log = Logger()
 
 
 class _Pieces:
@@ -69,90 +67,83 @@ class _Pieces:
             )
 
 
-class IteratorProduction(PromptProduction):
-    """Piece after piece, each there as soon as it is asked for."""
+class _PieceProduction(Production):
+    """
+    Write piece after piece.
 
-    def __init__(
-        self, iterator: Iterator[Piece], consumer: IConsumer, size: int | None
-    ) -> None:
+    ``_asking`` is what waits for the next piece, if anything does: the iterator
+    cannot be closed meanwhile.
+    """
+
+    _asking: object = None
+
+    def __init__(self, iterator: Any, consumer: IConsumer, size: int | None) -> None:
+        """
+        :param iterator: gives the pieces.
+        :param consumer: gets them.
+        :param size: how many bytes they are to have, or None.
+        """
         super().__init__(_NAME, consumer)
         self._iterator = iterator
         self._pieces = _Pieces(size)
-        self._asking = False
 
-    def _oneBlock(self) -> None:
-        self._asking = True
-        try:
-            piece = self._pieces.checked(next(self._iterator))
-        except StopIteration:
-            self._end()
-            return
-        except SourceError as error:
-            self._fail(error)
-            return
-        except Exception as error:
-            self._cannotRead(error)
-            return
-        finally:
-            self._asking = False
-            if self._over:  # it has ended this from inside
-                self._release()
-        if piece and not self._over:
-            self._consumer.write(piece)
-
-    def _end(self) -> None:
-        try:
-            self._pieces.checkEnd()
-        except SourceError as error:
+    def _end(self, error: Exception) -> None:
+        """End, for the iterator has raised something."""
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            try:
+                self._pieces.checkEnd()
+            except SourceError as problem:
+                self._fail(problem)
+            else:
+                self._succeed()
+        elif isinstance(error, SourceError):
             self._fail(error)
         else:
-            self._succeed()
+            self._cannotRead(error)
+
+
+class IteratorProduction(_PieceProduction):
+    """Write the pieces of an iterator, each as soon as there is room for it."""
+
+    def _oneBlock(self) -> bool:
+        self._asking = self._iterator
+        try:
+            piece = self._pieces.checked(next(self._iterator))
+        except Exception as error:
+            self._asking = None
+            self._end(error)
+            return False
+        self._asking = None
+        if self._flow is Flow.OVER:  # the iterator has ended this from inside
+            self._release()
+        elif piece:
+            self._consumer.write(piece)
+        return True
 
     def _release(self) -> None:
-        if not self._asking:
+        if self._asking is None:
             closeIterator(self._iterator)
 
 
-class AsyncIteratorProduction(Production):
-    """Piece after piece, each when it is there."""
+class AsyncIteratorProduction(_PieceProduction):
+    """Write the pieces of an async iterator, each when it is there."""
 
-    _flowing = False
-    _inLoop = False
-    _ended = False
+    _asking: Deferred[Piece] | None = None
+    # What came when the consumer was full: a piece, or the end.
+    _held: bytes | Exception = b""
 
-    def __init__(
-        self, iterator: AsyncIterator[Piece], consumer: IConsumer, size: int | None
-    ) -> None:
-        super().__init__(_NAME, consumer)
-        self._iterator = iterator
-        self._pieces = _Pieces(size)
-        self._asking: Deferred[Piece] | None = None
-        self._held = b""  # came when the consumer was full
-
-    def pauseProducing(self) -> None:
-        self._flowing = False
-
-    def resumeProducing(self) -> None:
-        self._flowing = True
-        if self._inLoop:
-            return
-        self._inLoop = True
-        try:
-            while self._flowing and not self._over and self._asking is None:
-                held, self._held = self._held, b""
-                if held:
-                    self._consumer.write(held)
-                elif self._ended:
-                    self._succeed()
-                else:
-                    self._ask()
-        finally:
-            self._inLoop = False
-
-    def _ask(self) -> None:
-        asking: Deferred[Piece] = Deferred.fromCoroutine(_awaited(self._iterator))
-        self._asking = asking
-        asking.addCallbacks(self._came, self._failed)
+    def _oneBlock(self) -> bool:
+        if self._asking is not None:
+            return False
+        held, self._held = self._held, b""
+        if isinstance(held, Exception):
+            self._end(held)
+        elif held:
+            self._consumer.write(held)
+        else:
+            self._asking = asking = Deferred.fromCoroutine(_awaited(self._iterator))
+            asking.addCallbacks(self._came, self._failed)
+        return True
 
     def _came(self, piece: Piece) -> None:
         self._asking = None
@@ -164,28 +155,18 @@ class AsyncIteratorProduction(Production):
 
     def _failed(self, failure: Failure) -> None:
         self._asking = None
-        error = failure.value
-        assert error is not None
-        if self._over:
-            # It was asked to stop, and this is how it did, or did not.
-            self._release()
-            return
-        try:
-            if isinstance(error, StopAsyncIteration):
-                self._pieces.checkEnd()
-                self._ended = True
-            elif isinstance(error, SourceError):
-                self._fail(error)
-            else:
-                self._cannotRead(error)
-        except SourceError as problem:
-            self._fail(problem)
+        error: Any = failure.value
+        if isinstance(error, StopAsyncIteration):
+            self._held = error
+        elif self._flow is not Flow.OVER:
+            self._end(error)
         self._goOn()
 
     def _goOn(self) -> None:
-        if self._over:
+        if self._flow is Flow.OVER:
+            # It was asked to stop, and now it waits for nothing more.
             self._release()
-        elif self._flowing:
+        elif self._flow is Flow.FLOWING:
             self.resumeProducing()
 
     def _release(self) -> None:
@@ -208,24 +189,18 @@ def closeIterator(iterator: Iterator[Piece]) -> None:
     :param iterator: gives nothing more from here on, if it is one.
     """
     if isinstance(iterator, Generator):
-        try:
-            iterator.close()
-        except Exception:
-            _log.failure("an iterable could not be closed")
+        quietly(iterator.close, "close() of an iterable")
 
 
 def closeAsyncIterator(iterator: AsyncIterator[Piece]) -> None:
     """
-    The same; it may take its time.
+    Let an async generator clean up, which may take its time.
 
     :param iterator: gives nothing more from here on, if it is a generator.
     """
     if isinstance(iterator, AsyncGenerator):
-        closing = Deferred.fromCoroutine(_closed(iterator))
-        closing.addErrback(
-            lambda failure: _log.failure(
-                "an async iterable could not be closed", failure
-            )
+        Deferred.fromCoroutine(_closed(iterator)).addErrback(
+            lambda failure: log.failure("aclose() of an iterable has failed", failure)
         )
 
 

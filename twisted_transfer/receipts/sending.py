@@ -4,21 +4,20 @@ The sender's side of a transfer with receipts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.parts import AnyPath, reasonText
+from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Meter
-from twisted_transfer.data.sources import FileProduction, FileSource
+from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import SourceError
-from twisted_transfer.interfaces import ISource
+from twisted_transfer.interfaces import ISource, Source
 from twisted_transfer.receipts.digest import RunningDigest
 from twisted_transfer.receipts.messages import Accept, Begin, End, Offer, Role, Stored
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
@@ -47,9 +46,10 @@ class _Hashing:
 @implementer(ISource)
 class DigestedSource:
     """
-    Any source, with the digest of what it gives.
+    Send another source, with the digest of what it gives.
 
-    What is no file cannot go back to prove how it begins, so all of it is sent.
+    Of a file only the rest is sent if the partner has its beginning.  What is no
+    file cannot go back to prove how it begins, so all of it is sent.
 
     :ivar offset: how many bytes are not sent, since the partner has them: 0
         unless :meth:`checkPrefix` said that it has.
@@ -57,13 +57,14 @@ class DigestedSource:
 
     offset = 0
 
-    def __init__(self, source: ISource, reactor: IReactorThreads | None = None) -> None:
+    def __init__(self, source: Source, reactor: IReactorThreads | None = None) -> None:
         """
         :param source: gives the bytes.
         :param reactor: with one, its threads hash.
         """
         self._source = source
         self._digest = RunningDigest(reactor)
+        self._reading: Deferred[int] | None = None
 
     @property
     def size(self) -> int | None:
@@ -81,7 +82,7 @@ class DigestedSource:
 
     def open(self) -> None:
         """
-        Make sure that there is something to read.
+        Open the source.
 
         :raises SourceError: if it cannot be read.
         """
@@ -89,148 +90,59 @@ class DigestedSource:
 
     def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
         """
-        Compare what the partner has with what there is.
+        Compare what the partner has with how the source begins.
+
+        The beginning of a file is read and hashed once, in a thread; the digest of
+        the whole goes on from there.
 
         :param length: how many bytes the partner has.
         :param digest: their SHA-256.
         :returns: a Deferred that says whether these are the first bytes of the
-            source.  If so, only the rest is sent; if not, everything.
-        """
-        return succeed(False)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """
-        Write everything from :attr:`offset` on to the consumer.
-
-        :param consumer: who gets it.
-        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
-        """
-        return self._source.startProducing(_Hashing(consumer, self._digest))
-
-    def close(self) -> None:
-        """See :class:`~twisted_transfer.interfaces.ISource`."""
-        self._source.close()
-
-
-@implementer(ISource)
-class ResumableFileSource(DigestedSource):
-    """
-    A file of which only the rest is sent, if the partner has its beginning.
-
-    As many bytes are sent as it had when it was opened: what was added
-    meanwhile is not sent, and if some were cut off that is a ``SourceError``.
-    It is opened once, so another file that takes its name changes nothing.
-    """
-
-    def __init__(self, path: AnyPath, reactor: IReactorThreads | None = None) -> None:
-        """
-        :param path: the file to read.
-        :param reactor: with one, its threads hash.
-        """
-        self._file = _File(path)
-        super().__init__(self._file, reactor)
-        self.path = self._file.path
-        self._reading: Deferred[int] | None = None
-
-    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
-        """
-        Compare what the partner has with how the file begins.
-
-        The beginning is read and hashed once, in a thread; the digest of the
-        whole goes on from there.
-
-        :param length: how many bytes the partner has.
-        :param digest: their SHA-256.
-        :returns: a Deferred that says whether these are the first bytes of the
-            file.  If so, only the rest is sent; if not, everything.  It fails
+            source.  If so, only the rest is sent; if not, everything.  It fails
             with ``SourceError`` if they cannot be read.  It may be cancelled.
         """
         return Deferred.fromCoroutine(self._check(length, digest))
 
     async def _check(self, length: int, digest: bytes) -> bool:
-        self.open()
-        if self.size is None or not 0 < length <= self.size:
+        file = self._source
+        if not isinstance(file, FileSource):
+            return False
+        file.open()
+        if file.size is None or not 0 < length <= file.size:
             return False
         try:
-            self._reading = self._digest.hashFile(self._file.fd, length)
+            self._reading = self._digest.hashFile(file.fd, length)
             count = await self._reading
         except OSError as error:
             raise SourceError(
-                f"cannot read {self.path}: {reasonText(error)}"
+                f"cannot read {file.path}: {reasonText(error)}"
             ) from error
         if count < length:
             raise SourceError(
-                f"{self.path} has shrunk while it was looked at: it had {self.size} "
+                f"{file.path} has shrunk while it was looked at: it had {file.size} "
                 f"bytes, but ends after {count}; send it again when nobody changes it"
             )
         if self._digest.digest() == digest:
-            self.offset = self._file.offset = length
+            self.offset = file.offset = length
             return True
         self._digest.startOver()
         return False
 
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Write everything from :attr:`offset` on to the consumer.
+
+        :param consumer: gets it.
+        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
+        """
+        return self._source.startProducing(_Hashing(consumer, self._digest))
+
     def close(self) -> None:
-        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        """Close the source."""
         if self._reading is not None:
             # No thread reads the file when this has returned.
             self._reading.cancel()
-        super().close()
-
-
-class _File(FileSource):
-    """
-    A file that is read from somewhere on.
-
-    :ivar offset: where from, in bytes.
-    """
-
-    offset = 0
-
-    @property
-    def fd(self) -> int:
-        """Its descriptor, once it is open."""
-        assert self._fd is not None
-        return self._fd
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        try:
-            self.open()
-        except SourceError as error:
-            return fail(error)
-        os.lseek(self.fd, self.offset, os.SEEK_SET)
-        production = _Rest(self.fd, self.path, consumer, self.size, self.offset)
-        return production.begin().addBoth(self._closeAfter)
-
-
-class _Rest(FileProduction):
-    """Reads on where the descriptor stands, as if it had read what is before."""
-
-    def __init__(
-        self,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        size: int | None,
-        offset: int,
-    ) -> None:
-        super().__init__(fd, name, consumer, size)
-        self._sent = offset
-
-
-def digestedSource(
-    source: ISource, reactor: IReactorThreads | None = None
-) -> DigestedSource:
-    """
-    :param source: any source, not opened.
-    :param reactor: with one, its threads hash.
-    :returns: the same for a transfer with a receipt; a file can be gone on with
-        in the middle.
-    """
-    if isinstance(source, DigestedSource):
-        return source
-    if isinstance(source, FileSource):
-        return ResumableFileSource(source.path, reactor)
-    return DigestedSource(source, reactor)
+        self._source.close()
 
 
 _BLOCK = 2**20

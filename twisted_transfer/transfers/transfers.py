@@ -26,20 +26,15 @@ from twisted_transfer.data.progress import Progress, checkNumber
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import AlreadyConnecting, BadOption
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.interfaces import Destination, IDestination, ISource, Source
 from twisted_transfer.receipts.messages import MAX_NAME, Offer
 from twisted_transfer.receipts.receipt import Receipt, Watch
 from twisted_transfer.receipts.receiving import (
-    DigestingDestination,
+    DigestedDestination,
     accept,
     digestedDestination,
 )
-from twisted_transfer.receipts.sending import (
-    Outgoing,
-    ResumableFileSource,
-    digestedSource,
-    offer,
-)
+from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.transfers.folder import FolderDestination
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
@@ -270,7 +265,7 @@ class Transmitter(Transfer):
     def __init__(
         self,
         connector: TransferConnector,
-        source: ISource | Sequence[ISource],
+        source: Source | Sequence[Source],
         *,
         raw: bool = False,
         progress: Progress | None = None,
@@ -302,15 +297,16 @@ class Transmitter(Transfer):
             )
         files: Any = sources
         if not raw:
-            files = [digestedSource(each, self._reactor) for each in sources]
+            files = [DigestedSource(each, self._reactor) for each in sources]
         self._files = [*map(Outgoing, map(nameOf, sources), files)]
+        self._sources = sources
 
     def _open(self) -> None:
-        for file in self._files:
-            file.source.open()
-            if len(self._files) > 1 and isinstance(file.source, ResumableFileSource):
+        for source in self._sources:
+            source.open()
+            if len(self._sources) > 1 and isinstance(source, FileSource):
                 # It can be read; there may be more files than descriptors.
-                file.source.close()
+                source.close()
 
     def _release(self) -> None:
         for file in self._files:
@@ -337,7 +333,7 @@ class Receiver(Transfer):
     def __init__(
         self,
         connector: TransferConnector,
-        destination: IDestination | FolderDestination,
+        destination: Destination | FolderDestination,
         *,
         raw: bool = False,
         maxSize: int | None = None,
@@ -384,10 +380,10 @@ class Receiver(Transfer):
         if not isinstance(self._target, FolderDestination):
             self._target.abort()
 
-    def _choose(self, offer: Offer) -> DigestingDestination:
+    def _choose(self, offer: Offer) -> DigestedDestination:
         if isinstance(self._target, FolderDestination):
             return self._target.choose(self._reactor, offer, self._maxSize)
-        return cast(DigestingDestination, self._target)
+        return cast(DigestedDestination, self._target)
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
@@ -399,7 +395,7 @@ class Receiver(Transfer):
         )
 
 
-def nameOf(source: ISource) -> str | None:
+def nameOf(source: Source) -> str | None:
     """
     Find the name that is suggested to the partner.
 

@@ -44,14 +44,11 @@ from twisted_transfer.errors import DestinationError, SourceError
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import (
     DigestedDestination,
-    DigestingDestination,
     ResumableFileDestination,
     digestedDestination,
 )
 from twisted_transfer.receipts.sending import (
     DigestedSource,
-    ResumableFileSource,
-    digestedSource,
 )
 
 
@@ -390,7 +387,7 @@ class WatchTests(SynchronousTestCase):
 
 def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:
     """:returns: what a transfer with a receipt makes of a path to send."""
-    return digestedSource(sourceAt(reactor, path), reactor)
+    return DigestedSource(sourceAt(reactor, path), reactor)
 
 
 def digestedDestinationAt(
@@ -399,7 +396,7 @@ def digestedDestinationAt(
     force: bool,
     maxSize: int | None = None,
     standardOutput: int = 1,
-) -> DigestingDestination:
+) -> DigestedDestination:
     """:returns: what a transfer with a receipt makes of a path to receive into."""
     found = destinationAt(reactor, path, force, standardOutput)
     return digestedDestination(found, reactor, maxSize)
@@ -500,7 +497,7 @@ class LocalEndTests(SynchronousTestCase):
         """With a receipt, what is a file can be gone on with."""
         for path in (self.file, self.folder, self.folder / "new", "nul\0"):
             source = digestedSourceAt(self.reactor, str(path))
-            self.assertIsInstance(source, ResumableFileSource)
+            self.assertIsInstance(source._source, FileSource)
             destination = digestedDestinationAt(self.reactor, str(path), False)
             self.assertIsInstance(destination, ResumableFileDestination)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
 from hashlib import sha256
@@ -23,6 +22,7 @@ from tests.support.talks import (
     ThreadedClock,
     secondsUntil,
 )
+from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import SUFFIX
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
@@ -112,7 +112,7 @@ class ChooseTests(SynchronousTestCase):
     def test_there(self) -> None:
         """A file that is there is good if it is the same, or is replaced."""
         chosen = self.folder.choose(None, Offer("there"), None)
-        self.assertIsInstance(chosen, ExistingFile)
+        self.assertIsInstance(chosen.destination, ExistingFile)
         forced = FolderDestination(self.place.path, True)
         chosen = forced.choose(None, Offer("there"), None)
         self.assertIsInstance(chosen, ResumableFileDestination)
@@ -157,8 +157,9 @@ class ChooseTests(SynchronousTestCase):
         except DestinationError as error:
             self.assertTrue(str(error).isprintable())
             return
-        assert isinstance(chosen, ResumableFileDestination | ExistingFile)
-        path = chosen.path
+        file = chosen.destination
+        assert isinstance(file, FileDestination | ExistingFile)
+        path = file.path
         self.assertEqual(os.path.split(path), (str(self.place.path), name))
         self.assertFalse(os.path.islink(path))
 
@@ -405,17 +406,10 @@ class ExistingFileTests(SynchronousTestCase):
 
     def test_same(self) -> None:
         """If just that comes, it is stored already."""
-        digest = hashlib.sha256(b"content").digest()
-        self.file.checkSize(7)
         for piece in (b"con", b"tent"):
             self.file.write(piece)
-        self.assertEqual((self.file.size, self.file.digest()), (7, digest))
         self.successResultOf(self.file.finish())
         self.assertEqual(self.path.read_bytes(), b"content")
-
-    def test_nothingIsTold(self) -> None:
-        """The sender hears nothing of what is there, not even its digest."""
-        self.assertEqual(self.successResultOf(self.file.offer()), (0, None))
 
     def test_empty(self) -> None:
         """An empty one is there when nothing comes."""
@@ -424,25 +418,20 @@ class ExistingFileTests(SynchronousTestCase):
         file.open()
         self.successResultOf(file.finish())
 
-    def test_larger(self) -> None:
-        """One that is announced to be larger is another one."""
-        self.refused(self.file.checkSize, 8)
-
-    def test_otherContent(self) -> None:
-        """One that differs is another one, from the first difference on."""
-        self.file.write(b"con")
-        self.refused(self.file.write, b"tact")
-
-    def test_more(self) -> None:
-        """So it is if there is more behind."""
-        self.file.write(b"content")
-        self.refused(self.file.write, b"x")
-
-    def test_less(self) -> None:
-        """And if there is less."""
-        self.file.write(b"conten")
-        failure = self.failureResultOf(self.file.finish(), DestinationError)
-        self.assertEqual(failure.value.kind, "exists")
+    def test_different(self) -> None:
+        """
+        If anything else comes, that is said when all of it has come and not
+        before, wherever the first difference is.
+        """
+        for content in (b"Content", b"contenT", b"conten", b"contents", b""):
+            file = ExistingFile(str(self.path))
+            self.addCleanup(file.abort)
+            file.open()
+            for index in range(len(content)):
+                file.write(content[index : index + 1])
+            error = self.failureResultOf(file.finish(), DestinationError).value
+            self.assertEqual(error.kind, "exists")
+            self.assertEqual(self.path.read_bytes(), b"content")
 
     def test_changed(self) -> None:
         """And if somebody changes it meanwhile."""
@@ -460,10 +449,9 @@ class ExistingFileTests(SynchronousTestCase):
     def test_closed(self) -> None:
         """The descriptor is given back, however it ends."""
         before = len(os.listdir("/proc/self/fd"))
-        for end in ("abort", "interrupt"):
-            file = ExistingFile(str(self.path))
-            file.open()
-            getattr(file, end)()
+        file = ExistingFile(str(self.path))
+        file.open()
+        file.abort()
         file = ExistingFile(str(self.path))
         file.open()
         file.write(b"content")
