@@ -7,7 +7,7 @@ The other direction is :func:`twisted_transfer.data.receiving.receive`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -172,7 +172,6 @@ class Copying:
     size: int | None = None
     blockSize: int | None = None
     progress: Progress | None = None
-    _: KW_ONLY
     translation: Separator = None
     encoding: str | None = None
     eofChar: Separator = None
@@ -199,9 +198,7 @@ class Copying:
         :raises BadOption: if one is invalid, or they do not go with the source.
         """
         settings = settingsOf(self.channel).replaced(
-            translation=self.translation,
-            encoding=self.encoding,
-            eofChar=self.eofChar,
+            translation=self.translation, encoding=self.encoding, eofChar=self.eofChar
         )
         if isinstance(self._source, TextSource):
             if settings.encoding is None:
@@ -370,14 +367,7 @@ def copy(
     """
     try:
         copying = Copying(
-            source,
-            channel,
-            size,
-            blockSize,
-            progress,
-            translation=translation,
-            encoding=encoding,
-            eofChar=eofChar,
+            source, channel, size, blockSize, progress, translation, encoding, eofChar
         )
     except BadOption:
         return fail()

@@ -102,16 +102,10 @@ class CopyQueue:
             the queue is as it was; with ``QueueAborted`` if a request before it
             has failed; otherwise as ``copy`` does, and then those behind it fail.
         """
+        to = self._channel
         try:
             copying = Copying(
-                source,
-                self._channel,
-                size,
-                blockSize,
-                progress,
-                translation=translation,
-                encoding=encoding,
-                eofChar=eofChar,
+                source, to, size, blockSize, progress, translation, encoding, eofChar
             )
         except BadOption:
             return fail()

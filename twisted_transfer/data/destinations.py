@@ -1,10 +1,11 @@
 """
-Where received bytes go.
+Destinations: files, memory, and functions.
 
-A :class:`FileDestination` is for a file that is to be whole or not there, a
-:class:`StreamDestination` for what is open already, a :class:`BytesDestination`
-for what is to be in memory, and a :class:`CallableDestination` for a program that
-wants the pieces as they come.
+A :class:`FileDestination` stores a file, which appears whole or not at all, a
+:class:`BytesDestination` collects bytes in memory, and a :class:`CallableDestination`
+calls a function with each piece.  A
+:class:`~twisted_transfer.data.streams.StreamDestination` writes to what is open
+already.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from inspect import iscoroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,7 +37,7 @@ MAX_SIZE = 64 * 1024 * 1024
 @implementer(IDestination)
 class BytesDestination:
     """
-    Collects what comes, up to a bound.
+    Collect what comes in memory, up to a bound.
 
     :ivar data: everything, once it is finished; empty before, and if it never
         is.
@@ -55,19 +56,16 @@ class BytesDestination:
         self._collected = bytearray()
         self._over = False
 
-    def _check(self) -> None:
-        if self._over:
-            raise DestinationError(
-                "a BytesDestination is good for one transfer; make a new one"
-            )
-
     def open(self) -> None:
         """
         Do nothing: there is always memory.
 
         :raises DestinationError: if it was used before.
         """
-        self._check()
+        if self._over:
+            raise DestinationError(
+                "a BytesDestination is good for one transfer; make a new one"
+            )
 
     def write(self, data: bytes) -> None:
         """
@@ -78,7 +76,7 @@ class BytesDestination:
         :raises DestinationError: if there are too many by now; they are not
             kept.
         """
-        self._check()
+        self.open()
         if len(self._collected) + len(data) > self._maxSize:
             raise DestinationError(
                 f"more than the {self._maxSize} bytes have come that maxSize allows; "
@@ -92,14 +90,12 @@ class BytesDestination:
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        try:
-            self._check()
-        except DestinationError as error:
-            return fail(error)
-        self._over = True
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        self.open()
         self.data = bytes(self._collected)
-        self._collected.clear()
-        return succeed(None)
+        self.abort()
 
     def abort(self) -> None:
         """Forget what has come, unless it was everything."""
@@ -119,11 +115,11 @@ def _refusal(error: BaseException) -> DestinationError:
 @implementer(IDestination)
 class CallableDestination:
     """
-    Hands each piece to a callable as it comes.
+    Call a function with each piece as it comes.
 
-    How it ends is told to two others.  Exactly one of them is called, once:
-    ``onFinish`` after the last piece, if everything has come, or else
-    ``onAbort``.  None of the three is called after that.
+    At the end one of two other functions is called, once: ``onFinish`` after the
+    last piece, if everything has come, or else ``onAbort``.  None of the three is
+    called after that.
 
     Whatever the callable or ``onFinish`` raises, or their Deferred fails with,
     ends the transfer with ``DestinationError``, with the original as its
@@ -301,7 +297,7 @@ class BoundedDestination:
 @implementer(IDestination)
 class FileDestination:
     """
-    A file that appears when all of it has been stored, and not before.
+    Store in a file, which appears when all of it has been stored, and not before.
 
     Until then the bytes are in ``NAME.part`` beside it, which only the owner
     can read.  At the end they are flushed to the disk, and the part gets its

@@ -1,5 +1,5 @@
 """
-Whatever can be iterated over, as a source.
+Iterables of every kind, as sources.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
+    Callable,
     Generator,
     Iterable,
     Iterator,
 )
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IConsumer
@@ -21,50 +23,16 @@ from zope.interface import implementer
 
 from twisted_transfer.data.progress import checkNumber, log, quietly
 from twisted_transfer.data.sources import Flow, Production
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, SourceError
 from twisted_transfer.interfaces import ISource
+
+_T = TypeVar("_T")
 
 Piece = bytes | bytearray | memoryview
 """What an iterable may give."""
 
 _NAME = "the iterable"
-
-
-class _Pieces:
-    """Looks at each piece, and counts."""
-
-    def __init__(self, size: int | None) -> None:
-        self._size = size
-        self._count = 0
-
-    def checked(self, piece: object) -> bytes:
-        """
-        :returns: the piece as bytes.
-        :raises SourceError: if it is something else, or one too many.
-        """
-        if not isinstance(piece, Piece):
-            error = TypeError(f"a piece is bytes, not {type(piece).__name__}")
-            raise SourceError(
-                f"the iterable gave {type(piece).__name__}; let it give bytes"
-            ) from error
-        data = piece if isinstance(piece, bytes) else bytes(piece)
-        self._count += len(data)
-        if self._size is not None and self._count > self._size:
-            raise SourceError(
-                f"the iterable gave more than the {self._size} bytes that were "
-                "announced with size=; leave it out if it is not known"
-            )
-        return data
-
-    def checkEnd(self) -> None:
-        """
-        :raises SourceError: if this is not everything.
-        """
-        if self._size is not None and self._count < self._size:
-            raise SourceError(
-                f"the iterable ended after {self._count} of the {self._size} bytes "
-                "that were announced with size=; leave it out if it is not known"
-            )
 
 
 class _PieceProduction(Production):
@@ -85,21 +53,44 @@ class _PieceProduction(Production):
         """
         super().__init__(_NAME, consumer)
         self._iterator = iterator
-        self._pieces = _Pieces(size)
+        self._size = size
+        self._count = 0
+
+    def _checked(self, piece: object) -> bytes:
+        """
+        :returns: the piece as bytes.
+        :raises SourceError: if it is something else, or one too many.
+        """
+        if not isinstance(piece, Piece):
+            error = TypeError(f"a piece is bytes, not {type(piece).__name__}")
+            raise SourceError(
+                f"the iterable gave {type(piece).__name__}; let it give bytes"
+            ) from error
+        data = bytes(piece)
+        self._count += len(data)
+        if self._size is not None and self._count > self._size:
+            raise SourceError(
+                f"the iterable gave more than the {self._size} bytes that were "
+                "announced with size=; leave it out if it is not known"
+            )
+        return data
 
     def _end(self, error: Exception) -> None:
         """End, for the iterator has raised something."""
-        if isinstance(error, StopIteration | StopAsyncIteration):
-            try:
-                self._pieces.checkEnd()
-            except SourceError as problem:
-                self._fail(problem)
-            else:
-                self._succeed()
-        elif isinstance(error, SourceError):
+        if isinstance(error, SourceError):
             self._fail(error)
-        else:
+        elif not isinstance(error, StopIteration | StopAsyncIteration):
             self._cannotRead(error)
+        elif self._size is not None and self._count < self._size:
+            self._fail(
+                SourceError(
+                    f"the iterable ended after {self._count} of the {self._size} "
+                    "bytes that were announced with size=; leave it out if it is not "
+                    "known"
+                )
+            )
+        else:
+            self._succeed()
 
 
 class IteratorProduction(_PieceProduction):
@@ -108,7 +99,7 @@ class IteratorProduction(_PieceProduction):
     def _oneBlock(self) -> bool:
         self._asking = self._iterator
         try:
-            piece = self._pieces.checked(next(self._iterator))
+            piece = self._checked(next(self._iterator))
         except Exception as error:
             self._asking = None
             self._end(error)
@@ -141,14 +132,15 @@ class AsyncIteratorProduction(_PieceProduction):
         elif held:
             self._consumer.write(held)
         else:
-            self._asking = asking = Deferred.fromCoroutine(_awaited(self._iterator))
+            asking = _awaited(self._iterator.__anext__)
+            self._asking = asking
             asking.addCallbacks(self._came, self._failed)
         return True
 
     def _came(self, piece: Piece) -> None:
         self._asking = None
         try:
-            self._held = self._pieces.checked(piece)
+            self._held = self._checked(piece)
         except SourceError as error:
             self._fail(error)
         self._goOn()
@@ -175,43 +167,33 @@ class AsyncIteratorProduction(_PieceProduction):
             # It ends at what it waits for; then it is closed.
             self._asking.cancel()
         else:
-            closeAsyncIterator(self._iterator)
+            closeIterator(self._iterator)
 
 
-async def _awaited(iterator: AsyncIterator[Piece]) -> Piece:
-    return await iterator.__anext__()
+@deferring
+async def _awaited(call: Callable[[], Awaitable[_T]]) -> _T:
+    return await call()
 
 
-def closeIterator(iterator: Iterator[Piece]) -> None:
+def closeIterator(iterator: object) -> None:
     """
-    Let a generator clean up; what else there is belongs to the user.
+    Let a generator clean up; an async one may take its time for that.
 
-    :param iterator: gives nothing more from here on, if it is one.
+    :param iterator: gives nothing more from here on, if it is a generator; what
+        else there is belongs to the user.
     """
     if isinstance(iterator, Generator):
         quietly(iterator.close, "close() of an iterable")
-
-
-def closeAsyncIterator(iterator: AsyncIterator[Piece]) -> None:
-    """
-    Let an async generator clean up, which may take its time.
-
-    :param iterator: gives nothing more from here on, if it is a generator.
-    """
-    if isinstance(iterator, AsyncGenerator):
-        Deferred.fromCoroutine(_closed(iterator)).addErrback(
+    elif isinstance(iterator, AsyncGenerator):
+        _awaited(iterator.aclose).addErrback(
             lambda failure: log.failure("aclose() of an iterable has failed", failure)
         )
-
-
-async def _closed(generator: AsyncGenerator[Piece, None]) -> None:
-    await generator.aclose()
 
 
 @implementer(ISource)
 class IterableSource:
     """
-    What an iterable gives: a list, a generator, an async generator, a channel.
+    Send what an iterable gives: a list, a generator, an async generator, a channel.
 
     The next piece is asked for when there is room for it, and at most one piece
     is kept.  An iterable that waits, other than an async one that awaits
@@ -278,19 +260,10 @@ class IterableSource:
             self.open()
         except SourceError as error:
             return fail(error)
-        iterator = self._iterator
-        production: Production
-        if isinstance(iterator, AsyncIterator):
-            production = AsyncIteratorProduction(iterator, consumer, self.size)
-        else:
-            assert iterator is not None
-            production = IteratorProduction(iterator, consumer, self.size)
-        return production.begin()
+        isAsync = isinstance(self._iterator, AsyncIterator)
+        make = AsyncIteratorProduction if isAsync else IteratorProduction
+        return make(self._iterator, consumer, self.size).begin()
 
     def close(self) -> None:
         """Close the generator, if it is one."""
-        iterator = self._iterable if self._iterator is None else self._iterator
-        if isinstance(iterator, AsyncIterator):
-            closeAsyncIterator(iterator)
-        elif isinstance(iterator, Iterator):
-            closeIterator(iterator)
+        closeIterator(self._iterable if self._iterator is None else self._iterator)

@@ -12,9 +12,10 @@ import os
 from collections import deque
 from threading import Lock
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
+
+from twisted_transfer.deferreds import deferring
 
 LAG = 2 * 1024 * 1024
 """How many bytes may wait for a thread, in all; what is more, the caller of
@@ -105,7 +106,8 @@ class RunningDigest:
             self._hash = hashlib.sha256()
             self.count = self._done = 0
 
-    def hashFile(self, fd: int, length: int) -> Deferred[int]:
+    @deferring
+    async def hashFile(self, fd: int, length: int) -> int:
         """
         Begin with what stands in a file, from its beginning on.
 
@@ -115,9 +117,6 @@ class RunningDigest:
             with ``OSError`` if they cannot be read.  It may be cancelled; then
             the file is not used any more at once, and nothing was added.
         """
-        return Deferred.fromCoroutine(self._hashFile(fd, length))
-
-    async def _hashFile(self, fd: int, length: int) -> int:
         reading = _Reading(fd, length)
         if self._reactor is None:
             reading.run()

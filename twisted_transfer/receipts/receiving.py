@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorThreads
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.destinations import BoundedDestination, FileDestination
 from twisted_transfer.data.parts import AnyPath
-from twisted_transfer.data.progress import Meter
+from twisted_transfer.data.progress import Meter, quietly
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import (
     DestinationError,
     PartnerFailed,
@@ -147,7 +148,8 @@ class ResumableFileDestination(DigestedDestination):
         """
         self._file.resume()
 
-    def offer(self) -> Deferred[Kept]:
+    @deferring
+    async def offer(self) -> Kept:
         """
         Look what an interrupted transfer has left.
 
@@ -159,9 +161,6 @@ class ResumableFileDestination(DigestedDestination):
             ``(0, None)`` if there are none.  It fails with
             ``DestinationError`` if they cannot be read.  It may be cancelled.
         """
-        return Deferred.fromCoroutine(self._offer())
-
-    async def _offer(self) -> Kept:
         part = self._file.resume()
         if not part.found or (self._maxSize is not None and part.found > self._maxSize):
             return 0, None
@@ -195,14 +194,6 @@ class ResumableFileDestination(DigestedDestination):
         if not self._file.started:
             self.start(0)
         return super().write(data)
-
-    def finish(self) -> Deferred[None]:
-        if not self._file.started:
-            try:
-                self.start(0)
-            except DestinationError:
-                return fail()
-        return super().finish()
 
     def interrupt(self) -> None:
         """
@@ -250,13 +241,14 @@ Choose = Callable[[Offer], DigestedDestination]
 """Says where an offered file goes, or raises ``DestinationError``."""
 
 
-def accept(
+@deferring
+async def accept(
     reactor: Any,
     channel: TransferChannel,
     choose: Choose,
     watch: Watch,
     many: bool = False,
-) -> Deferred[list[Receipt]]:
+) -> list[Receipt]:
     """
     Receive what the partner offers, and give receipts for it.
 
@@ -275,23 +267,17 @@ def accept(
         with ``PartnerProtocolError`` or ``Truncated``.  When it is cancelled,
         the partner is told, too.  A file that breaks off is kept to go on with.
     """
-    return Deferred.fromCoroutine(_accept(reactor, channel, choose, watch, many))
-
-
-async def _accept(
-    reactor: Any,
-    channel: TransferChannel,
-    choose: Choose,
-    watch: Watch,
-    many: bool,
-) -> list[Receipt]:
     talk = Talk(reactor, channel, Role.RECEIVES)
     receipts: list[Receipt] = []
     try:
         await talk.begin()
         while isinstance(offer := await talk.next(Offer, Finished), Offer):
             if receipts and not many:
-                raise _onlyOne()
+                raise DestinationError(
+                    "the partner has more than one file; give a folder for them",
+                    "refused",
+                    "the receiver takes one file; it has to give a folder for more",
+                )
             receipts.append(await _one(talk, offer, choose, watch))
         if not receipts and not many:
             raise PartnerProtocolError(
@@ -308,14 +294,6 @@ async def _accept(
     return receipts
 
 
-def _onlyOne() -> DestinationError:
-    return DestinationError(
-        "the partner has more than one file; give a folder for them",
-        "refused",
-        "the receiver takes one file; it has to give a folder for more",
-    )
-
-
 async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receipt:
     destination = choose(offer)
     try:
@@ -324,10 +302,9 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
             destination.checkSize(offer.size)
         return await _store(talk, offer, destination, watch)
     except Exception as error:
-        if _mayGoOn(error):
-            destination.interrupt()
-        else:
-            destination.abort()
+        mayGoOn = _mayGoOn(error)
+        end = destination.interrupt if mayGoOn else destination.abort
+        quietly(end, "abort() of a destination")
         raise
 
 

@@ -14,8 +14,9 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.parts import reasonText
-from twisted_transfer.data.progress import Meter
+from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.sources import FileSource
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import SourceError
 from twisted_transfer.interfaces import ISource, Source
 from twisted_transfer.receipts.digest import RunningDigest
@@ -24,19 +25,26 @@ from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk
 
 
-@implementer(IConsumer)
-class _Hashing:
-    """Hashes on the way to a consumer."""
+class _Passing:
+    """A consumer whose producer is registered with another one."""
 
-    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+    def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
-        self._digest = digest
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         self._consumer.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         self._consumer.unregisterProducer()
+
+
+@implementer(IConsumer)
+class _Hashing(_Passing):
+    """Hashes what goes to a consumer."""
+
+    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+        super().__init__(consumer)
+        self._digest = digest
 
     def write(self, data: bytes) -> None:
         self._digest.update(data)
@@ -88,7 +96,8 @@ class DigestedSource:
         """
         self._source.open()
 
-    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+    @deferring
+    async def checkPrefix(self, length: int, digest: bytes) -> bool:
         """
         Compare what the partner has with how the source begins.
 
@@ -101,9 +110,6 @@ class DigestedSource:
             source.  If so, only the rest is sent; if not, everything.  It fails
             with ``SourceError`` if they cannot be read.  It may be cancelled.
         """
-        return Deferred.fromCoroutine(self._check(length, digest))
-
-    async def _check(self, length: int, digest: bytes) -> bool:
         file = self._source
         if not isinstance(file, FileSource):
             return False
@@ -164,20 +170,15 @@ class Outgoing:
 
 
 @implementer(IConsumer)
-class _Framing:
+class _Framing(_Passing):
     """Puts what a source gives into frames, no faster than they are taken."""
 
     def __init__(self, talk: Talk, meter: Meter, count: int, size: int | None) -> None:
+        super().__init__(talk.consumer)
         self._talk = talk
         self._meter = meter
         self._count = count
         self._size = size
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        self._talk.consumer.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._talk.consumer.unregisterProducer()
 
     def write(self, data: bytes) -> None:
         if self._size is not None and len(data) > self._size - self._count:
@@ -189,12 +190,13 @@ class _Framing:
         self._meter.tell(self._count)
 
 
-def offer(
+@deferring
+async def offer(
     reactor: Any,
     channel: TransferChannel,
     files: Sequence[Outgoing],
     watch: Watch,
-) -> Deferred[list[Receipt]]:
+) -> list[Receipt]:
     """
     Send some files, and get the receipts for them.
 
@@ -210,12 +212,6 @@ def offer(
         a file cannot be read, which the partner is told.  When it is
         cancelled, the partner is told, too.
     """
-    return Deferred.fromCoroutine(_offer(reactor, channel, files, watch))
-
-
-async def _offer(
-    reactor: Any, channel: TransferChannel, files: Sequence[Outgoing], watch: Watch
-) -> list[Receipt]:
     talk = Talk(reactor, channel, Role.SENDS)
     receipts = []
     try:
@@ -227,7 +223,7 @@ async def _offer(
         raise
     finally:
         for file in files:
-            file.source.close()
+            quietly(file.source.close, "close() of a source")
     # With the last receipt everything is good, however they part.
     await talk.end()
     return receipts
@@ -240,8 +236,7 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     accept = await talk.next(Accept)
     assert isinstance(accept, Accept)
     if accept.digest is not None:
-        checking: Any = source.checkPrefix(accept.offset, accept.digest)
-        await talk.unless(checking)
+        await talk.unless(source.checkPrefix(accept.offset, accept.digest))
     talk.say(Begin(source.offset))
     offset = source.offset
     progress = watch.begins(file.name, source.size, offset)

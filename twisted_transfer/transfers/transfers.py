@@ -22,7 +22,7 @@ from twisted_transfer.channel.wires import bottomOf
 from twisted_transfer.connecting.connector import TransferConnector, reactorOf
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import AnyPath
-from twisted_transfer.data.progress import Progress, checkNumber
+from twisted_transfer.data.progress import Progress, checkNumber, quietly
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import AlreadyConnecting, BadOption
@@ -310,7 +310,7 @@ class Transmitter(Transfer):
 
     def _release(self) -> None:
         for file in self._files:
-            file.source.close()
+            quietly(file.source.close, "close() of a source")
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
@@ -378,7 +378,7 @@ class Receiver(Transfer):
     def _release(self) -> None:
         # What is finished is not touched by this, nor what is kept.
         if not isinstance(self._target, FolderDestination):
-            self._target.abort()
+            quietly(self._target.abort, "abort() of a destination")
 
     def _choose(self, offer: Offer) -> DigestedDestination:
         if isinstance(self._target, FolderDestination):

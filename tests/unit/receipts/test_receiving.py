@@ -817,6 +817,7 @@ class ResumableFileDestinationTests(Case):
         """Nothing received is an empty file, even if something was left."""
         self.left()
         destination = self.destination()
+        destination.open()
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"")
 
