@@ -124,7 +124,7 @@ class Feed:
             self._tell(self.count)
 
     def _cut(self, data: Data) -> None:
-        """Write what is wanted of the source's next piece, in blocks."""
+        """Write the source's next piece, up to the size, in blocks."""
         if self._size is not None:
             data = data[: self._size - self.count]
         step = self._blockSize or len(data) or 1
@@ -223,7 +223,7 @@ class Copying:
         return Deferred.fromCoroutine(self._run())
 
     def cancel(self) -> None:
-        """Cancel it, at any time: before it begins, or from within that."""
+        """Cancel the copy, also before it begins."""
         self._cancelled = True
         if self._feed is not None:
             self._feed.cancel()
@@ -329,8 +329,8 @@ def copy(
     Write what a source has into a channel: everything, or a part.
 
     The channel stays open.  Nothing is read from it; an end of the connection
-    that shows only to readers is noticed only if somebody reads.  While it runs,
-    nobody else may write.
+    that only a read shows is noticed only if the channel is read.  Write nothing
+    else to the channel while it runs.
 
     It counts the bytes of the source, before newlines are translated, or the
     characters, if the source is text.

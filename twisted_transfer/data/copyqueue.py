@@ -34,10 +34,11 @@ class CopyQueue:
     """
     Carries out requests to copy, strictly in the order in which they came.
 
-    **After a failure** nobody knows what the partner makes of what follows.  So
-    every request behind one that has failed fails with ``QueueAborted``, in
-    order, and so does every later one; nothing of them is written.  The channel
-    stays open: make a new queue for it if the partner can go on, or abort it.
+    **After a failure** the partner has a part of a source, and cannot tell what
+    follows from its rest.  So every request behind one that has failed fails with
+    ``QueueAborted``, in order, and so does every later one; nothing of them is
+    written.  The channel stays open: make a new queue for it if the partner can go
+    on, or abort it.
 
     **Cancelling** a request that has not begun takes it out, and nothing else
     happens.  So does cancelling the running one as long as nothing of it was
@@ -55,7 +56,8 @@ class CopyQueue:
         onStatusChange: Callable[[int, bool], object] | None = None,
     ) -> None:
         """
-        :param channel: is written to by nobody else while the queue is busy.
+        :param channel: gets everything; write nothing else to it while the queue is
+            busy.
         :param onStatusChange: called with :attr:`pending` and :attr:`busy`
             whenever one of them has changed.  An error in it is logged.
         """

@@ -31,7 +31,7 @@ from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import Destination, IDestination
 
 MAX_SIZE = 64 * 1024 * 1024
-"""How many bytes are collected at most, unless another bound is given."""
+"""The default bound of a :class:`BytesDestination`, in bytes."""
 
 
 @implementer(IDestination)
@@ -104,7 +104,7 @@ class BytesDestination:
 
 
 def _refusal(error: BaseException) -> DestinationError:
-    """What the callable has raised, as the error that a transfer knows."""
+    """Make a DestinationError of what the callable has raised."""
     if isinstance(error, DestinationError):
         return error
     refusal = DestinationError(f"the callable does not take what came: {error!r}")
@@ -204,7 +204,7 @@ class CallableDestination:
 
 
 def _waiting(result: object) -> Deferred[None] | None:
-    """What has to be waited for, if anything."""
+    """Make a Deferred of what a callable has returned, if it has to be waited for."""
     if iscoroutine(result):
         result = Deferred.fromCoroutine(result)
     if not isinstance(result, Deferred):

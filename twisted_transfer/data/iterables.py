@@ -30,7 +30,7 @@ from twisted_transfer.interfaces import ISource
 _T = TypeVar("_T")
 
 Piece = bytes | bytearray | memoryview
-"""What an iterable may give."""
+"""The types of the pieces of an iterable."""
 
 _NAME = "the iterable"
 
@@ -40,7 +40,7 @@ class _PieceProduction(Production):
     Write piece after piece.
 
     ``_asking`` is what waits for the next piece, if anything does: the iterator
-    cannot be closed meanwhile.
+    must not be closed meanwhile.
     """
 
     _asking: object = None
@@ -76,7 +76,7 @@ class _PieceProduction(Production):
         return data
 
     def _end(self, error: Exception) -> None:
-        """End, for the iterator has raised something."""
+        """End as what the iterator has raised says."""
         if isinstance(error, SourceError):
             self._fail(error)
         elif not isinstance(error, StopIteration | StopAsyncIteration):
@@ -253,7 +253,7 @@ class IterableSource:
         """
         Write every piece to the consumer.
 
-        :param consumer: who gets them.
+        :param consumer: gets them.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
         try:

@@ -29,8 +29,8 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
     """
     Wait until all of a file is on the disk (fsync(2)).
 
-    A thread cannot be stopped: when this is cancelled, it ends as it
-    should, but not before the thread no longer uses the descriptor.
+    When this is cancelled, it ends when the thread no longer uses the descriptor,
+    for a thread cannot be stopped.
 
     :param fd: the open file.
     :param reactor: has the threads that wait; without it, this waits.
@@ -59,7 +59,7 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
 
 def flushFolder(path: str) -> None:
     """
-    Wait until the names in a folder are on the disk, where that can be asked.
+    Wait until the names in a folder are on the disk, where the system can do that.
 
     :param path: the folder.
     :raises OSError: if the disk says that it cannot.
@@ -76,7 +76,7 @@ def flushFolder(path: str) -> None:
 
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes] | FilePath[Any]
-"""What is accepted where a file is to be named."""
+"""The types of a path."""
 
 
 def pathText(path: AnyPath) -> str:
@@ -117,7 +117,7 @@ def reasonText(error: OSError) -> str:
 
 
 SUFFIX = ".part"
-"""What is put behind the name of a file that is not whole yet."""
+"""The end of the name of a part."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -127,7 +127,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 class Part:
     """
-    The part of one target, held against everybody else by a lock (flock(2)).
+    The part of one target, with a lock (flock(2)) that keeps other transfers out.
 
     :ivar path: where it is.
     :ivar fd: its open descriptor, or -1 if it is not held.
@@ -154,8 +154,8 @@ class Part:
         """
         Make an empty part that only the owner can read.
 
-        What is there already is never written to, for its name may be the
-        second one of a file that somebody needs.
+        What is there already is never written to: it may be another name (hard
+        link) of a file that is in use.
 
         :raises DestinationError: if there is one that may not be replaced, or
             that another transfer is writing, or none can be made.
@@ -166,10 +166,10 @@ class Part:
         """
         Take over the part that an interrupted transfer has left, or make one.
 
-        Only a regular file is taken over, of the user that this program runs as,
-        without a second name: what is written to it is seen by nobody else, and
-        changes nothing that somebody needs.  Where the file system has no locks,
-        nothing can be taken over.
+        Only a regular file with one name (hard link) is taken over, that belongs to
+        the user of this process: so no other user sees what is written to it, and
+        no other file changes.  Where the file system has no locks, nothing is taken
+        over.
 
         :raises DestinationError: if what is there is something else, or another
             transfer is writing it, or none can be made.
@@ -418,7 +418,7 @@ class Part:
         self.fd = -1
 
     def _publishNew(self) -> None:
-        """Give the part its name unless that is taken; rename(2) would take it."""
+        """Give the part its name unless that exists; rename(2) would replace it."""
         try:
             os.link(self.path, self._target, follow_symlinks=False)
         except OSError as error:
@@ -443,7 +443,7 @@ class Part:
         os.close(fd)
 
     def keep(self) -> None:
-        """Give it back, to be found by the next transfer; nothing, if empty."""
+        """Release the part for the next transfer, or remove it if it is empty."""
         if self.fd == -1:
             return
         if os.fstat(self.fd).st_size == 0:

@@ -17,7 +17,7 @@ Progress = Callable[[int, "int | None", float], object]
 where that is unknown, and the rate in bytes per second."""
 
 WINDOW = 3.0
-"""The rate is that of the last so many seconds."""
+"""The seconds over which the rate is measured."""
 
 _STEP = 0.1  # seconds between two samples, so that their number is bounded
 

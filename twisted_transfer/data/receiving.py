@@ -23,7 +23,7 @@ _AT_ONCE = 65536  # bytes to ask the channel for
 
 
 class Input(Enum):
-    """How far the input of a connection is; from each only to later ones."""
+    """The state of a connection's input, which changes only in this order."""
 
     OPEN = auto()
     ENDED = auto()  # the partner has sent everything
@@ -59,7 +59,7 @@ class _Receiving(Protocol):
         self._queue: deque[bytes] = deque()
 
     def dataReceived(self, data: bytes) -> None:
-        """Let the destination have what came."""
+        """Write what came to the destination, or queue it while that is busy."""
         if self._waiting is not None:
             # A transport may still have some to deliver after it was paused.
             self._queue.append(data)

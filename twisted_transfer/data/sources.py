@@ -115,7 +115,7 @@ class Production:
         )
 
     def _release(self) -> None:
-        """Give back whatever this has taken anywhere."""
+        """Release what this production holds."""
 
     def _stop(self) -> bool:
         """
@@ -195,7 +195,7 @@ def lowest(*bounds: int | None) -> int | None:
 
 class FileProduction(Production):
     """
-    Write a descriptor that always answers at once.
+    Write what a descriptor gives that never has to be waited for.
     """
 
     def __init__(

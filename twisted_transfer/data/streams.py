@@ -36,13 +36,13 @@ class HasFileno(Protocol):
 
 
 AnyStream = int | HasFileno
-"""What is accepted where an open stream is to be named."""
+"""The types of an open stream."""
 
 
 class Borrowed:
     """
-    A descriptor that is non-blocking while it is used here, and is given back in
-    the mode in which it came.
+    A descriptor that is non-blocking while it is used here; its mode is restored
+    in the end.
 
     :ivar fd: its number.
     :ivar name: what to call it in messages.
@@ -92,7 +92,7 @@ class Borrowed:
             return
         stream, self._stream = self._stream, None
         if self._wasBlocking:
-            # Whoever closed it under us has no more use for its mode.
+            # It may have been closed meanwhile.
             with suppress(OSError):
                 os.set_blocking(self.fd, True)
         if self._close:
@@ -105,11 +105,11 @@ class Borrowed:
 @implementer(IDestination, IWriteDescriptor)
 class StreamDestination:
     """
-    Something that is open already: a pipe, a terminal, a socket, a device, or
-    a regular file at where it stands.
+    Write to what is open already: a pipe, a terminal, a socket, a device, or a
+    regular file at its current position.
 
-    It never waits in the reactor's thread for somebody to read, and leaves the
-    blocking mode of the descriptor as it was.
+    It never blocks the reactor's thread, and restores the blocking mode of the
+    descriptor in the end.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class StreamDestination:
 
     def open(self) -> None:
         """
-        Make sure that it is open.
+        Check the descriptor.
 
         :raises DestinationError: if it is closed, or open for reading only.
         """
@@ -188,22 +188,22 @@ class StreamDestination:
         self._settle()
 
     def _settle(self) -> Deferred[None] | None:
-        """Stop waiting; returns who waited."""
+        """Stop waiting for room, and return the Deferred that waited."""
         self._reactor.removeWriter(self)
         self._rest = memoryview(b"")
         waiting, self._waiting = self._waiting, None
         return waiting
 
     def fileno(self) -> int:
-        """What the reactor is to watch."""
+        """:returns: the descriptor that the reactor watches."""
         return self._borrowed.fd
 
     def logPrefix(self) -> str:
-        """What Twisted's log calls this."""
+        """:returns: the name of this in Twisted's log."""
         return "StreamDestination"
 
     def doWrite(self) -> None:
-        """There is room, or nobody reads any more."""
+        """Write on: there is room, or the other end is closed."""
         try:
             self._push()
         except DestinationError as error:
@@ -217,7 +217,7 @@ class StreamDestination:
                 waiting.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor sees that nobody reads any more; write(2) says why."""
+        """Fail: the other end is closed, and write(2) says why."""
         self.doWrite()
         waiting = self._settle()
         if waiting is not None:
@@ -234,14 +234,14 @@ class StreamDestination:
 
     def finish(self) -> Deferred[None]:
         """
-        Give the stream back as it was; the system has everything.
+        Restore the stream's mode; the system has everything.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
         return Deferred.fromCoroutine(self._finish())
 
     def abort(self) -> None:
-        """Give the stream back as it was, with what was written to it."""
+        """Restore the stream's mode; what was written to it stays."""
         if self._waiting is not None:
             self._waiting.cancel()
         self._borrowed.giveBack()
@@ -254,7 +254,7 @@ half as many."""
 
 @implementer(IReadDescriptor)
 class StreamProduction(Production):
-    """A descriptor that the reactor watches."""
+    """Write a descriptor that the reactor watches."""
 
     def __init__(
         self,
@@ -280,11 +280,11 @@ class StreamProduction(Production):
         self._blockSize = STREAM_BLOCK_SIZE if blockSize is None else blockSize
 
     def fileno(self) -> int:
-        """What the reactor is to watch."""
+        """:returns: the descriptor that the reactor watches."""
         return self._fd
 
     def logPrefix(self) -> str:
-        """What Twisted's log calls this."""
+        """:returns: the name of this in Twisted's log."""
         return "StreamSource"
 
     def pauseProducing(self) -> None:
@@ -300,7 +300,7 @@ class StreamProduction(Production):
         self._reactor.removeReader(self)
 
     def doRead(self) -> None:
-        """Something is there, or the end is."""
+        """Read what is there, or the end."""
         try:
             block = os.read(self._fd, lowest(self._blockSize, self._left) or 0)
         except BlockingIOError:
@@ -333,11 +333,11 @@ class StreamProduction(Production):
 @implementer(ILimitedSource)
 class StreamSource(Limited):
     """
-    Something that is open already: a pipe, a terminal, a socket, a device, or
-    a regular file from where it stands.
+    Send what is open already: a pipe, a terminal, a socket, a device, or a regular
+    file from its current position.
 
-    It never waits for input in the reactor's thread, and leaves the blocking
-    mode of the descriptor as it was.
+    It never blocks the reactor's thread, and restores the blocking mode of the
+    descriptor in the end.
 
     :ivar size: how many bytes are left if it is a regular file, else None.
     """
@@ -362,7 +362,7 @@ class StreamSource(Limited):
 
     def open(self) -> None:
         """
-        Make sure that it is open.
+        Check the descriptor.
 
         :raises SourceError: if it is closed or a folder.
         """
@@ -390,5 +390,5 @@ class StreamSource(Limited):
         )
 
     def close(self) -> None:
-        """Give the stream back as it was, or close it if that was asked for."""
+        """Restore the stream's mode, or close it if ``close`` was given."""
         self._borrowed.giveBack()

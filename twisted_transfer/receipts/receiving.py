@@ -98,8 +98,7 @@ class DigestedDestination(BoundedDestination):
 
     def interrupt(self) -> None:
         """
-        Keep what a later transfer can go on with: the connection broke.  What
-        cannot be gone on with is given up, as by :meth:`abort`.
+        Keep what a later transfer can go on with, if it can; otherwise abort.
         """
         self.abort()
 
@@ -238,7 +237,7 @@ def digestedDestination(
 
 
 Choose = Callable[[Offer], DigestedDestination]
-"""Says where an offered file goes, or raises ``DestinationError``."""
+"""Chooses the destination of an offered file, or raises ``DestinationError``."""
 
 
 @deferring
@@ -346,7 +345,7 @@ async def _store(
 
 
 def _mayGoOn(error: BaseException) -> bool:
-    """Whether another try may go on where this one has ended."""
+    """Whether a later transfer may go on where this one has ended."""
     if isinstance(error, DestinationError):
         return error.kind == "storing"
     if isinstance(error, PartnerFailed):

@@ -40,7 +40,7 @@ class _Passing:
 
 @implementer(IConsumer)
 class _Hashing(_Passing):
-    """Hashes what goes to a consumer."""
+    """Hash what goes to a consumer."""
 
     def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
         super().__init__(consumer)
@@ -152,8 +152,7 @@ class DigestedSource:
 
 
 _BLOCK = 2**20
-"""The most bytes in one frame: those of a source that gives more at once are
-divided, for they are all in memory then."""
+"""The most bytes in one frame; larger pieces of a source are divided."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class Outgoing:
 
 @implementer(IConsumer)
 class _Framing(_Passing):
-    """Puts what a source gives into frames, no faster than they are taken."""
+    """Put what a source gives into frames."""
 
     def __init__(self, talk: Talk, meter: Meter, count: int, size: int | None) -> None:
         super().__init__(talk.consumer)

@@ -29,11 +29,11 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 @implementer(IDestination)
 class ExistingFile:
     """
-    Takes a file that is there already, and no other.
+    Accept a file that is there already, and no other.
 
-    What comes is compared and not stored.  The sender is told nothing of what
-    is there: it hears only that a file exists, and that only when it has sent
-    everything, however much of it was equal.
+    What comes is compared and not stored.  The sender learns nothing of the file
+    but that it exists, and that only after it has sent everything, however much of
+    it was equal.
 
     :ivar path: the file; it is only read.
     """
@@ -81,8 +81,8 @@ class ExistingFile:
     def finish(self) -> Deferred[None]:
         """
         :returns: a Deferred that fires when the file is on the disk; it fails with
-            ``DestinationError`` if it is another one than has come, or somebody
-            has changed it meanwhile.
+            ``DestinationError`` if it differs from what has come, or was changed
+            meanwhile.
         """
         return Deferred.fromCoroutine(self._finish())
 
@@ -124,10 +124,9 @@ _DEVICE = re.compile(
 
 def suggestedName(text: str) -> str | None:
     """
-    Take a name that somebody suggests for a file, or leave it.
+    Check a suggested name for a file; it is taken as it is, or refused.
 
-    It is never changed: a name that is not good as it is may be meant to be
-    something else than a name.  Refused are
+    Refused are
 
     - the empty name, ``.`` and ``..``, slashes and backslashes, and what begins
       with the letter of a drive (``C:``);

@@ -24,10 +24,10 @@ from tests.support.talks import (
 )
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import SUFFIX
-from twisted_transfer.errors import DestinationError
+from twisted_transfer.errors import DestinationError, PartnerFailed
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
-from twisted_transfer.receipts.messages import Begin, End, Finished, Offer, Role
+from twisted_transfer.receipts.messages import Accept, Begin, End, Finished, Offer, Role
 from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
 from twisted_transfer.testing.memory import memoryPair
 from twisted_transfer.transfers.folder import (
@@ -243,6 +243,42 @@ class HostileTests(SynchronousTestCase):
 
 class TransferTests(TalkTestCase):
     """A transfer into a folder."""
+
+    def test_existsIsSaidLast(self) -> None:
+        """
+        Of a file that is there the sender hears nothing until it has sent its own,
+        whether the first byte differs or none but the last.
+        """
+        place = Place(newFolder(self))
+        there = (place.path / "there").read_bytes()
+        for content in (b"?" + there[1:], there[:-1] + b"?", there + b"more"):
+            self.setUp()
+            folder = FolderDestination(place.path)
+            partner = Partner(self.theirs, Role.SENDS)
+            accepting = accept(
+                self.clock,
+                self.ours,
+                lambda offer, to=folder: to.choose(self.clock, offer, None),
+                KeepingWatch(),
+                many=True,
+            )
+            partner.begin()
+            self.settle()
+            partner.say(Offer("there", len(content)))
+            self.settle()
+            partner.say(Begin())
+            partner.data(content)
+            self.settle()
+            self.assertIsInstance(partner.last, Accept)
+            partner.say(End(len(content), sha256(content).digest()))
+            self.settle()
+            error = partner.last
+            assert isinstance(error, PartnerFailed)
+            self.assertEqual(error.kind, "exists")
+            self.theirs.loseConnection()
+            self.settle()
+            self.failureResultOf(accepting, DestinationError)
+            self.assertEqual((place.path / "there").read_bytes(), there)
 
     def test_normalForms(self) -> None:
         """A name is stored just as it was sent, in whichever normal form."""
