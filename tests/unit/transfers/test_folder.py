@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -258,7 +259,7 @@ class TransferTests(TalkTestCase):
             accepting = accept(
                 self.clock,
                 self.ours,
-                lambda offer, to=folder: to.choose(self.clock, offer, None),
+                partial(folder.choose, self.clock, maxSize=None),
                 KeepingWatch(),
                 many=True,
             )
