@@ -75,9 +75,9 @@ class Feed:
 
         :param source: gives everything.
         :returns: a Deferred with None when the source has given everything, or
-            enough.  It fails as ``ISource.startProducing`` does, with
-            ``CancelledError`` after :meth:`cancel`, and with whatever the channel
-            raises.  Cancelling it stops the source.
+            enough.  It fails as ``ISource.startProducing`` does, with what
+            :meth:`close` was given, and with whatever the channel raises.
+            Cancelling it stops the source.
         """
         try:
             producing = source.startProducing(self)
@@ -89,10 +89,6 @@ class Feed:
         if self._closed:
             producing.cancel()
         return producing
-
-    def cancel(self) -> None:
-        """Stop the source, also before :meth:`run` has returned."""
-        self._close(CancelledError())
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let the channel drive the source."""
@@ -115,7 +111,7 @@ class Feed:
         try:
             self._channel.write(data)
         except Exception as error:
-            self._close(error)
+            self.close(error)
             return
         if producer is not None and self._producer is None:
             return  # the channel is gone, and has not taken it
@@ -131,10 +127,14 @@ class Feed:
         for start in range(0, len(data), step):
             Feed.write(self, data[start : start + step])
         if self.count == self._size and not self._closed:
-            self._close(None)
+            self.close(None)
 
-    def _close(self, error: Exception | None) -> None:
-        """Take nothing more, and stop the source."""
+    def close(self, error: Exception | None) -> None:
+        """
+        Take nothing more, and stop the source; also before :meth:`run` has returned.
+
+        :param error: what :meth:`run` fails with, or None where it is enough.
+        """
         if self._closed:
             return
         self._closed = True
@@ -226,7 +226,7 @@ class Copying:
         """Cancel the copy, also before it begins."""
         self._cancelled = True
         if self._feed is not None:
-            self._feed.cancel()
+            self._feed.close(CancelledError())
 
     def close(self) -> None:
         """Close the source; an error in that is logged."""
@@ -272,31 +272,21 @@ class Copying:
     async def _fed(self, feed: Feed) -> None:
         """Wait until everything is written, or the connection is gone."""
         feeding = feed.run(self._source)
-        ends: list[BaseException | None] = []
 
         def ended(result: Failure | None) -> None:
-            # Not every transport stops its producer when the connection ends.
+            error: Any = Truncated(
+                "the partner ended the connection before everything was sent; "
+                "transfer again"
+            )
             if isinstance(result, Failure):
-                if isinstance(result.value, CancelledError):
-                    return
-                ends.append(result.value)
-            else:
-                ends.append(None)
-            feeding.cancel()
+                error = result.value
+            if not isinstance(error, CancelledError):
+                feed.close(error)
 
+        # Not every transport stops its producer when the connection ends.
         closed = self.channel.whenClosed().addBoth(ended)
         try:
             await feeding
-        except CancelledError:
-            if not ends:
-                raise
-            raise (
-                ends[0]
-                or Truncated(
-                    "the partner ended the connection before everything was sent; "
-                    "transfer again"
-                )
-            ) from None
         finally:
             closed.cancel()
 

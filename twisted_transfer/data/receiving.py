@@ -170,7 +170,11 @@ async def _receive(
     try:
         destination.open()
         if size is None:
-            count = await _storeAll(channel, destination, tell)
+            receiving = channel.start(_Receiving(destination, tell))
+            await receiving.done
+            if receiving.input is Input.LOST:
+                await channel.whenClosed()
+            count = receiving.count
         else:
             count = await _storePart(channel, destination, tell, size)
         await destination.finish()
@@ -185,20 +189,6 @@ async def _receive(
         # which the connection goes now says nothing about the data.
         await gone(channel)
     return count
-
-
-async def _storeAll(
-    channel: TransferChannel,
-    destination: Destination,
-    tell: Callable[[int], object] | None,
-) -> int:
-    """Store everything up to an orderly end."""
-    receiving = _Receiving(destination, tell)
-    channel.start(receiving)
-    await receiving.done
-    if receiving.input is Input.LOST:
-        await channel.whenClosed()
-    return receiving.count
 
 
 async def _storePart(

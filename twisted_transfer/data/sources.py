@@ -148,17 +148,19 @@ class Limited:
     A source that gives less than everything, or smaller blocks, if it is told to.
 
     :ivar size: how many bytes there are, or None if that is unknown.
+    :ivar most: how many to give at most, or None.
+    :ivar blockSize: how many to write at once at most, or None.
     """
 
     size: int | None = None
-    _most: int | None = None
-    _blockSize: int | None = None
+    most: int | None = None
+    blockSize: int | None = None
 
     def limit(self, size: int | None, blockSize: int | None) -> None:
         """Give less, or smaller blocks; see
         :class:`~twisted_transfer.interfaces.ILimitedSource`."""
-        self._most = size
-        self._blockSize = blockSize
+        self.most = size
+        self.blockSize = blockSize
 
     def open(self) -> None:
         """Do nothing: there is nothing to open."""
@@ -199,30 +201,22 @@ class FileProduction(Production):
     """
 
     def __init__(
-        self,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        size: int | None,
-        most: int | None = None,
-        blockSize: int | None = None,
-        offset: int = 0,
+        self, source: Limited, fd: int, name: str, consumer: IConsumer, offset: int = 0
     ) -> None:
         """
+        :param source: says how much to read.
         :param fd: the descriptor; it stands at the first byte that is to be read.
         :param name: its name, for messages.
         :param consumer: gets the bytes.
-        :param size: how many bytes there are with those before the descriptor's
-            place, or None if that is unknown.
-        :param most: how many bytes to write at most, or None.
-        :param blockSize: how many to write at once at most, or None.
-        :param offset: how many bytes are before the descriptor's place.
+        :param offset: how many bytes of the source are before the descriptor's
+            position.
         """
         super().__init__(name, consumer)
         self._fd = fd
-        self._size = size
-        self._end = lowest(size, None if most is None else offset + most)
-        self._blockSize = BLOCK_SIZE if blockSize is None else blockSize
+        self._size = source.size
+        most = None if source.most is None else offset + source.most
+        self._end = lowest(source.size, most)
+        self._blockSize = source.blockSize or BLOCK_SIZE
         self._at = offset
 
     def _oneBlock(self) -> bool:
@@ -258,7 +252,7 @@ class _SliceProduction(Production):
     ) -> None:
         super().__init__(name, consumer)
         self._data = data
-        self._blockSize = BLOCK_SIZE if blockSize is None else blockSize
+        self._blockSize = blockSize or BLOCK_SIZE
         self._at = 0
 
     def _oneBlock(self) -> bool:
@@ -290,8 +284,8 @@ class BytesSource(Limited):
         self.size = len(self._data)
 
     def _production(self, consumer: IConsumer) -> Production:
-        data = self._data[: self._most]
-        return _SliceProduction(data, self._name, consumer, self._blockSize)
+        data = self._data[: self.most]
+        return _SliceProduction(data, self._name, consumer, self.blockSize)
 
 
 class TextSource(BytesSource):
@@ -377,15 +371,7 @@ class FileSource(Limited):
 
     def _production(self, consumer: IConsumer) -> Production:
         os.lseek(self.fd, self.offset, os.SEEK_SET)
-        return FileProduction(
-            self.fd,
-            self.path,
-            consumer,
-            self.size,
-            self._most,
-            self._blockSize,
-            self.offset,
-        )
+        return FileProduction(self, self.fd, self.path, consumer, self.offset)
 
     def close(self) -> None:
         """Close the file if it is open."""

@@ -257,27 +257,20 @@ class StreamProduction(Production):
     """Write a descriptor that the reactor watches."""
 
     def __init__(
-        self,
-        reactor: Any,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        most: int | None,
-        blockSize: int | None,
+        self, source: Limited, reactor: Any, fd: int, name: str, consumer: IConsumer
     ) -> None:
         """
+        :param source: says how much to read.
         :param reactor: watches the descriptor; an ``IReactorFDSet``.
         :param fd: the descriptor; it is non-blocking.
         :param name: its name, for messages.
         :param consumer: gets the bytes.
-        :param most: how many bytes to read at most, or None.
-        :param blockSize: how many to read at once at most, or None.
         """
         super().__init__(name, consumer)
         self._fd = fd
         self._reactor = reactor
-        self._left = most
-        self._blockSize = STREAM_BLOCK_SIZE if blockSize is None else blockSize
+        self._left = source.most
+        self._blockSize = source.blockSize or STREAM_BLOCK_SIZE
 
     def fileno(self) -> int:
         """:returns: the descriptor that the reactor watches."""
@@ -381,13 +374,9 @@ class StreamSource(Limited):
     def _production(self, consumer: IConsumer) -> Production:
         fd, name = self._borrowed.fd, self._borrowed.name
         if self._borrowed.isPlain():
-            return FileProduction(
-                fd, name, consumer, self.size, self._most, self._blockSize
-            )
+            return FileProduction(self, fd, name, consumer)
         self._borrowed.unblock()
-        return StreamProduction(
-            self._reactor, fd, name, consumer, self._most, self._blockSize
-        )
+        return StreamProduction(self, self._reactor, fd, name, consumer)
 
     def close(self) -> None:
         """Restore the stream's mode, or close it if ``close`` was given."""

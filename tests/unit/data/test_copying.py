@@ -671,7 +671,7 @@ class FeedTests(SynchronousTestCase):
 
     def test_cancelBefore(self) -> None:
         """It may be cancelled while the source begins."""
-        channel = Consumer(lambda channel: feed.cancel())
+        channel = Consumer(lambda channel: feed.close(CancelledError()))
         feed = self.feed(channel)
         source = ListSource([b"data", b"more"])
         done = feed.run(source)
