@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorThreads
-from twisted.python.failure import Failure
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.filepath import FilePath
 
 from twisted_transfer.errors import DestinationError
@@ -40,20 +40,17 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
         os.fsync(fd)
         return
     outcome: Deferred[None] = Deferred()
-    over: Deferred[None] = Deferred()
 
-    def flushed(success: bool, result: Failure | None) -> None:
-        over.callback(None)
+    def flushed(result: None) -> None:
         if not outcome.called:
             outcome.callback(result)
 
-    reactor.getThreadPool().callInThreadWithCallback(
-        lambda *result: reactor.callFromThread(flushed, *result), os.fsync, fd
-    )
+    pool = reactor.getThreadPool()
+    flushing = deferToThreadPool(reactor, pool, os.fsync, fd).addBoth(flushed)
     try:
         await outcome
     except CancelledError:
-        await over
+        await flushing
         raise
 
 
