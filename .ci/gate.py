@@ -28,10 +28,14 @@ from pythons import findOthers
 PROJECT = Path(__file__).resolve().parent.parent
 # The default reactor, epoll, is that of all other rows.
 REACTORS = ("asyncio", "poll", "select")
-# Where the README's two commands stand.
-README_TESTS = r"<!-- test-command -->\s*```\w*\n([^`]*)```"
-README_DEMO = r"```\w*\n([^`]*twisted-transfer demo\n)```"
+# Where the README's two commands stand, in the order in which a reader types them.
+README_COMMANDS = (
+    r"```\w*\n([^`]*twisted-transfer demo\n)```",
+    r"<!-- test-command -->\s*```\w*\n([^`]*)```",
+)
 PYTEST = ("python", "-m", "pytest")
+NO_PROGRAMS = ("tests/unit", "tests/reactors")
+PROGRAMS = ("tests/programs", "tests/peers")
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
 # Seconds after which a row has failed.
@@ -157,20 +161,17 @@ def oldest() -> str:
     return re.sub(r"(?m)^([\w-]+)(?:\[\w+\])?>=", r"\1==", wanted.strip()) + "\n"
 
 
-def readmeRow(pattern: str, folder: Path) -> Row:
-    """
-    What the README tells its reader to type, in a new copy of the tree.
-
-    :param pattern: finds it there, as its first group.
-    """
+def readmeRow(folder: Path) -> Row:
+    """What the README tells its reader to type, in a new copy of the tree."""
 
     def run(log: Log) -> None:
         readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-        found = re.search(pattern, readme, re.MULTILINE)
-        if found is None:
-            raise RowError(f"README.md has nothing that matches {pattern!r}")
         where = Environment.make(folder)
-        log.run(where, "bash", "-euc", found[1])
+        for pattern in README_COMMANDS:
+            found = re.search(pattern, readme, re.MULTILINE)
+            if found is None:
+                raise RowError(f"README.md has nothing that matches {pattern!r}")
+            log.run(where, "bash", "-euc", found[1])
 
     return run
 
@@ -185,7 +186,7 @@ def pythonRow(python: str, folder: Path, isOldest: bool) -> Row:
         log.note(constraints.read_text())
         pip = ("python", "-m", "pip", "install", "-c", str(constraints))
         log.run(where, *pip, "-e", ".[test]")
-        log.run(where, *PYTEST)
+        log.run(where, *PYTEST, *NO_PROGRAMS)
 
     return run
 
@@ -273,10 +274,10 @@ def main() -> int:
             print(log.read())
             raise
         # The longest come first, so that the two that run together end together.
-        startPrograms = (*PYTEST, "--peers=required", "tests/programs", "tests/peers")
+        programs = (*PYTEST, "--peers=required", *PROGRAMS)
         rows: dict[str, Row] = {
-            "programs and peers": commandRow(tools, startPrograms),
-            "README: tests": readmeRow(README_TESTS, work / "readme"),
+            "programs and peers": commandRow(tools, programs),
+            "README": readmeRow(work / "readme"),
         }
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.
@@ -286,10 +287,9 @@ def main() -> int:
             rows[name] = pythonRow(python, work / version, isOldest)
             isOldest = False
         for reactor in REACTORS:
-            command = (*PYTEST, "--reactor", reactor, "-m", "reactor")
+            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *NO_PROGRAMS)
             rows[f"reactor {reactor}"] = commandRow(tools, command)
         rows |= checkRows(tools)
-        rows["README: demo"] = readmeRow(README_DEMO, work / "demo")
         results = runAll(rows, work)
 
     print("\n===== All rows")

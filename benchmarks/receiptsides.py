@@ -41,6 +41,7 @@ _EXPECTED = (
     Truncated,
 )
 _LONGEST_TEXT = 2000  # characters of an error
+_MOST_HELD = 8192  # bytes, as documented
 
 
 class Defect(Exception):
@@ -114,6 +115,8 @@ class Side:
         before = self.conversation.error
         events = self.conversation.receive(data)
         demand(len(events) <= len(data) + 1, "more events than bytes")
+        held = len(self.conversation._deframer._held)
+        demand(held <= _MOST_HELD, "too much is held")
         if before is not None:
             demand(not events, "something comes behind an error")
         for event in events:

@@ -4,8 +4,9 @@ Deferreds that fire once, in bounded time, whatever is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
@@ -16,6 +17,25 @@ from twisted.python.failure import Failure
 from twisted_transfer.errors import PartnerTimeout
 
 _T = TypeVar("_T")
+_A = ParamSpec("_A")
+
+
+def deferring(
+    function: Callable[_A, Coroutine[Any, Any, _T]],
+) -> Callable[_A, Deferred[_T]]:
+    """
+    Have an ``async`` function return a Deferred; it begins when it is called.
+
+    :param function: any coroutine function.
+    :returns: a function that takes the same, and returns a Deferred with what the
+        coroutine returns.
+    """
+
+    @wraps(function)
+    def begin(*args: _A.args, **kwargs: _A.kwargs) -> Deferred[_T]:
+        return Deferred.fromCoroutine(function(*args, **kwargs))
+
+    return begin
 
 
 class Promise(Generic[_T]):

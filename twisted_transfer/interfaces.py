@@ -1,5 +1,11 @@
 """
-The interfaces that this library's parts, and its users' own parts, provide.
+What sources and destinations have to provide.
+
+Each contract has two forms.  A class declares the interface (``ISource``,
+``ILimitedSource``, ``IDestination``) with ``zope.interface.implementer``, which is
+what functions of this library ask for when they run.  The protocols (``Source``,
+``LimitedSource``, ``Destination``) are for annotations: type checkers compare the
+methods of a class with them, and need no plugin for that.
 """
 
 # ruff: noqa: N805  (a zope interface declares its methods without self)
@@ -15,7 +21,7 @@ from zope.interface import Attribute, Interface
 
 class ISource(Interface):
     """
-    Where the bytes that are to be sent come from.
+    A source of bytes to send.
 
     One source is good for one copy: ``open``, then either
     ``startProducing`` or ``close``.
@@ -28,8 +34,8 @@ class ISource(Interface):
 
     def open() -> None:
         """
-        Make sure that there is something to read, before anybody is asked to
-        take it.  Opening what is open already does nothing.
+        Open the source, so that what cannot be read is known before anybody is
+        asked to take it.  Opening what is open already does nothing.
 
         :raises SourceError: if it cannot be read.
         """
@@ -51,24 +57,23 @@ class ISource(Interface):
 
     def close() -> None:
         """
-        Give back what ``open`` took; nothing will be read.
+        Release what ``open`` took; nothing more is read.
 
-        It is safe to call at any time, and more than once.
+        It may be called at any time, and more than once.
         """
 
 
 class ILimitedSource(ISource):
     """
-    A source that reads no more than is wanted of it.
+    A source that reads no more than it is asked for.
 
-    Of another one a copy with a ``size`` takes what it wants and drops the
-    rest of the last piece, and one with a ``blockSize`` cuts the pieces.
+    From any other source a copy with a ``size`` takes what it needs, and drops the
+    rest of the last piece; one with a ``blockSize`` cuts the pieces.
     """
 
     def limit(size: int | None, blockSize: int | None) -> None:
         """
-        Give less than everything, or smaller pieces; called before
-        ``startProducing``.
+        Set how much to give; called before ``startProducing``.
 
         :param size: end in order after so many bytes, and leave what comes
             behind them unread where it is; None for no such limit.
@@ -79,7 +84,7 @@ class ILimitedSource(ISource):
 
 class IDestination(Interface):
     """
-    Where received bytes go.
+    A destination for received bytes.
 
     One destination is good for one copy: ``open``, any number of ``write``,
     then either ``finish`` or ``abort``.
@@ -87,15 +92,15 @@ class IDestination(Interface):
 
     def open() -> None:
         """
-        Make sure that bytes can be stored, before anybody is asked to send
-        them.  Opening what is open already does nothing.
+        Open the destination, so that what cannot be stored is known before anybody
+        is asked to send it.  Opening what is open already does nothing.
 
         :raises DestinationError: if they cannot.
         """
 
     def write(data: bytes) -> Deferred[None] | None:
         """
-        Take some bytes; the destination opens itself if it is not open.
+        Store some bytes; the destination opens itself if it is not open.
 
         :param data: the next bytes.
         :returns: None when the next bytes may come at once, or a ``Deferred``
@@ -106,7 +111,7 @@ class IDestination(Interface):
 
     def finish() -> Deferred[None]:
         """
-        Everything has come: make it last.
+        Store for good what was written: everything has come.
 
         :returns: a ``Deferred`` that fires with None when it is stored, or
             fails with ``DestinationError``; then, and when it is cancelled,
@@ -115,11 +120,51 @@ class IDestination(Interface):
 
     def abort() -> None:
         """
-        The rest will not come: leave nothing behind that looks whole.
+        Leave nothing behind that looks whole: the rest will not come.
 
-        It is safe to call at any time, and more than once; after ``finish``
-        has succeeded it does nothing.
+        It may be called at any time, and more than once; after ``finish`` has
+        succeeded it does nothing.
         """
+
+
+class Source(Protocol):
+    """The type of what provides :class:`ISource`."""
+
+    @property
+    def size(self) -> int | None:
+        """See :class:`ISource`."""
+
+    def open(self) -> None:
+        """See :meth:`ISource.open`."""
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """See :meth:`ISource.startProducing`."""
+
+    def close(self) -> None:
+        """See :meth:`ISource.close`."""
+
+
+class LimitedSource(Source, Protocol):
+    """The type of what provides :class:`ILimitedSource`."""
+
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """See :meth:`ILimitedSource.limit`."""
+
+
+class Destination(Protocol):
+    """The type of what provides :class:`IDestination`."""
+
+    def open(self) -> None:
+        """See :meth:`IDestination.open`."""
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """See :meth:`IDestination.write`."""
+
+    def finish(self) -> Deferred[None]:
+        """See :meth:`IDestination.finish`."""
+
+    def abort(self) -> None:
+        """See :meth:`IDestination.abort`."""
 
 
 # What Twisted's interfaces say, for type checkers that do not know zope's: what

@@ -17,7 +17,7 @@ _FUZZER = ROOT / "benchmarks" / "fuzz_receipts.py"
 # Breaks something, and runs the fuzzer.
 _BROKEN = """\
 import runpy, sys
-from twisted_transfer.receipts import conversation
+from twisted_transfer.receipts import conversation, frames
 {}
 sys.argv = [{!r}, "--count", "3000", "--seed", "7"]
 sys.path.insert(0, {!r})
@@ -59,6 +59,13 @@ class FuzzTests(SynchronousTestCase):
                 *("PartnerProtocolError", "ReceiptMismatch", "Truncated"),
             },
         )
+
+    def test_bound(self) -> None:
+        """A message that is kept beyond its bound is found."""
+        found = self.broken(
+            "frames._KINDS[frames.MESSAGE] = (frames._Part.MESSAGE, 2**24)"
+        )
+        self.assertIn("Defect: too much is held", found)
 
     def test_shown(self) -> None:
         """Words of the partner that garble the terminal are found."""

@@ -15,7 +15,7 @@ from tests.support.programs import ROOT
 
 _KILLER = ROOT / "benchmarks" / "kill_transfers.py"
 
-# Six rounds with something of everything: both are killed, among the data and
+# Four rounds with something of everything: both are killed, among the data and
 # among the receiver's answers, a second receiver comes, a part is changed.
 _SEED = 281
 
@@ -25,7 +25,7 @@ class KillTests(SynchronousTestCase):
 
     def kill(self, transport: str) -> None:
         """Some rounds over one transport."""
-        words = [transport, "--count=6", "--size=8M", f"--seed={_SEED}"]
+        words = [transport, "--count=4", "--size=8M", f"--seed={_SEED}"]
         result = subprocess.run(
             [sys.executable, str(_KILLER), *words],
             capture_output=True,
@@ -38,7 +38,7 @@ class KillTests(SynchronousTestCase):
             self.assertEqual(counts[what], "0", result.stdout)
         [killed] = re.findall(r"killed: (.*)", result.stdout)
         kills = [int(count) for count in re.findall(r"\) (\d+)", killed)]
-        self.assertEqual(sum(kills), 6, result.stdout)
+        self.assertEqual(sum(kills), 4, result.stdout)
         self.assertIn("sender", killed)
         self.assertIn("receiver", killed)
         self.assertNotEqual(counts["a second receiver was turned away"], "0")

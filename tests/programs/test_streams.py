@@ -44,11 +44,11 @@ class StreamTests(SynchronousTestCase):
             "import runpy, sys\n"
             "from twisted_transfer.receipts import receiving\n"
             "kept = []\n"
-            "write = receiving.DigestingDestination.write\n"
+            "write = receiving.DigestedDestination.write\n"
             "def keep(self, data):\n"
             "    kept.append(bytes(data))\n"
             "    return write(self, data)\n"
-            "receiving.DigestingDestination.write = keep\n"
+            "receiving.DigestedDestination.write = keep\n"
             "runpy.run_module('twisted_transfer', run_name='__main__')\n"
         )
         program = (

@@ -9,9 +9,12 @@ does; with :class:`Dialling` the server dials, and the client listens.
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -26,7 +29,9 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
+from twisted.internet.protocol import Factory
 from twisted.internet.test.connectionmixins import EndpointCreator, findFreePort
+from twisted.internet.test.test_tls import ContextGeneratingMixin
 from zope.interface import implementer
 
 from tests.support.certificates import Authority
@@ -51,24 +56,29 @@ class Kind:
 
 
 @lru_cache
-def _identity() -> tuple[str, str, str]:
-    """:returns: the paths of an authority, and of a certificate and its key."""
-    import atexit
-    import shutil
-
+def _folder() -> Path:
+    """:returns: a folder, with a short path, that goes when the tests have ended."""
     folder = mkdtemp(prefix="tt-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    authority = Authority(Path(folder))
-    certificate, key = authority.issue()
-    return str(authority.trustRoots), str(certificate), str(key)
+    return Path(folder)
+
+
+@lru_cache
+def _identity() -> tuple[Path, Path, Path]:
+    """:returns: the paths of an authority, and of a certificate and its key."""
+    authority = Authority(_folder())
+    return authority.trustRoots, *authority.issue()
+
+
+_numbers = count()
+
+
+def _freePath() -> str:
+    return str(_folder() / str(next(_numbers)))
 
 
 def _freePort() -> str:
     return str(findFreePort()[1])
-
-
-def _freePath() -> str:
-    return str(Path(mkdtemp(prefix="tt-"), "s"))
 
 
 def _tcp(place: str) -> str:
@@ -203,3 +213,58 @@ class ListeningFirst:
         connecting = self._endpoint.connect(protocolFactory)
         self._server.dial()
         return connecting
+
+
+class StartingTLS(EndpointCreator, ContextGeneratingMixin):
+    """Endpoints whose protocols start TLS before anything else, as STARTTLS does."""
+
+    def __init__(self, cells: EndpointCreator) -> None:
+        """
+        :param cells: make the connections.
+        """
+        self._cells = cells
+
+    def server(self, reactor: Any) -> Any:
+        return Starting(self._cells.server(reactor), self.getServerContext())
+
+    def client(self, reactor: Any, serverAddress: IAddress) -> Any:
+        endpoint = self._cells.client(reactor, serverAddress)
+        return Starting(endpoint, self.getClientContext())
+
+
+@implementer(IStreamServerEndpoint, IStreamClientEndpoint)
+class Starting:
+    """An endpoint of either side that starts TLS on its connections."""
+
+    def __init__(self, endpoint: Any, context: Any) -> None:
+        """
+        :param endpoint: makes the connections.
+        :param context: what ``startTLS`` takes.
+        """
+        self._endpoint = endpoint
+        self._context = context
+
+    def listen(self, protocolFactory: Any) -> Any:
+        """Listen with the factory's protocols, which start TLS."""
+        return self._endpoint.listen(self._starting(protocolFactory))
+
+    def connect(self, protocolFactory: Any) -> Any:
+        """Connect the factory's protocol, which starts TLS."""
+        return self._endpoint.connect(self._starting(protocolFactory))
+
+    def _starting(self, factory: Any) -> Factory:
+        starting = Factory()
+
+        def buildProtocol(address: Any) -> Any:
+            protocol = factory.buildProtocol(address)
+            connectionMade = protocol.connectionMade
+
+            def startTLS() -> None:
+                protocol.transport.startTLS(self._context)
+                connectionMade()
+
+            protocol.connectionMade = startTLS
+            return protocol
+
+        starting.buildProtocol = buildProtocol  # type: ignore
+        return starting

@@ -59,7 +59,7 @@ from twisted_transfer import (
 from twisted_transfer.connecting import Admission
 from twisted_transfer.descriptions import Description, TransferDescription, quote
 from twisted_transfer.errors import AlreadyConnecting
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.interfaces import Destination, IDestination, ISource, Source
 from twisted_transfer.receipts import Watch
 from twisted_transfer.testing import (
     Dripper,
@@ -218,6 +218,20 @@ class Counted:
 
     def abort(self) -> None:
         """The rest will not come."""
+
+
+def ends(reactor: Any) -> tuple[list[Source], list[Destination]]:
+    """What is a source and what is a destination, for annotations."""
+    sources: list[Source] = [Pages(), FileSource("a"), StreamSource(reactor, 0)]
+    return sources, [Counted(), FileDestination("to"), BytesDestination()]
+
+
+def refused(connector: TransferConnector) -> None:
+    """One is not taken for the other, nor anything else for one of them."""
+    Transmitter(connector, Counted())  # type: ignore[arg-type]
+    Transmitter(connector, 5)  # type: ignore[arg-type]
+    Receiver(connector, Pages())  # type: ignore[arg-type]
+    Receiver(connector, "path")  # type: ignore[arg-type]
 
 
 async def pieces() -> AsyncIterator[bytes]:

@@ -36,7 +36,7 @@ from twisted_transfer.data.streams import StreamDestination, StreamSource
 from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.interfaces import Destination, Source
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
@@ -62,7 +62,7 @@ def _special(path: str, flags: int) -> int | None:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def sourceAt(reactor: Any, path: str) -> ISource:
+def sourceAt(reactor: Any, path: str) -> Source:
     """
     Find what a path to send stands for.
 
@@ -88,7 +88,7 @@ def sourceAt(reactor: Any, path: str) -> ISource:
 
 def destinationAt(
     reactor: Any, path: str, force: bool, standardOutput: int = 1
-) -> IDestination:
+) -> Destination:
     """
     Find what a path to receive into stands for.
 
@@ -261,7 +261,7 @@ class Job:
             sources = [sourceAt(reactor, path) for path in request.paths]
             return Transmitter(connector, sources, raw=request.raw, watch=self)
         [path] = request.paths
-        target: IDestination | FolderDestination
+        target: Destination | FolderDestination
         if os.path.isdir(path) and not request.raw:
             target = FolderDestination(path, request.force)
         else:
@@ -308,7 +308,7 @@ class Job:
         doing = "sending" if self._request.sends else "receiving"
         self._bar = self._report.progress(f"{doing}{_shown(name)}")
         self._began = self._reactor.seconds()
-        return self._bar or _nothing
+        return self._bar or (lambda count, total, rate: None)
 
     def ends(self, receipt: Receipt) -> None:
         """Say that the file has arrived."""
@@ -328,10 +328,6 @@ class Job:
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()
-
-
-def _nothing(count: int, total: int | None, rate: float) -> None:
-    """Show no progress."""
 
 
 def _shown(name: str | None) -> str:

@@ -24,13 +24,12 @@ from twisted.logger import (
     textFileLogObserver,
 )
 from twisted.python.failure import Failure
-from twisted.python.usage import UsageError
 from zope.interface import provider
 
 from twisted_transfer.command.demo import Demo, DemoOptions
 from twisted_transfer.command.job import Job
-from twisted_transfer.command.options import ReceiveOptions, SendOptions, Versioned
-from twisted_transfer.command.reports import ConsoleReport, Report, Status, sayable
+from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOptions
+from twisted_transfer.command.reports import ConsoleReport, Report, Status
 
 _GRACE = 2.0
 """Seconds after the first signal in which others count as the same one: some
@@ -161,9 +160,10 @@ class _Receive(ReceiveOptions):
     epilogue = ReceiveOptions.epilogue + _WITHOUT
 
 
-class CommandOptions(Versioned):
+class CommandOptions(CommandLine):
     """The command line as a whole."""
 
+    program = "twisted-transfer"
     synopsis = "Usage: twisted-transfer COMMAND [options]"
     subCommands: ClassVar[list[list[Any]]] = [
         ["send", None, _Send, "Send files, or standard input, to the partner."],
@@ -190,11 +190,6 @@ Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
     def getSynopsis(self) -> str:
         """Leave ``COMMAND`` out before the synopsis of a command."""
         return self.synopsis if self.subCommand is None else "Usage: twisted-transfer"
-
-    def postOptions(self) -> None:
-        """Refuse a command line without a command."""
-        if self.subCommand is None:
-            raise UsageError("which command: send, receive or demo?")
 
 
 def _beginLogging(report: Report, verbose: bool) -> None:
@@ -249,13 +244,7 @@ def _letGo(stream: TextIO | None) -> None:
 def _main(arguments: Sequence[str]) -> int:
     options = CommandOptions()  # type: ignore[no-untyped-call]
     try:
-        options.parseOptions(arguments)  # type: ignore[no-untyped-call]
-    except UsageError as error:
-        command = f" {options.subCommand}" if options.subCommand else ""
-        ConsoleReport(sys.stderr).complain(
-            f"{sayable(str(error))}\n(see: twisted-transfer{command} --help)"
-        )
-        return Status.USAGE
+        options.parseOptions(arguments)
     except KeyboardInterrupt:
         # While waiting for a description on standard input.
         return 128 + signal.SIGINT

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from getopt import GetoptError, gnu_getopt
 from importlib.metadata import PackageNotFoundError, version
-from typing import ClassVar, NoReturn, TextIO
+from typing import Any, ClassVar, NoReturn, TextIO
 
 from twisted.python.usage import Options, UsageError
 
 from twisted_transfer.command.job import STANDARD, Request
-from twisted_transfer.command.reports import Status
+from twisted_transfer.command.reports import ConsoleReport, Status, sayable
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadDescription
 
@@ -94,6 +94,35 @@ class Versioned(Options):
             number = "(not installed)"
         print(f"twisted-transfer {number}")
         sys.exit(Status.DONE)
+
+
+class CommandLine(Versioned):
+    """
+    The options of a program that has commands.
+
+    :cvar program: what a user types to run it.
+    :cvar subCommands: as Twisted has them.
+    """
+
+    program: ClassVar[str]
+    subCommands: ClassVar[list[list[Any]]]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Exit with the status of a wrong command line, and say what is wrong."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except UsageError as error:
+            command = f" {self.subCommand}" if self.subCommand else ""
+            ConsoleReport(sys.stderr).complain(
+                f"{sayable(str(error))}\n(see: {self.program}{command} --help)"
+            )
+            sys.exit(Status.USAGE)
+
+    def postOptions(self) -> None:
+        """Refuse a command line without a command."""
+        if self.subCommand is None:
+            *names, last = [row[0] for row in self.subCommands]
+            raise UsageError(f"which command: {', '.join(names)} or {last}?")
 
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}

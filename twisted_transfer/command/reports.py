@@ -147,18 +147,13 @@ class ConsoleReport:
 
     def progress(self, label: str) -> ShowsProgress | None:
         """Make a bar, on a terminal only."""
-        if self._quiet or self._stream is None or not self._isTerminal(self._stream):
-            return None
-        return ProgressBar(label, self._stream)
-
-    @staticmethod
-    def _isTerminal(stream: TextIO) -> bool:
-        try:
-            # A dumb terminal has no way back to the beginning of a line that
-            # a bar could be drawn with.
-            return stream.isatty() and os.environ.get("TERM") != "dumb"
-        except ValueError:
-            return False
+        stream = self._stream
+        # A dumb terminal cannot go back to the beginning of a line to draw a bar;
+        # a stream that was closed is no terminal.
+        with suppress(ValueError):
+            if stream and stream.isatty() and os.environ.get("TERM") != "dumb":
+                return None if self._quiet else ProgressBar(label, stream)
+        return None
 
 
 class ProgressBar:

@@ -1,44 +1,43 @@
 """
-Where received bytes go.
+Destinations: files, memory, and functions.
 
-A :class:`FileDestination` is for a file that is to be whole or not there, a
-:class:`StreamDestination` for what is open already, a :class:`BytesDestination`
-for what is to be in memory, and a :class:`CallableDestination` for a program that
-wants the pieces as they come.
+A :class:`FileDestination` stores a file, which appears whole or not at all, a
+:class:`BytesDestination` collects bytes in memory, and a :class:`CallableDestination`
+calls a function with each piece.  A
+:class:`~twisted_transfer.data.streams.StreamDestination` writes to what is open
+already.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from inspect import iscoroutine
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorThreads
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import (
     AnyPath,
-    PartFile,
+    Part,
     pathText,
-    reasonText,
     targetMode,
     targetPath,
+    unfit,
 )
-from twisted_transfer.data.progress import checkNumber
+from twisted_transfer.data.progress import checkNumber, quietly
 from twisted_transfer.errors import DestinationError
-from twisted_transfer.interfaces import IDestination
+from twisted_transfer.interfaces import Destination, IDestination
 
 MAX_SIZE = 64 * 1024 * 1024
-"""How many bytes are collected at most, unless another bound is given."""
+"""The default bound of a :class:`BytesDestination`, in bytes."""
 
 
 @implementer(IDestination)
 class BytesDestination:
     """
-    Collects what comes, up to a bound.
+    Collect what comes in memory, up to a bound.
 
     :ivar data: everything, once it is finished; empty before, and if it never
         is.
@@ -57,19 +56,16 @@ class BytesDestination:
         self._collected = bytearray()
         self._over = False
 
-    def _check(self) -> None:
-        if self._over:
-            raise DestinationError(
-                "a BytesDestination is good for one transfer; make a new one"
-            )
-
     def open(self) -> None:
         """
         Do nothing: there is always memory.
 
         :raises DestinationError: if it was used before.
         """
-        self._check()
+        if self._over:
+            raise DestinationError(
+                "a BytesDestination is good for one transfer; make a new one"
+            )
 
     def write(self, data: bytes) -> None:
         """
@@ -80,7 +76,7 @@ class BytesDestination:
         :raises DestinationError: if there are too many by now; they are not
             kept.
         """
-        self._check()
+        self.open()
         if len(self._collected) + len(data) > self._maxSize:
             raise DestinationError(
                 f"more than the {self._maxSize} bytes have come that maxSize allows; "
@@ -94,14 +90,12 @@ class BytesDestination:
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        try:
-            self._check()
-        except DestinationError as error:
-            return fail(error)
-        self._over = True
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        self.open()
         self.data = bytes(self._collected)
-        self._collected.clear()
-        return succeed(None)
+        self.abort()
 
     def abort(self) -> None:
         """Forget what has come, unless it was everything."""
@@ -110,7 +104,7 @@ class BytesDestination:
 
 
 def _refusal(error: BaseException) -> DestinationError:
-    """What the callable has raised, as the error that a transfer knows."""
+    """Make a DestinationError of what the callable has raised."""
     if isinstance(error, DestinationError):
         return error
     refusal = DestinationError(f"the callable does not take what came: {error!r}")
@@ -121,18 +115,16 @@ def _refusal(error: BaseException) -> DestinationError:
 @implementer(IDestination)
 class CallableDestination:
     """
-    Hands each piece to a callable as it comes.
+    Call a function with each piece as it comes.
 
-    How it ends is told to two others.  Exactly one of them is called, once:
-    ``onFinish`` after the last piece, if everything has come, or else
-    ``onAbort``.  None of the three is called after that.
+    At the end one of two other functions is called, once: ``onFinish`` after the
+    last piece, if everything has come, or else ``onAbort``.  None of the three is
+    called after that.
 
     Whatever the callable or ``onFinish`` raises, or their Deferred fails with,
     ends the transfer with ``DestinationError``, with the original as its
     ``__cause__``; then ``onAbort`` is called.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -208,14 +200,11 @@ class CallableDestination:
             return
         self._over = True
         if self._onAbort is not None:
-            try:
-                self._onAbort()
-            except Exception:
-                self._log.failure("onAbort of a CallableDestination has failed")
+            quietly(self._onAbort, "onAbort of a CallableDestination")
 
 
 def _waiting(result: object) -> Deferred[None] | None:
-    """What has to be waited for, if anything."""
+    """Make a Deferred of what a callable has returned, if it has to be waited for."""
     if iscoroutine(result):
         result = Deferred.fromCoroutine(result)
     if not isinstance(result, Deferred):
@@ -240,9 +229,75 @@ def _waiting(result: object) -> Deferred[None] | None:
 
 
 @implementer(IDestination)
+class BoundedDestination:
+    """
+    Store in another destination, up to a bound.
+
+    :ivar size: how many bytes are stored.
+    """
+
+    def __init__(self, destination: Destination, maxSize: int | None) -> None:
+        """
+        :param destination: stores the bytes.
+        :param maxSize: how many bytes it gets at most; None: any number.
+        """
+        self.size = 0
+        self.destination = destination
+        self._maxSize = maxSize
+
+    def checkSize(self, size: int) -> None:
+        """
+        :param size: how many bytes are announced, or have come.
+        :raises DestinationError: of the kind ``"too-large"``, if these are more
+            than allowed.
+        """
+        if self._maxSize is not None and size > self._maxSize:
+            raise DestinationError(
+                f"the partner sends more than the {self._maxSize} bytes that "
+                "--max-size (maxSize=) allows; allow more, or ask for less",
+                "too-large",
+                f"it is larger than the {self._maxSize} bytes that the receiver takes",
+            )
+
+    def open(self) -> None:
+        """
+        Open the destination.
+
+        :raises DestinationError: if it cannot store anything.
+        """
+        self.destination.open()
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        """
+        Store some bytes.
+
+        :param data: the next bytes.
+        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
+        :raises DestinationError: of the kind ``"too-large"``, with nothing
+            stored, or whatever the destination raises.
+        """
+        self.checkSize(self.size + len(data))
+        waiting = self.destination.write(data)
+        self.size += len(data)
+        return waiting
+
+    def finish(self) -> Deferred[None]:
+        """
+        Finish the destination.
+
+        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
+        """
+        return self.destination.finish()
+
+    def abort(self) -> None:
+        """Abort the destination."""
+        self.destination.abort()
+
+
+@implementer(IDestination)
 class FileDestination:
     """
-    A file that appears when all of it has been stored, and not before.
+    Store in a file, which appears when all of it has been stored, and not before.
 
     Until then the bytes are in ``NAME.part`` beside it, which only the owner
     can read.  At the end they are flushed to the disk, and the part gets its
@@ -252,25 +307,33 @@ class FileDestination:
     :ivar path: the file that is to appear; symbolic links are followed when it
         is opened.
     :ivar force: whether it may be there already.
+    :ivar started: whether the part is being written.
     """
+
+    started = False
 
     def __init__(
         self,
         path: AnyPath,
         force: bool = False,
-        reactor: IReactorThreads | None = None,
+        reactor: Any = None,
+        *,
+        follow: bool = True,
     ) -> None:
         """
         :param path: the file that is to appear.
         :param force: whether it may be there already, or a part of it that was
             left by an interrupted transfer; both are replaced then.
-        :param reactor: with one, its threads wait for the disk at the end, so
-            that the rest of the program goes on.
+        :param reactor: with one (``IReactorThreads``), its threads wait for the
+            disk at the end, so that the rest of the program goes on.
+        :param follow: whether the path may be a symbolic link to the place;
+            otherwise the file appears by that name, or not at all.
         """
         self.path = pathText(path)
         self.force = force
         self._reactor = reactor
-        self._part: PartFile | None = None
+        self._follow = follow
+        self._part: Part | None = None
         self._mode = 0o600
 
     def open(self) -> None:
@@ -281,16 +344,41 @@ class FileDestination:
             or is a folder, or its folder cannot be written to, or another
             transfer is receiving the same file.
         """
-        if self._part is not None:
-            return
-        try:
-            target = targetPath(self.path)
-        except ValueError as error:
-            raise DestinationError(str(error)) from error
-        self._mode = targetMode(target, self.force)
-        part = PartFile(target, self.force)
-        part.create()
-        self._part = part
+        self._opened(Part.create)
+
+    def resume(self) -> Part:
+        """
+        Make the part, or take over one that an interrupted transfer has left.
+
+        :returns: the part; :meth:`startAt` says what of it stays.
+        :raises DestinationError: as :meth:`open`.
+        """
+        return self._opened(Part.takeOver)
+
+    def _opened(self, make: Callable[[Part], None]) -> Part:
+        if self._part is None:
+            try:
+                target = targetPath(self.path, self._follow)
+            except ValueError as error:
+                raise unfit(str(error)) from error
+            self._mode = targetMode(target, self.force)
+            part = Part(target, self.force)
+            make(part)
+            self._part = part
+        return self._part
+
+    def startAt(self, offset: int) -> None:
+        """
+        Go on behind the first bytes of the part, and forget the others.
+
+        :param offset: how many bytes stay; 0 to start over.
+        :raises DestinationError: if the part cannot be written to.
+        """
+        part = self._opened(Part.create)
+        part.goOnAt(offset)
+        self.started = True
+        # From here on nothing stands between the caller and the part.
+        self.write = part.write  # type: ignore[method-assign]
 
     def write(self, data: bytes) -> None:
         """
@@ -300,9 +388,9 @@ class FileDestination:
         :returns: None: the next ones may come at once.
         :raises DestinationError: if they cannot be stored.
         """
-        self.open()
-        assert self._part is not None
-        _writeAll(self._part.fd, data, self.path)
+        if not self.started:
+            self.startAt(0)
+        self._opened(Part.create).write(data)
 
     def finish(self) -> Deferred[None]:
         """
@@ -313,28 +401,32 @@ class FileDestination:
         return Deferred.fromCoroutine(self._finish())
 
     async def _finish(self) -> None:
-        self.open()
-        part = self._part
-        assert part is not None
+        if not self.started:
+            self.startAt(0)
+        part = self._opened(Part.create)
         await part.flush(self._mode, self._reactor)
         part.publish()
 
-    def abort(self) -> None:
-        """Remove the part."""
+    def interrupt(self) -> None:
+        """
+        Leave the part for a later transfer to go on with, and give back the lock.
+
+        It is not flushed to the disk.  If the machine stops too, what is left
+        may differ from what has come.
+        """
         if self._part is not None:
+            self._part.keep()
+
+    def abort(self) -> None:
+        """
+        Remove the part.
+
+        One that was taken over, and not written to, is left as it was: a partner
+        who never came takes nothing away.
+        """
+        if self._part is None:
+            return
+        if self.started:
             self._part.discard()
-
-
-def _writeAll(fd: int, data: bytes, name: str) -> None:
-    """Write to a file, which takes everything unless something is wrong."""
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except OSError as error:
-            raise _cannotWrite(name, error) from error
-
-
-def _cannotWrite(name: str, error: OSError) -> DestinationError:
-    reason = reasonText(error)
-    return DestinationError(f"cannot write {name}: {reason}", reason=reason)
+        else:
+            self._part.keep()

@@ -1,5 +1,5 @@
 """
-Whatever can be iterated over, as a source.
+Iterables of every kind, as sources.
 """
 
 from __future__ import annotations
@@ -8,38 +8,55 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
+    Callable,
     Generator,
     Iterable,
     Iterator,
 )
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IConsumer
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.data.progress import checkNumber
-from twisted_transfer.data.sources import Production, PromptProduction
+from twisted_transfer.data.progress import checkNumber, log, quietly
+from twisted_transfer.data.sources import Flow, Production
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, SourceError
 from twisted_transfer.interfaces import ISource
 
+_T = TypeVar("_T")
+
 Piece = bytes | bytearray | memoryview
-"""What an iterable may give."""
+"""The types of the pieces of an iterable."""
 
 _NAME = "the iterable"
 
-_log = Logger()
 
+class _PieceProduction(Production):
+    """
+    Write piece after piece.
 
-class _Pieces:
-    """Looks at each piece, and counts."""
+    ``_asking`` is what waits for the next piece, if anything does: the iterator
+    must not be closed meanwhile.
+    """
 
-    def __init__(self, size: int | None) -> None:
+    _asking: object = None
+
+    def __init__(self, iterator: Any, consumer: IConsumer, size: int | None) -> None:
+        """
+        :param iterator: gives the pieces.
+        :param consumer: gets them.
+        :param size: how many bytes they are to have, or None.
+        """
+        super().__init__(_NAME, consumer)
+        self._iterator = iterator
         self._size = size
         self._count = 0
 
-    def checked(self, piece: object) -> bytes:
+    def _checked(self, piece: object) -> bytes:
         """
         :returns: the piece as bytes.
         :raises SourceError: if it is something else, or one too many.
@@ -49,7 +66,7 @@ class _Pieces:
             raise SourceError(
                 f"the iterable gave {type(piece).__name__}; let it give bytes"
             ) from error
-        data = piece if isinstance(piece, bytes) else bytes(piece)
+        data = bytes(piece)
         self._count += len(data)
         if self._size is not None and self._count > self._size:
             raise SourceError(
@@ -58,134 +75,90 @@ class _Pieces:
             )
         return data
 
-    def checkEnd(self) -> None:
-        """
-        :raises SourceError: if this is not everything.
-        """
-        if self._size is not None and self._count < self._size:
-            raise SourceError(
-                f"the iterable ended after {self._count} of the {self._size} bytes "
-                "that were announced with size=; leave it out if it is not known"
-            )
-
-
-class IteratorProduction(PromptProduction):
-    """Piece after piece, each there as soon as it is asked for."""
-
-    def __init__(
-        self, iterator: Iterator[Piece], consumer: IConsumer, size: int | None
-    ) -> None:
-        super().__init__(_NAME, consumer)
-        self._iterator = iterator
-        self._pieces = _Pieces(size)
-        self._asking = False
-
-    def _oneBlock(self) -> None:
-        self._asking = True
-        try:
-            piece = self._pieces.checked(next(self._iterator))
-        except StopIteration:
-            self._end()
-            return
-        except SourceError as error:
+    def _end(self, error: Exception) -> None:
+        """End as what the iterator has raised says."""
+        if isinstance(error, SourceError):
             self._fail(error)
-            return
-        except Exception as error:
+        elif not isinstance(error, StopIteration | StopAsyncIteration):
             self._cannotRead(error)
-            return
-        finally:
-            self._asking = False
-            if self._over:  # it has ended this from inside
-                self._release()
-        if piece and not self._over:
-            self._consumer.write(piece)
-
-    def _end(self) -> None:
-        try:
-            self._pieces.checkEnd()
-        except SourceError as error:
-            self._fail(error)
+        elif self._size is not None and self._count < self._size:
+            self._fail(
+                SourceError(
+                    f"the iterable ended after {self._count} of the {self._size} "
+                    "bytes that were announced with size=; leave it out if it is not "
+                    "known"
+                )
+            )
         else:
             self._succeed()
 
+
+class IteratorProduction(_PieceProduction):
+    """Write the pieces of an iterator, each as soon as there is room for it."""
+
+    def _oneBlock(self) -> bool:
+        self._asking = self._iterator
+        try:
+            piece = self._checked(next(self._iterator))
+        except Exception as error:
+            self._asking = None
+            self._end(error)
+            return False
+        self._asking = None
+        if self._flow is Flow.OVER:  # the iterator has ended this from inside
+            self._release()
+        elif piece:
+            self._consumer.write(piece)
+        return True
+
     def _release(self) -> None:
-        if not self._asking:
+        if self._asking is None:
             closeIterator(self._iterator)
 
 
-class AsyncIteratorProduction(Production):
-    """Piece after piece, each when it is there."""
+class AsyncIteratorProduction(_PieceProduction):
+    """Write the pieces of an async iterator, each when it is there."""
 
-    _flowing = False
-    _inLoop = False
-    _ended = False
+    _asking: Deferred[Piece] | None = None
+    # What came when the consumer was full: a piece, or the end.
+    _held: bytes | Exception = b""
 
-    def __init__(
-        self, iterator: AsyncIterator[Piece], consumer: IConsumer, size: int | None
-    ) -> None:
-        super().__init__(_NAME, consumer)
-        self._iterator = iterator
-        self._pieces = _Pieces(size)
-        self._asking: Deferred[Piece] | None = None
-        self._held = b""  # came when the consumer was full
-
-    def pauseProducing(self) -> None:
-        self._flowing = False
-
-    def resumeProducing(self) -> None:
-        self._flowing = True
-        if self._inLoop:
-            return
-        self._inLoop = True
-        try:
-            while self._flowing and not self._over and self._asking is None:
-                held, self._held = self._held, b""
-                if held:
-                    self._consumer.write(held)
-                elif self._ended:
-                    self._succeed()
-                else:
-                    self._ask()
-        finally:
-            self._inLoop = False
-
-    def _ask(self) -> None:
-        asking: Deferred[Piece] = Deferred.fromCoroutine(_awaited(self._iterator))
-        self._asking = asking
-        asking.addCallbacks(self._came, self._failed)
+    def _oneBlock(self) -> bool:
+        if self._asking is not None:
+            return False
+        held, self._held = self._held, b""
+        if isinstance(held, Exception):
+            self._end(held)
+        elif held:
+            self._consumer.write(held)
+        else:
+            asking = _awaited(self._iterator.__anext__)
+            self._asking = asking
+            asking.addCallbacks(self._came, self._failed)
+        return True
 
     def _came(self, piece: Piece) -> None:
         self._asking = None
         try:
-            self._held = self._pieces.checked(piece)
+            self._held = self._checked(piece)
         except SourceError as error:
             self._fail(error)
         self._goOn()
 
     def _failed(self, failure: Failure) -> None:
         self._asking = None
-        error = failure.value
-        assert error is not None
-        if self._over:
-            # It was asked to stop, and this is how it did, or did not.
-            self._release()
-            return
-        try:
-            if isinstance(error, StopAsyncIteration):
-                self._pieces.checkEnd()
-                self._ended = True
-            elif isinstance(error, SourceError):
-                self._fail(error)
-            else:
-                self._cannotRead(error)
-        except SourceError as problem:
-            self._fail(problem)
+        error: Any = failure.value
+        if isinstance(error, StopAsyncIteration):
+            self._held = error
+        elif self._flow is not Flow.OVER:
+            self._end(error)
         self._goOn()
 
     def _goOn(self) -> None:
-        if self._over:
+        if self._flow is Flow.OVER:
+            # It was asked to stop, and now it waits for nothing more.
             self._release()
-        elif self._flowing:
+        elif self._flow is Flow.FLOWING:
             self.resumeProducing()
 
     def _release(self) -> None:
@@ -194,49 +167,33 @@ class AsyncIteratorProduction(Production):
             # It ends at what it waits for; then it is closed.
             self._asking.cancel()
         else:
-            closeAsyncIterator(self._iterator)
+            closeIterator(self._iterator)
 
 
-async def _awaited(iterator: AsyncIterator[Piece]) -> Piece:
-    return await iterator.__anext__()
+@deferring
+async def _awaited(call: Callable[[], Awaitable[_T]]) -> _T:
+    return await call()
 
 
-def closeIterator(iterator: Iterator[Piece]) -> None:
+def closeIterator(iterator: object) -> None:
     """
-    Let a generator clean up; what else there is belongs to the user.
+    Let a generator clean up; an async one may take its time for that.
 
-    :param iterator: gives nothing more from here on, if it is one.
+    :param iterator: gives nothing more from here on, if it is a generator; what
+        else there is belongs to the user.
     """
     if isinstance(iterator, Generator):
-        try:
-            iterator.close()
-        except Exception:
-            _log.failure("an iterable could not be closed")
-
-
-def closeAsyncIterator(iterator: AsyncIterator[Piece]) -> None:
-    """
-    The same; it may take its time.
-
-    :param iterator: gives nothing more from here on, if it is a generator.
-    """
-    if isinstance(iterator, AsyncGenerator):
-        closing = Deferred.fromCoroutine(_closed(iterator))
-        closing.addErrback(
-            lambda failure: _log.failure(
-                "an async iterable could not be closed", failure
-            )
+        quietly(iterator.close, "close() of an iterable")
+    elif isinstance(iterator, AsyncGenerator):
+        _awaited(iterator.aclose).addErrback(
+            lambda failure: log.failure("aclose() of an iterable has failed", failure)
         )
-
-
-async def _closed(generator: AsyncGenerator[Piece, None]) -> None:
-    await generator.aclose()
 
 
 @implementer(ISource)
 class IterableSource:
     """
-    What an iterable gives: a list, a generator, an async generator, a channel.
+    Send what an iterable gives: a list, a generator, an async generator, a channel.
 
     The next piece is asked for when there is room for it, and at most one piece
     is kept.  An iterable that waits, other than an async one that awaits
@@ -296,26 +253,17 @@ class IterableSource:
         """
         Write every piece to the consumer.
 
-        :param consumer: who gets them.
+        :param consumer: gets them.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
         try:
             self.open()
         except SourceError as error:
             return fail(error)
-        iterator = self._iterator
-        production: Production
-        if isinstance(iterator, AsyncIterator):
-            production = AsyncIteratorProduction(iterator, consumer, self.size)
-        else:
-            assert iterator is not None
-            production = IteratorProduction(iterator, consumer, self.size)
-        return production.begin()
+        isAsync = isinstance(self._iterator, AsyncIterator)
+        make = AsyncIteratorProduction if isAsync else IteratorProduction
+        return make(self._iterator, consumer, self.size).begin()
 
     def close(self) -> None:
         """Close the generator, if it is one."""
-        iterator = self._iterable if self._iterator is None else self._iterator
-        if isinstance(iterator, AsyncIterator):
-            closeAsyncIterator(iterator)
-        elif isinstance(iterator, Iterator):
-            closeIterator(iterator)
+        closeIterator(self._iterable if self._iterator is None else self._iterator)

@@ -11,12 +11,13 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorThreads
-from twisted.python.failure import Failure
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.filepath import FilePath
 
 from twisted_transfer.errors import DestinationError
@@ -28,8 +29,8 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
     """
     Wait until all of a file is on the disk (fsync(2)).
 
-    A thread cannot be stopped: when this is cancelled, it ends as it
-    should, but not before the thread no longer uses the descriptor.
+    When this is cancelled, it ends when the thread no longer uses the descriptor,
+    for a thread cannot be stopped.
 
     :param fd: the open file.
     :param reactor: has the threads that wait; without it, this waits.
@@ -39,26 +40,23 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
         os.fsync(fd)
         return
     outcome: Deferred[None] = Deferred()
-    over: Deferred[None] = Deferred()
 
-    def flushed(success: bool, result: Failure | None) -> None:
-        over.callback(None)
+    def flushed(result: None) -> None:
         if not outcome.called:
             outcome.callback(result)
 
-    reactor.getThreadPool().callInThreadWithCallback(
-        lambda *result: reactor.callFromThread(flushed, *result), os.fsync, fd
-    )
+    pool = reactor.getThreadPool()
+    flushing = deferToThreadPool(reactor, pool, os.fsync, fd).addBoth(flushed)
     try:
         await outcome
     except CancelledError:
-        await over
+        await flushing
         raise
 
 
 def flushFolder(path: str) -> None:
     """
-    Wait until the names in a folder are on the disk, where that can be asked.
+    Wait until the names in a folder are on the disk, where the system can do that.
 
     :param path: the folder.
     :raises OSError: if the disk says that it cannot.
@@ -75,7 +73,7 @@ def flushFolder(path: str) -> None:
 
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes] | FilePath[Any]
-"""What is accepted where a file is to be named."""
+"""The types of a path."""
 
 
 def pathText(path: AnyPath) -> str:
@@ -116,22 +114,27 @@ def reasonText(error: OSError) -> str:
 
 
 SUFFIX = ".part"
-"""What is put behind the name of a file that is not whole yet."""
+"""The end of the name of a part."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
-class PartFile:
+class Part:
     """
-    The part of one target, held against everybody else by a lock (flock(2)).
+    The part of one target, with a lock (flock(2)) that keeps other transfers out.
 
     :ivar path: where it is.
-    :ivar fd: its open descriptor, for writing.
+    :ivar fd: its open descriptor, or -1 if it is not held.
+    :ivar found: how many bytes an interrupted transfer has left in it.
+    :ivar size: how many bytes it is to have by now.
     """
 
     fd = -1
+    found = 0
+    size = 0
 
     def __init__(self, target: str, replace: bool) -> None:
         """
@@ -148,17 +151,37 @@ class PartFile:
         """
         Make an empty part that only the owner can read.
 
-        What is there already is never written to, for its name may be the
-        second one of a file that somebody needs.
+        What is there already is never written to: it may be another name (hard
+        link) of a file that is in use.
 
         :raises DestinationError: if there is one that may not be replaced, or
             that another transfer is writing, or none can be made.
+        """
+        self._make(self._clear)
+
+    def takeOver(self) -> None:
+        """
+        Take over the part that an interrupted transfer has left, or make one.
+
+        Only a regular file with one name (hard link) is taken over, that belongs to
+        the user of this process: so no other user sees what is written to it, and
+        no other file changes.  Where the file system has no locks, nothing is taken
+        over.
+
+        :raises DestinationError: if what is there is something else, or another
+            transfer is writing it, or none can be made.
+        """
+        self._make(self._adopt)
+
+    def _make(self, meet: Callable[[], None]) -> None:
+        """
+        :param meet: takes over, or removes, what is there already.
         """
         while self.fd == -1:
             try:
                 fd = os.open(self.path, _NEW, 0o600)
             except FileExistsError:
-                self._meet()
+                meet()
             except (OSError, ValueError) as error:
                 raise self._noPlace(error) from error
             else:
@@ -211,7 +234,7 @@ class PartFile:
             self._locks = False
         return True
 
-    def _meet(self) -> None:
+    def _clear(self) -> None:
         """Remove the abandoned part that is there, if that is allowed."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
@@ -255,15 +278,100 @@ class PartFile:
         except FileNotFoundError:
             return False
 
+    def _adopt(self) -> None:
+        """Take over the part that is there, if one can go on with it."""
+        try:
+            # Opening a device can have an effect of its own.
+            self._judge(os.lstat(self.path))
+            fd = os.open(self.path, _FOUND)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
+        self._hold(fd)
+        if self.fd == -1:
+            return
+        usable = False
+        try:
+            usable = self._isUsable(fd)
+        finally:
+            if not usable:
+                self.fd = -1
+                os.close(fd)
+        if not usable:
+            self._clear()
+
+    def _judge(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise self._inTheWay("is no regular file")
+        if status.st_uid != os.geteuid():
+            raise self._inTheWay("belongs to another user")
+
+    def _isUsable(self, fd: int) -> bool:
+        """:returns: whether one can go on with what is locked by now."""
+        status = os.fstat(fd)
+        self._judge(status)
+        secondName = status.st_nlink > 1
+        if secondName and not self._isAt(fd, self._target):
+            raise self._inTheWay("has a second name")
+        if secondName or not self._locks:
+            # A transfer was killed between the two steps of its end, and this
+            # is the whole target; or another one may be writing it now.
+            return False
+        folder = os.path.dirname(self.path)
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+            raise self._noPlace(PermissionError("it is read-only"))
+        try:
+            os.fchmod(fd, 0o600)
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        self.found = status.st_size
+        return True
+
+    def goOnAt(self, offset: int) -> None:
+        """
+        Forget what stands behind an offset, and write there next.
+
+        :param offset: in bytes; 0 to start over.
+        :raises DestinationError: if the system refuses.
+        """
+        try:
+            os.ftruncate(self.fd, offset)
+            os.lseek(self.fd, offset, os.SEEK_SET)
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        self.size = offset
+
+    def write(self, data: bytes) -> None:
+        """
+        :param data: the next bytes.
+        :raises DestinationError: if not all of them can be stored; some may be.
+        """
+        try:
+            written = os.write(self.fd, data)
+            while written < len(data):
+                written += os.write(self.fd, memoryview(data)[written:])
+        except OSError as error:
+            raise self._cannotStore(error) from error
+        self.size += written
+
+    def cannotRead(self, error: OSError) -> DestinationError:
+        """:returns: the error for what is there, but cannot be read."""
+        return self._inTheWay(f"cannot be read ({reasonText(error)})")
+
     async def flush(self, mode: int, reactor: IReactorThreads | None) -> None:
         """
         Wait until everything that was written is on the disk.
 
         :param mode: the permission bits that the target is to have.
         :param reactor: has the threads that wait; without it, this waits.
-        :raises DestinationError: if the disk says that it cannot.
+        :raises DestinationError: if the disk says that it cannot, or somebody
+            else has written to the part.
         """
         try:
+            if os.fstat(self.fd).st_size != self.size:
+                raise self._changed()
             os.fchmod(self.fd, mode)
             await flushFile(self.fd, reactor)
         except OSError as error:
@@ -307,7 +415,7 @@ class PartFile:
         self.fd = -1
 
     def _publishNew(self) -> None:
-        """Give the part its name unless that is taken; rename(2) would take it."""
+        """Give the part its name unless that exists; rename(2) would replace it."""
         try:
             os.link(self.path, self._target, follow_symlinks=False)
         except OSError as error:
@@ -329,6 +437,19 @@ class PartFile:
         with suppress(OSError):
             if self._isAt(fd, self.path):
                 os.unlink(self.path)
+        os.close(fd)
+
+    def keep(self) -> None:
+        """Release the part for the next transfer, or remove it if it is empty."""
+        if self.fd == -1:
+            return
+        if os.fstat(self.fd).st_size == 0:
+            self.discard()
+            return
+        # It may have got the mode of the target already.
+        with suppress(OSError):
+            os.fchmod(self.fd, 0o600)
+        fd, self.fd = self.fd, -1
         os.close(fd)
 
 
@@ -385,124 +506,3 @@ def unfit(message: str) -> DestinationError:
     return DestinationError(
         message, "place", "the receiver cannot store a file at that place"
     )
-
-
-_FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class ResumablePart(PartFile):
-    """
-    A part that is taken over if it is there already.
-
-    Only a regular file is, of the user that this program runs as, without a
-    second name: what is written to it is seen by nobody else, and changes
-    nothing that somebody needs.  Where the file system has no locks, nothing
-    can be taken over.
-
-    :ivar found: how many bytes of it were there already.
-    """
-
-    found = 0
-
-    def _meet(self) -> None:
-        """Take over the part that is there."""
-        try:
-            # Opening a device can have an effect of its own.
-            self._judge(os.lstat(self.path))
-            fd = os.open(self.path, _FOUND)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
-        self._hold(fd)
-        if self.fd == -1:
-            return
-        taken = False
-        try:
-            taken = self._takeOver(fd)
-        finally:
-            if not taken:
-                self.fd = -1
-                os.close(fd)
-        if not taken:
-            super()._meet()
-
-    def _judge(self, status: os.stat_result) -> None:
-        if not stat.S_ISREG(status.st_mode):
-            raise self._inTheWay("is no regular file")
-        if status.st_uid != os.geteuid():
-            raise self._inTheWay("belongs to another user")
-
-    def _takeOver(self, fd: int) -> bool:
-        """:returns: whether one can go on with what is locked by now."""
-        status = os.fstat(fd)
-        self._judge(status)
-        secondName = status.st_nlink > 1
-        if secondName and not self._isAt(fd, self._target):
-            raise self._inTheWay("has a second name")
-        if secondName or not self._locks:
-            # A transfer was killed between the two steps of its end, and this
-            # is the whole target; or another one may be writing it now.
-            return False
-        folder = os.path.dirname(self.path)
-        effective = os.access in os.supports_effective_ids
-        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
-            raise self._noPlace(PermissionError("it is read-only"))
-        try:
-            os.fchmod(fd, 0o600)
-        except OSError as error:
-            raise self._cannotStore(error) from error
-        self.found = status.st_size
-        return True
-
-    def goOnAt(self, offset: int) -> None:
-        """
-        Forget what stands behind an offset, and write there next.
-
-        :param offset: in bytes; 0 to start over.
-        :raises DestinationError: if the system refuses.
-        """
-        try:
-            os.ftruncate(self.fd, offset)
-            os.lseek(self.fd, offset, os.SEEK_SET)
-        except OSError as error:
-            raise self._cannotStore(error) from error
-
-    def write(self, data: bytes) -> None:
-        """
-        :param data: the next bytes.
-        :raises DestinationError: if not all of them can be stored; some may be.
-        """
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self.fd, rest) :]
-            except OSError as error:
-                raise self._cannotStore(error) from error
-
-    def check(self, size: int) -> None:
-        """
-        Make sure that nobody else has written to it.
-
-        :param size: how many bytes it has to have.
-        :raises DestinationError: if it has not.
-        """
-        if os.fstat(self.fd).st_size != size:
-            raise self._changed()
-
-    def cannotRead(self, error: OSError) -> DestinationError:
-        """:returns: the error for what is there, but cannot be read."""
-        return self._inTheWay(f"cannot be read ({reasonText(error)})")
-
-    def keep(self) -> None:
-        """Give it back, to be found by the next transfer; nothing, if empty."""
-        if self.fd == -1:
-            return
-        if os.fstat(self.fd).st_size == 0:
-            self.discard()
-            return
-        # It may have got the mode of the target already.
-        with suppress(OSError):
-            os.fchmod(self.fd, 0o600)
-        fd, self.fd = self.fd, -1
-        os.close(fd)

@@ -1,5 +1,5 @@
 """
-How far a transfer is and how fast it goes, for those who want to be told.
+Tell users how far a transfer is and how fast it goes, whatever their code raises.
 """
 
 from __future__ import annotations
@@ -17,19 +17,36 @@ Progress = Callable[[int, "int | None", float], object]
 where that is unknown, and the rate in bytes per second."""
 
 WINDOW = 3.0
-"""The rate is that of the last so many seconds."""
+"""The seconds over which the rate is measured."""
 
 _STEP = 0.1  # seconds between two samples, so that their number is bounded
 
 
+log = Logger()
+
+
+def quietly(call: Callable[[], object], what: str) -> bool:
+    """
+    Call users' code whose errors must not change what becomes of a transfer.
+
+    :param call: what to call.
+    :param what: its name in the log.
+    :returns: whether it has succeeded; an error is logged.
+    """
+    try:
+        call()
+    except Exception:
+        log.failure("{what} has failed", what=what)
+        return False
+    return True
+
+
 class Meter:
     """
-    Measures one transfer, and tells somebody.
+    Measures one transfer, and tells a function how far it is.
 
     :ivar total: how many bytes there will be, or None while that is unknown.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -40,8 +57,8 @@ class Meter:
     ) -> None:
         """
         :param clock: measures the time, from here on.
-        :param progress: is told; an error of its own is logged and ends the
-            telling, not the transfer.
+        :param progress: is told; after an error of its own, which is logged, it is
+            not called again, and the transfer goes on.
         :param total: how many bytes there will be, or None if that is unknown.
         :param count: how many there are already, which says nothing of the rate.
         """
@@ -56,13 +73,6 @@ class Meter:
         """
         if self._progress is None:
             return
-        try:
-            self._progress(count, self.total, self._rate(count))
-        except Exception:
-            self._log.failure("progress is not told any more")
-            self._progress = None
-
-    def _rate(self, count: int) -> float:
         now = self._clock.seconds()
         samples = self._samples
         # The first one is the last that is older than the window.
@@ -71,8 +81,12 @@ class Meter:
         since, before = samples[0]
         if now >= samples[-1][0] + _STEP:
             samples.append((now, count))
-        seconds = now - since
-        return (count - before) / seconds if seconds > 0 else 0.0
+        rate = (count - before) / (now - since) if now > since else 0.0
+        try:
+            self._progress(count, self.total, rate)
+        except Exception:
+            log.failure("progress has failed, and is not called again")
+            self._progress = None
 
 
 def checkNumber(

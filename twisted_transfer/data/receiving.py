@@ -1,124 +1,130 @@
 """
-Bytes from a channel into a destination.
+Receive from a channel into a destination.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.progress import Meter, Progress, checkNumber
-from twisted_transfer.errors import (
-    BadOption,
-    DestinationError,
-    NotEnoughData,
-    Truncated,
-)
-from twisted_transfer.interfaces import IDestination
+from twisted_transfer.data.progress import Meter, Progress, checkNumber, quietly
+from twisted_transfer.errors import BadOption, NotEnoughData, Truncated
+from twisted_transfer.interfaces import Destination
 
 _AT_ONCE = 65536  # bytes to ask the channel for
+
+
+class Input(Enum):
+    """The state of a connection's input, which changes only in this order."""
+
+    OPEN = auto()
+    ENDED = auto()  # the partner has sent everything
+    LOST = auto()  # the connection is gone
 
 
 @implementer(IHalfCloseableProtocol)
 class _Receiving(Protocol):
     """
-    Passes everything that comes to a destination, no faster than it takes it.
+    Pass everything that comes to a destination, no faster than it takes it.
 
     :ivar count: how many bytes have come.
     :ivar done: fires when the input has ended, in whichever way, and the
-        destination has taken all of it; fails if it does not take it.
-    :ivar lost: whether the connection is gone.
+        destination has taken all of it; fails if it does not take it.  Cancelling
+        it takes nothing more.
+    :ivar input: how far the input is.
     """
 
-    def __init__(self, destination: IDestination, meter: Meter) -> None:
+    def __init__(
+        self, destination: Destination, tell: Callable[[int], object] | None
+    ) -> None:
+        """
+        :param destination: is open, and gets everything.
+        :param tell: called with the count after each piece.
+        """
         self.count = 0
-        self.done: Deferred[None] = Deferred()
-        self.lost = False
+        self.done: Deferred[None] = Deferred(self._cancelled)
+        self.input = Input.OPEN
         self._destination = destination
-        self._meter = meter
-        self._queue: deque[bytes] = deque()
+        self._tell = tell
+        # What the destination has taken but not stored yet, and what came behind.
         self._waiting: Deferred[None] | None = None
-        self._ended = False
-        self._stopped = False
+        self._queue: deque[bytes] = deque()
 
     def dataReceived(self, data: bytes) -> None:
-        # A transport may still have some to deliver after it was paused.
-        if not self._stopped:
+        """Write what came to the destination, or queue it while that is busy."""
+        if self._waiting is not None:
+            # A transport may still have some to deliver after it was paused.
             self._queue.append(data)
-            self._store()
+            return
+        if self.done.called:
+            return
+        try:
+            waiting = self._destination.write(data)
+        except Exception:
+            self.done.errback(Failure())
+            return
+        self.count += len(data)
+        if self._tell is not None:
+            self._tell(self.count)
+        if waiting is not None:
+            self._waiting = waiting
+            if self.input is not Input.LOST:
+                self.transport.pauseProducing()  # type: ignore[union-attr]
+            waiting.addCallbacks(self._room, self._refused)
 
-    def _store(self) -> None:
-        while self._queue and self._waiting is None and not self._stopped:
-            data = self._queue.popleft()
-            try:
-                waiting = self._destination.write(data)
-            except DestinationError as error:
-                self._fail(error)
-                return
-            self.count += len(data)
-            self._meter.tell(self.count)
-            if waiting is not None:
-                self._waiting = waiting
-                self._pause(True)
-                waiting.addCallbacks(self._room, self._fail)
-        if self._ended and not self._queue and self._waiting is None:
-            self._finish()
-
-    def _pause(self, pause: bool) -> None:
-        transport = self.transport
-        if IPushProducer.providedBy(transport) and not self.lost:
-            if pause:
-                transport.pauseProducing()
-            else:
-                transport.resumeProducing()
-
-    def _room(self, ignored: object) -> None:
+    def _room(self, ignored: None) -> None:
+        """Go on: the destination has stored what it has taken."""
         self._waiting = None
-        self._store()
-        if self._waiting is None and not self._stopped:
-            self._pause(False)
+        while self._queue and self._waiting is None:
+            self.dataReceived(self._queue.popleft())
+        if self._waiting is None and self.input is not Input.LOST:
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+        self._checkEnd()
 
-    def _fail(self, error: Exception | Failure) -> None:
-        if not self._stopped:
-            self.stop()
-            self.done.errback(error)
+    def _refused(self, failure: Failure) -> None:
+        """Take nothing more: the destination cannot store what it has taken."""
+        self._waiting = None
+        self._queue.clear()
+        if not self.done.called:
+            self.done.errback(failure)
 
-    def _finish(self) -> None:
-        if not self._stopped:
-            self.stop()
+    def _cancelled(self, done: Deferred[None]) -> None:
+        self._queue.clear()
+        if self._waiting is not None:
+            done.errback(CancelledError())
+            self._waiting.cancel()
+
+    def _checkEnd(self) -> None:
+        if self.input is Input.OPEN or self._waiting is not None:
+            return
+        if not self.done.called:
             self.done.callback(None)
 
-    def stop(self) -> None:
-        """Take nothing more."""
-        self._stopped = True
-        self._queue.clear()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.cancel()
-
     def readConnectionLost(self) -> None:
-        """The partner has sent everything."""
-        self._ended = True
-        self._store()
+        """Note that the partner has sent everything."""
+        self.input = Input.ENDED
+        self._checkEnd()
 
     def writeConnectionLost(self) -> None:
-        """Not asked for."""
+        """Do nothing: this side writes nothing."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; the channel knows how it went."""
-        self.lost = self._ended = True
-        self._store()
+        """Note that the connection is gone; the channel knows how it ended."""
+        self.input = Input.LOST
+        self._checkEnd()
 
 
 def receive(
     channel: TransferChannel,
-    destination: IDestination,
+    destination: Destination,
     progress: Progress | None = None,
     size: int | None = None,
 ) -> Deferred[int]:
@@ -146,7 +152,7 @@ def receive(
 
 async def _receive(
     channel: TransferChannel,
-    destination: IDestination,
+    destination: Destination,
     progress: Progress | None,
     size: int | None,
 ) -> int:
@@ -158,16 +164,22 @@ async def _receive(
             f"the channel carries text in {encoding}, and a destination takes bytes; "
             "set configure(translation='binary') before"
         )
-    meter = Meter(channel.clock, progress, size)
+    tell = None
+    if progress is not None:
+        tell = Meter(channel.clock, progress, size).tell
     try:
         destination.open()
         if size is None:
-            count = await _storeAll(channel, destination, meter)
+            receiving = channel.start(_Receiving(destination, tell))
+            await receiving.done
+            if receiving.input is Input.LOST:
+                await channel.whenClosed()
+            count = receiving.count
         else:
-            count = await _storePart(channel, destination, meter, size)
+            count = await _storePart(channel, destination, tell, size)
         await destination.finish()
     except Exception:
-        destination.abort()
+        quietly(destination.abort, "abort() of a destination")
         channel.abortConnection()
         await gone(channel)
         raise
@@ -179,24 +191,11 @@ async def _receive(
     return count
 
 
-async def _storeAll(
-    channel: TransferChannel, destination: IDestination, meter: Meter
-) -> int:
-    """Store everything up to an orderly end."""
-    receiving = _Receiving(destination, meter)
-    try:
-        channel.start(receiving)
-        await receiving.done
-        if receiving.lost:
-            await channel.whenClosed()
-    except Exception:
-        receiving.stop()
-        raise
-    return receiving.count
-
-
 async def _storePart(
-    channel: TransferChannel, destination: IDestination, meter: Meter, size: int
+    channel: TransferChannel,
+    destination: Destination,
+    tell: Callable[[int], object] | None,
+    size: int,
 ) -> int:
     """Store the next so many bytes."""
     count = 0
@@ -206,7 +205,8 @@ async def _storePart(
             raise NotEnoughData(size, b"", count)
         waiting = destination.write(data)
         count += len(data)
-        meter.tell(count)
+        if tell is not None:
+            tell(count)
         if waiting is not None:
             await waiting
     return count

@@ -1,22 +1,23 @@
 """
-Where the bytes that are to be sent come from.
+Sources: files, and what is in memory.
 
-A :class:`FileSource` is a file, a :class:`StreamSource` what is open already, a
-:class:`BytesSource` what is in memory, an :class:`IterableSource` whatever can be
-iterated over, and a :class:`TextSource` is for channels that carry text.
+A :class:`FileSource` sends a file, a :class:`BytesSource` sends bytes, and a
+:class:`TextSource` sends text over a channel that carries text.  A
+:class:`~twisted_transfer.data.streams.StreamSource` sends what is open already, and an
+:class:`~twisted_transfer.data.iterables.IterableSource` what an iterable gives.
 
-Reading a regular file can wait for the disk, which is how Twisted itself reads
-files; everything else is read when the reactor says that there is something.
+Reading a regular file may wait for the disk, as Twisted's own file senders do;
+everything else is read when the reactor says that there is input.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -30,65 +31,82 @@ BLOCK_SIZE = 512 * 1024
 were no faster, over TCP and over TLS."""
 
 
-@dataclass(frozen=True)
-class Limit:
+class Flow(Enum):
     """
-    How much is to be read.
+    The state of a production.
 
-    :ivar size: so many bytes in all, or None for everything.
-    :ivar blockSize: so many at once, or None for as many as is usual.
+    ``resumeProducing`` and ``pauseProducing`` move between the first two; the
+    end of the source, an error, ``stopProducing`` and cancelling lead from
+    either of them to the third, which is final.
     """
 
-    size: int | None = None
-    blockSize: int | None = None
-
-    def wanted(self, usual: int, before: int, size: int | None = None) -> int:
-        """
-        :param usual: how many bytes are usually read at once.
-        :param before: how many have been read already.
-        :param size: how many there are, if that is known.
-        :returns: how many to read next.
-        """
-        wanted = usual if self.blockSize is None else self.blockSize
-        for bound in (size, self.size):
-            if bound is not None:
-                wanted = min(wanted, bound - before)
-        return wanted
+    PAUSED = auto()
+    FLOWING = auto()
+    OVER = auto()
 
 
 @implementer(IPushProducer)
 class Production:
     """
-    One source being written to one consumer.
+    Write one source to one consumer, block by block.
 
     :ivar done: fires when it is over; see ``ISource.startProducing``.
     """
 
-    _over = False
-
     def __init__(self, name: str, consumer: IConsumer) -> None:
-        self.done: Deferred[None] = Deferred(self._cancelled)
+        """
+        :param name: the source, for messages.
+        :param consumer: gets the blocks.
+        """
+        self.done: Deferred[None] = Deferred(
+            lambda ignored: self._fail(CancelledError())
+        )
         self._name = name
         self._consumer = consumer
+        self._flow = Flow.PAUSED
+        self._inLoop = False
 
     def begin(self) -> Deferred[None]:
-        """Start, at the pace of the consumer."""
+        """
+        Start, at the pace of the consumer.
+
+        :returns: :attr:`done`.
+        """
         # A consumer that is gone already calls stopProducing() in here.
         self._consumer.registerProducer(self, True)
-        if not self._over:
-            self.resumeProducing()
+        self.resumeProducing()
         return self.done
 
     def pauseProducing(self) -> None:
-        """The consumer is full."""
-        raise NotImplementedError
+        """Write no more blocks for now: the consumer is full."""
+        if self._flow is Flow.FLOWING:
+            self._flow = Flow.PAUSED
 
     def resumeProducing(self) -> None:
-        """The consumer has room."""
+        """Write blocks until the consumer is full or nothing is left."""
+        if self._flow is Flow.OVER:
+            return
+        self._flow = Flow.FLOWING
+        if self._inLoop:
+            # The consumer has asked from inside write(); the loop goes on.
+            return
+        self._inLoop = True
+        try:
+            while self._flow is Flow.FLOWING and self._oneBlock():
+                pass
+        finally:
+            self._inLoop = False
+
+    def _oneBlock(self) -> bool:
+        """
+        Write one block, or end.
+
+        :returns: False if the next block has to be waited for.
+        """
         raise NotImplementedError
 
     def stopProducing(self) -> None:
-        """The consumer wants no more."""
+        """Fail with ``Truncated``: the consumer wants no more."""
         self._fail(
             Truncated(
                 f"the connection ended before all of {self._name} was sent; "
@@ -97,21 +115,18 @@ class Production:
         )
 
     def _release(self) -> None:
-        """Take back whatever is registered anywhere."""
+        """Release what this production holds."""
 
     def _stop(self) -> bool:
         """
         :returns: whether it was still going on.
         """
-        if self._over:
+        if self._flow is Flow.OVER:
             return False
-        self._over = True
+        self._flow = Flow.OVER
         self._release()
         self._consumer.unregisterProducer()
         return True
-
-    def _cancelled(self, done: Deferred[None]) -> None:
-        self._stop()
 
     def _succeed(self) -> None:
         if self._stop():
@@ -121,144 +136,163 @@ class Production:
         if self._stop():
             self.done.errback(error)
 
-    def _cannotRead(self, error: BaseException) -> None:
+    def _cannotRead(self, error: Exception) -> None:
         reason = reasonText(error) if isinstance(error, OSError) else repr(error)
         problem = SourceError(f"cannot read {self._name}: {reason}")
         problem.__cause__ = error
         self._fail(problem)
 
 
-class PromptProduction(Production):
-    """What always answers at once: block after block."""
-
-    _flowing = False
-    _inLoop = False
-
-    def pauseProducing(self) -> None:
-        self._flowing = False
-
-    def resumeProducing(self) -> None:
-        self._flowing = True
-        if self._inLoop:
-            # The consumer took a block and asks for the next from inside
-            # write(); the loop below is still running.
-            return
-        self._inLoop = True
-        try:
-            while self._flowing and not self._over:
-                self._oneBlock()
-        finally:
-            self._inLoop = False
-
-    def _oneBlock(self) -> None:
-        """Write one block, or come to the end."""
-        raise NotImplementedError
-
-
-class FileProduction(PromptProduction):
-    """A descriptor that always answers at once."""
-
-    def __init__(
-        self,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        size: int | None,
-        limit: Limit | None = None,
-    ) -> None:
-        super().__init__(name, consumer)
-        self._fd = fd
-        self._size = size
-        self._limit = limit or Limit()
-        self._sent = 0
-
-    def _oneBlock(self) -> None:
-        wanted = self._limit.wanted(BLOCK_SIZE, self._sent, self._size)
-        try:
-            block = os.read(self._fd, wanted)
-        except OSError as error:
-            self._cannotRead(error)
-            return
-        self._sent += len(block)
-        if block:
-            self._consumer.write(block)
-        elif wanted and self._size is not None and self._sent < self._size:
-            self._fail(
-                SourceError(
-                    f"{self._name} has shrunk while it was sent: it had "
-                    f"{self._size} bytes, but ends after {self._sent}; send it "
-                    "again when nobody changes it"
-                )
-            )
-        if not block or self._sent in (self._size, self._limit.size):
-            self._succeed()
-
-
-class _SliceProduction(PromptProduction):
-    """Slice after slice of something."""
-
-    def __init__(self, data: Any, name: str, consumer: IConsumer, limit: Limit) -> None:
-        super().__init__(name, consumer)
-        self._data = data
-        self._sent = 0
-        self._limit = limit
-
-    def _oneBlock(self) -> None:
-        wanted = self._limit.wanted(BLOCK_SIZE, self._sent, len(self._data))
-        if wanted:
-            block = self._data[self._sent : self._sent + wanted]
-            self._sent += wanted
-            self._consumer.write(block)
-        else:
-            self._succeed()
-
-
-@implementer(ILimitedSource)
-class BytesSource:
+class Limited:
     """
-    Bytes that are in memory.
+    A source that gives less than everything, or smaller blocks, if it is told to.
 
-    :ivar size: how many they are.
+    :ivar size: how many bytes there are, or None if that is unknown.
+    :ivar most: how many to give at most, or None.
+    :ivar blockSize: how many to write at once at most, or None.
     """
 
-    _name = "the bytes"
+    size: int | None = None
+    most: int | None = None
+    blockSize: int | None = None
 
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        """
-        :param data: what to send; what may change is copied.
-        """
-        if isinstance(data, memoryview):
-            data = data.tobytes()
-        self._data: bytes | str = data if isinstance(data, bytes) else bytes(data)
-        self.size: int | None = len(self._data)
-        self._limit = Limit()
+    def limit(self, size: int | None, blockSize: int | None) -> None:
+        """Give less, or smaller blocks; see
+        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
+        self.most = size
+        self.blockSize = blockSize
 
     def open(self) -> None:
         """Do nothing: there is nothing to open."""
 
-    def limit(self, size: int | None, blockSize: int | None) -> None:
-        """Give less, or smaller pieces; see
-        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
-        self._limit = Limit(size, blockSize)
-
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
-        Write the bytes to the consumer.
+        Write everything to the consumer.
 
-        :param consumer: who gets them.
+        :param consumer: gets it.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
-        return _SliceProduction(self._data, self._name, consumer, self._limit).begin()
+        try:
+            self.open()
+        except SourceError as error:
+            return fail(error)
+        return self._production(consumer).begin().addBoth(self._ended)
+
+    def _production(self, consumer: IConsumer) -> Production:
+        """:returns: what writes the source, which is open, to the consumer."""
+        raise NotImplementedError
+
+    def _ended(self, result: Failure | None) -> Failure | None:
+        self.close()
+        return result
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
 
 
+def lowest(*bounds: int | None) -> int | None:
+    """:returns: the lowest of some bounds, of which None is no bound."""
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+class FileProduction(Production):
+    """
+    Write what a descriptor gives that never has to be waited for.
+    """
+
+    def __init__(
+        self, source: Limited, fd: int, name: str, consumer: IConsumer, offset: int = 0
+    ) -> None:
+        """
+        :param source: says how much to read.
+        :param fd: the descriptor; it stands at the first byte that is to be read.
+        :param name: its name, for messages.
+        :param consumer: gets the bytes.
+        :param offset: how many bytes of the source are before the descriptor's
+            position.
+        """
+        super().__init__(name, consumer)
+        self._fd = fd
+        self._size = source.size
+        most = None if source.most is None else offset + source.most
+        self._end = lowest(source.size, most)
+        self._blockSize = source.blockSize or BLOCK_SIZE
+        self._at = offset
+
+    def _oneBlock(self) -> bool:
+        wanted = self._blockSize
+        if self._end is not None and self._end - self._at < wanted:
+            wanted = self._end - self._at
+        try:
+            block = os.read(self._fd, wanted)
+        except OSError as error:
+            self._cannotRead(error)
+            return False
+        self._at += len(block)
+        if block:
+            self._consumer.write(block)
+        elif wanted and self._size is not None:
+            self._fail(
+                SourceError(
+                    f"{self._name} has shrunk while it was sent: it had "
+                    f"{self._size} bytes, but ends after {self._at}; send it "
+                    "again when nobody changes it"
+                )
+            )
+        if not block or self._at == self._end:
+            self._succeed()
+        return True
+
+
+class _SliceProduction(Production):
+    """Write slice after slice of what is in memory."""
+
+    def __init__(
+        self, data: Any, name: str, consumer: IConsumer, blockSize: int | None
+    ) -> None:
+        super().__init__(name, consumer)
+        self._data = data
+        self._blockSize = blockSize or BLOCK_SIZE
+        self._at = 0
+
+    def _oneBlock(self) -> bool:
+        block = self._data[self._at : self._at + self._blockSize]
+        self._at += len(block)
+        if block:
+            self._consumer.write(block)
+        else:
+            self._succeed()
+        return True
+
+
+@implementer(ILimitedSource)
+class BytesSource(Limited):
+    """
+    Send bytes that are in memory.
+
+    :ivar size: how many they are.
+    """
+
+    _name = "the bytes"
+    _data: bytes | str
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        """
+        :param data: what to send; what may change is copied.
+        """
+        self._data = bytes(data)
+        self.size = len(self._data)
+
+    def _production(self, consumer: IConsumer) -> Production:
+        data = self._data[: self.most]
+        return _SliceProduction(data, self._name, consumer, self.blockSize)
+
+
 class TextSource(BytesSource):
     """
-    Text that is in memory, for a channel that carries text.
+    Send text that is in memory, over a channel that carries text.
 
-    What it writes is ``str``, and what is counted are characters.
+    It writes ``str``, and counts characters.
 
     :ivar size: how many characters there are.
     """
@@ -269,32 +303,33 @@ class TextSource(BytesSource):
         """
         :param text: what to send.
         """
-        super().__init__(b"")
         self._data = text
         self.size = len(text)
 
 
 @implementer(ILimitedSource)
-class FileSource:
+class FileSource(Limited):
     """
-    A regular file, sent as long as it was when it was opened.
+    Send a regular file, as long as it was when it was opened.
 
-    A file that has grown meanwhile is sent without what was added; one that
-    has shrunk is a ``SourceError``.
+    What was added to the file since then is not sent; if it has shrunk, that is
+    a ``SourceError``.
 
-    :ivar size: how many bytes it has; None for the files of ``/proc`` and
-        their like, which do not tell.
+    :ivar path: the file.
+    :ivar size: how many bytes it has; None for files that do not tell, as those
+        of ``/proc``.
+    :ivar offset: how many bytes at its beginning are left out.
+    :ivar fd: its descriptor while it is open, else -1.
     """
 
-    size: int | None = None
+    offset = 0
+    fd = -1
 
     def __init__(self, path: AnyPath) -> None:
         """
         :param path: the file to read.
         """
         self.path = pathText(path)
-        self._fd: int | None = None
-        self._limit = Limit()
 
     def open(self) -> None:
         """
@@ -303,7 +338,7 @@ class FileSource:
         :raises SourceError: if there is none, it cannot be read, or it is a
             folder or something else that is no file.
         """
-        if self._fd is not None:
+        if self.fd != -1:
             return
         try:
             # Without O_NONBLOCK, opening a named pipe waits for a writer.
@@ -321,50 +356,25 @@ class FileSource:
                     f"cannot read {self.path}: it is {kind}; give the path of a file"
                 )
             self.size = status.st_size
-            if self.size == 0 and self._hasContent(fd):
+            # Tell an empty file from one that only claims to be empty.
+            if self.size == 0 and os.pread(fd, 1, 0):
                 self.size = None
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
-
-    def _hasContent(self, fd: int) -> bool:
-        """Tell an empty file from one that only claims to be empty."""
-        try:
-            return os.pread(fd, 1, 0) != b""
         except OSError as error:
+            os.close(fd)
             raise SourceError(
                 f"cannot read {self.path}: {reasonText(error)}"
             ) from error
+        except SourceError:
+            os.close(fd)
+            raise
+        self.fd = fd
 
-    def limit(self, size: int | None, blockSize: int | None) -> None:
-        """Read less, or in other blocks; see
-        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
-        self._limit = Limit(size, blockSize)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """
-        Write the file to the consumer.
-
-        :param consumer: who gets it.
-        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
-        """
-        try:
-            self.open()
-        except SourceError as error:
-            return fail(error)
-        assert self._fd is not None
-        production = FileProduction(
-            self._fd, self.path, consumer, self.size, self._limit
-        )
-        return production.begin().addBoth(self._closeAfter)
-
-    def _closeAfter(self, result: Failure | None) -> Failure | None:
-        self.close()
-        return result
+    def _production(self, consumer: IConsumer) -> Production:
+        os.lseek(self.fd, self.offset, os.SEEK_SET)
+        return FileProduction(self, self.fd, self.path, consumer, self.offset)
 
     def close(self) -> None:
         """Close the file if it is open."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
+        fd, self.fd = self.fd, -1
+        if fd != -1:
             os.close(fd)

@@ -8,28 +8,21 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IConsumer,
-    IReactorFDSet,
-    IReadDescriptor,
-    IWriteDescriptor,
-)
+from twisted.internet.interfaces import IConsumer, IReadDescriptor, IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.data.destinations import (
-    _cannotWrite,
-    _writeAll,
-)
 from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.sources import (
     FileProduction,
-    Limit,
+    Flow,
+    Limited,
     Production,
+    lowest,
 )
 from twisted_transfer.errors import DestinationError, SourceError
 from twisted_transfer.interfaces import IDestination, ILimitedSource
@@ -43,13 +36,13 @@ class HasFileno(Protocol):
 
 
 AnyStream = int | HasFileno
-"""What is accepted where an open stream is to be named."""
+"""The types of an open stream."""
 
 
 class Borrowed:
     """
-    A descriptor that is non-blocking while it is used here, and goes back as
-    it was.
+    A descriptor that is non-blocking while it is used here; its mode is restored
+    in the end.
 
     :ivar fd: its number.
     :ivar name: what to call it in messages.
@@ -75,7 +68,7 @@ class Borrowed:
     def status(self) -> os.stat_result:
         """
         :returns: what fstat(2) says.
-        :raises OSError: if it is closed.
+        :raises OSError: if the descriptor is closed.
         """
         return os.fstat(self.fd)
 
@@ -89,17 +82,17 @@ class Borrowed:
 
     def unblock(self) -> None:
         """Let reads and writes return at once, whatever there is."""
-        if os.get_blocking(self.fd):
+        if not self._wasBlocking and os.get_blocking(self.fd) and not self.isPlain():
             os.set_blocking(self.fd, False)
             self._wasBlocking = True
 
     def giveBack(self) -> None:
-        """Put it back as it was; a second time does nothing."""
+        """Restore the mode, and close it if that was asked for; safe to repeat."""
         if self._stream is None:
             return
         stream, self._stream = self._stream, None
         if self._wasBlocking:
-            # Whoever closed it under us has no more use for its mode.
+            # It may have been closed meanwhile.
             with suppress(OSError):
                 os.set_blocking(self.fd, True)
         if self._close:
@@ -112,23 +105,23 @@ class Borrowed:
 @implementer(IDestination, IWriteDescriptor)
 class StreamDestination:
     """
-    Something that is open already: a pipe, a terminal, a socket, a device, or
-    a regular file at where it stands.
+    Write to what is open already: a pipe, a terminal, a socket, a device, or a
+    regular file at its current position.
 
-    It never waits in the reactor's thread for somebody to read, and leaves the
-    blocking mode of the descriptor as it was.
+    It never blocks the reactor's thread, and restores the blocking mode of the
+    descriptor in the end.
     """
 
     def __init__(
         self,
-        reactor: IReactorFDSet,
+        reactor: Any,
         stream: AnyStream,
         *,
         name: str | None = None,
         close: bool = False,
     ) -> None:
         """
-        :param reactor: watches the stream.
+        :param reactor: watches the stream; an ``IReactorFDSet``.
         :param stream: a file descriptor, or an open file (which has to be
             flushed, and not used meanwhile).
         :param name: what to call it in messages.
@@ -136,29 +129,29 @@ class StreamDestination:
         """
         self._reactor = reactor
         self._borrowed = Borrowed(stream, name, close)
-        self._opened = False
-        self._plain = False
         self._rest = memoryview(b"")
         self._waiting: Deferred[None] | None = None
 
     def open(self) -> None:
         """
-        Make sure that it is open.
+        Check the descriptor.
 
         :raises DestinationError: if it is closed, or open for reading only.
         """
-        if self._opened:
-            return
         try:
             flags = fcntl.fcntl(self._borrowed.fd, fcntl.F_GETFL)
-            self._plain = self._borrowed.isPlain()
         except OSError as error:
-            raise _cannotWrite(self._borrowed.name, error) from error
+            raise self._cannotWrite(error) from error
         if flags & os.O_ACCMODE == os.O_RDONLY:
             raise DestinationError(
                 f"cannot write {self._borrowed.name}: it is open for reading only"
             )
-        self._opened = True
+
+    def _cannotWrite(self, error: OSError) -> DestinationError:
+        reason = reasonText(error)
+        return DestinationError(
+            f"cannot write {self._borrowed.name}: {reason}", reason=reason
+        )
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -170,9 +163,6 @@ class StreamDestination:
         :raises DestinationError: if the system refuses them.
         """
         self.open()
-        if self._plain:
-            _writeAll(self._borrowed.fd, data, self._borrowed.name)
-            return None
         self._borrowed.unblock()
         self._rest = memoryview(data)
         self._push()
@@ -191,29 +181,29 @@ class StreamDestination:
                 return
             except OSError as error:
                 self._rest = memoryview(b"")
-                raise _cannotWrite(self._borrowed.name, error) from error
+                raise self._cannotWrite(error) from error
 
     def _cancelled(self, waiting: Deferred[None]) -> None:
         # The Deferred itself then fails with CancelledError.
         self._settle()
 
     def _settle(self) -> Deferred[None] | None:
-        """Stop waiting; returns who waited."""
+        """Stop waiting for room, and return the Deferred that waited."""
         self._reactor.removeWriter(self)
         self._rest = memoryview(b"")
         waiting, self._waiting = self._waiting, None
         return waiting
 
     def fileno(self) -> int:
-        """What the reactor is to watch."""
+        """:returns: the descriptor that the reactor watches."""
         return self._borrowed.fd
 
     def logPrefix(self) -> str:
-        """What Twisted's log calls this."""
+        """:returns: the name of this in Twisted's log."""
         return "StreamDestination"
 
     def doWrite(self) -> None:
-        """There is room, or nobody reads any more."""
+        """Write on: there is room, or the other end is closed."""
         try:
             self._push()
         except DestinationError as error:
@@ -227,7 +217,7 @@ class StreamDestination:
                 waiting.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor sees that nobody reads any more; write(2) says why."""
+        """Fail: the other end is closed, and write(2) says why."""
         self.doWrite()
         waiting = self._settle()
         if waiting is not None:
@@ -244,14 +234,14 @@ class StreamDestination:
 
     def finish(self) -> Deferred[None]:
         """
-        Give the stream back as it was; the system has everything.
+        Restore the stream's mode; the system has everything.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
         return Deferred.fromCoroutine(self._finish())
 
     def abort(self) -> None:
-        """Give the stream back as it was, with what was written to it."""
+        """Restore the stream's mode; what was written to it stays."""
         if self._waiting is not None:
             self._waiting.cancel()
         self._borrowed.giveBack()
@@ -264,53 +254,58 @@ half as many."""
 
 @implementer(IReadDescriptor)
 class StreamProduction(Production):
-    """A descriptor that the reactor watches."""
+    """Write a descriptor that the reactor watches."""
 
     def __init__(
-        self,
-        reactor: IReactorFDSet,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        limit: Limit | None = None,
+        self, source: Limited, reactor: Any, fd: int, name: str, consumer: IConsumer
     ) -> None:
+        """
+        :param source: says how much to read.
+        :param reactor: watches the descriptor; an ``IReactorFDSet``.
+        :param fd: the descriptor; it is non-blocking.
+        :param name: its name, for messages.
+        :param consumer: gets the bytes.
+        """
         super().__init__(name, consumer)
         self._fd = fd
         self._reactor = reactor
-        self._limit = limit or Limit()
-        self._sent = 0
+        self._left = source.most
+        self._blockSize = source.blockSize or STREAM_BLOCK_SIZE
 
     def fileno(self) -> int:
-        """What the reactor is to watch."""
+        """:returns: the descriptor that the reactor watches."""
         return self._fd
 
     def logPrefix(self) -> str:
-        """What Twisted's log calls this."""
+        """:returns: the name of this in Twisted's log."""
         return "StreamSource"
 
     def pauseProducing(self) -> None:
+        """Watch the descriptor no more for now."""
         self._reactor.removeReader(self)
 
     def resumeProducing(self) -> None:
-        if not self._over:
+        """Watch the descriptor."""
+        if self._flow is not Flow.OVER:
             self._reactor.addReader(self)
 
     def _release(self) -> None:
         self._reactor.removeReader(self)
 
     def doRead(self) -> None:
-        """Something is there, or the end is."""
+        """Read what is there, or the end."""
         try:
-            block = os.read(self._fd, self._limit.wanted(STREAM_BLOCK_SIZE, self._sent))
+            block = os.read(self._fd, lowest(self._blockSize, self._left) or 0)
         except BlockingIOError:
             return
         except OSError as error:
             self._cannotRead(error)
             return
-        self._sent += len(block)
+        if self._left is not None:
+            self._left -= len(block)
         if block:
             self._consumer.write(block)
-        if not block or self._sent == self._limit.size:
+        if not block or self._left == 0:
             self._succeed()
 
     def connectionLost(self, reason: Failure) -> None:
@@ -322,36 +317,34 @@ class StreamProduction(Production):
         """
         if isinstance(reason.value, ConnectionDone):
             self.doRead()
-        if not self._over:
+        if self._flow is not Flow.OVER:
             self._fail(
                 SourceError(f"cannot read {self._name}: {reason.getErrorMessage()}")
             )
 
 
 @implementer(ILimitedSource)
-class StreamSource:
+class StreamSource(Limited):
     """
-    Something that is open already: a pipe, a terminal, a socket, a device, or
-    a regular file from where it stands.
+    Send what is open already: a pipe, a terminal, a socket, a device, or a regular
+    file from its current position.
 
-    It never waits for input in the reactor's thread, and leaves the blocking
-    mode of the descriptor as it was.
+    It never blocks the reactor's thread, and restores the blocking mode of the
+    descriptor in the end.
 
     :ivar size: how many bytes are left if it is a regular file, else None.
     """
 
-    size: int | None = None
-
     def __init__(
         self,
-        reactor: IReactorFDSet,
+        reactor: Any,
         stream: AnyStream,
         *,
         name: str | None = None,
         close: bool = False,
     ) -> None:
         """
-        :param reactor: watches the stream.
+        :param reactor: watches the stream; an ``IReactorFDSet``.
         :param stream: a file descriptor, or an open file (what its Python
             buffer holds already is not sent).
         :param name: what to call it in messages.
@@ -359,11 +352,10 @@ class StreamSource:
         """
         self._reactor = reactor
         self._borrowed = Borrowed(stream, name, close)
-        self._limit = Limit()
 
     def open(self) -> None:
         """
-        Make sure that it is open.
+        Check the descriptor.
 
         :raises SourceError: if it is closed or a folder.
         """
@@ -379,37 +371,13 @@ class StreamSource:
         if stat.S_ISDIR(status.st_mode):
             raise SourceError(f"cannot read {self._borrowed.name}: it is a folder")
 
-    def limit(self, size: int | None, blockSize: int | None) -> None:
-        """Read less, or in other blocks; see
-        :class:`~twisted_transfer.interfaces.ILimitedSource`."""
-        self._limit = Limit(size, blockSize)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """
-        Write everything up to the end of the stream to the consumer.
-
-        :param consumer: who gets it.
-        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
-        """
-        try:
-            self.open()
-        except SourceError as error:
-            return fail(error)
+    def _production(self, consumer: IConsumer) -> Production:
         fd, name = self._borrowed.fd, self._borrowed.name
-        production: Production
         if self._borrowed.isPlain():
-            production = FileProduction(fd, name, consumer, self.size, self._limit)
-        else:
-            self._borrowed.unblock()
-            production = StreamProduction(
-                self._reactor, fd, name, consumer, self._limit
-            )
-        return production.begin().addBoth(self._closeAfter)
-
-    def _closeAfter(self, result: Failure | None) -> Failure | None:
-        self.close()
-        return result
+            return FileProduction(self, fd, name, consumer)
+        self._borrowed.unblock()
+        return StreamProduction(self, self._reactor, fd, name, consumer)
 
     def close(self) -> None:
-        """Give the stream back as it was, or close it if that was asked for."""
+        """Restore the stream's mode, or close it if ``close`` was given."""
         self._borrowed.giveBack()

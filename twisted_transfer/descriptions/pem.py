@@ -31,7 +31,7 @@ _ENCRYPTED = UnfitError(
 def _why(error: Exception) -> str:
     """Say in a few words what the system or OpenSSL found."""
     if isinstance(error, SSL.Error):
-        return ", ".join(entry[-1] for [queue] in [error.args] for entry in queue)
+        return ", ".join(reason for _, _, reason in error.args[0])
     return printable(getattr(error, "strerror", None) or str(error))
 
 

@@ -136,7 +136,8 @@ class TransferDescription(Written):
             ("again", True, "only an active side dials again; leave it out"),
             ("admit", False, "only a passive side admits; leave it out"),
         ):
-            if active is not wanted and getattr(self, option) not in (None, False):
+            value = getattr(self, option)
+            if active is not wanted and value is not None and value is not False:
                 raise UnfitError(reason, option)
         if self.socketCommand is None:
             self._checkAddress(active)

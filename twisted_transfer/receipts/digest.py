@@ -12,19 +12,20 @@ import os
 from collections import deque
 from threading import Lock
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 
+from twisted_transfer.deferreds import deferring
+
 LAG = 2 * 1024 * 1024
-"""How many bytes may wait for a thread, in all; what is more, the caller of
-``update`` works off himself, so that memory stays bounded."""
+"""How many bytes may wait for a thread.  Beyond that ``update`` hashes in the
+calling thread, so that memory stays bounded."""
 
 WAKE = 512 * 1024
-"""From how many bytes on it is worth waking a thread."""
+"""How many bytes have to wait before a thread is started."""
 
 MOST_PIECES = 1024
-"""How many pieces may wait, for each of them takes memory, however small."""
+"""How many pieces may wait: also a small one takes memory."""
 
 READ_SIZE = 512 * 1024
 """How many bytes of a file are read at once to be hashed."""
@@ -47,7 +48,7 @@ class RunningDigest:
         self._reactor = reactor
         self._hash = hashlib.sha256()
         self._pieces: deque[bytes] = deque()
-        # Held by whoever takes a piece, until it is in: that keeps the order.
+        # Held while a piece is taken and hashed: that keeps the order.
         self._taking = Lock()
         self._done = 0
         self._working = False
@@ -105,7 +106,8 @@ class RunningDigest:
             self._hash = hashlib.sha256()
             self.count = self._done = 0
 
-    def hashFile(self, fd: int, length: int) -> Deferred[int]:
+    @deferring
+    async def hashFile(self, fd: int, length: int) -> int:
         """
         Begin with what stands in a file, from its beginning on.
 
@@ -115,9 +117,6 @@ class RunningDigest:
             with ``OSError`` if they cannot be read.  It may be cancelled; then
             the file is not used any more at once, and nothing was added.
         """
-        return Deferred.fromCoroutine(self._hashFile(fd, length))
-
-    async def _hashFile(self, fd: int, length: int) -> int:
         reading = _Reading(fd, length)
         if self._reactor is None:
             reading.run()
@@ -134,7 +133,7 @@ class RunningDigest:
 
 
 class _Reading:
-    """One file on its way into a digest."""
+    """Hash a file, in a thread, until stopped."""
 
     def __init__(self, fd: int, length: int) -> None:
         self.hash = hashlib.sha256()
@@ -157,7 +156,7 @@ class _Reading:
             return b"" if self._stopped else os.pread(self._fd, wanted, self.count)
 
     def stop(self) -> None:
-        """Let nothing be read any more; waits for the block that is read now."""
+        """Wait for the block that is read now, and let no other be read."""
         # First of all, or the thread might take the lock again and again.
         self._stopped = True
         with self._using:

@@ -10,21 +10,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorThreads
-from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.destinations import FileDestination
-from twisted_transfer.data.parts import (
-    AnyPath,
-    ResumablePart,
-    pathText,
-    targetMode,
-    targetPath,
-    unfit,
-)
-from twisted_transfer.data.progress import Meter
+from twisted_transfer.data.destinations import BoundedDestination, FileDestination
+from twisted_transfer.data.parts import AnyPath
+from twisted_transfer.data.progress import Meter, quietly
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import (
-    BadOption,
     DestinationError,
     PartnerFailed,
     PartnerProtocolError,
@@ -32,7 +24,7 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.interfaces import IDestination
+from twisted_transfer.interfaces import Destination
 from twisted_transfer.receipts.digest import RunningDigest
 from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
@@ -52,62 +44,34 @@ Kept = tuple[int, "bytes | None"]
 """How many bytes there are already, and their SHA-256 if there are any."""
 
 
-def tooLarge(maxSize: int) -> DestinationError:
+class DigestedDestination(BoundedDestination):
     """
-    :param maxSize: how many bytes are taken at most.
-    :returns: the error for a partner that sends more.
-    """
-    return DestinationError(
-        f"the partner sends more than the {maxSize} bytes that --max-size (maxSize=) "
-        "allows; allow more, or ask for less",
-        "too-large",
-        f"it is larger than the {maxSize} bytes that the receiver takes",
-    )
-
-
-@implementer(IDestination)
-class DigestingDestination:
-    """
-    What all of them have in common.
+    Store in another destination, with the digest of what goes into it.
 
     One is good for one transfer: :meth:`open`, :meth:`offer`, :meth:`start`,
     any number of :meth:`write`, then :meth:`finish`; after anything else
     :meth:`abort` or :meth:`interrupt`.
+
+    :ivar size: how many bytes are stored, with those that were there already.
     """
 
-    def __init__(self, reactor: IReactorThreads | None, maxSize: int | None) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        reactor: IReactorThreads | None = None,
+        maxSize: int | None = None,
+    ) -> None:
         """
+        :param destination: stores the bytes.
         :param reactor: with one, its threads hash.
         :param maxSize: how many bytes are taken at most; None: any number.
         """
-        self._maxSize = maxSize
+        super().__init__(destination, maxSize)
         self._digest = RunningDigest(reactor)
-
-    @property
-    def size(self) -> int:
-        """How many bytes are stored, with those that were there already."""
-        return self._digest.count
 
     def digest(self) -> bytes:
         """:returns: the SHA-256 of all that is stored, 32 bytes."""
         return self._digest.digest()
-
-    def checkSize(self, size: int) -> None:
-        """
-        :param size: how many bytes are announced, or have come.
-        :raises DestinationError: of the kind ``"too-large"``, if that is more
-            than may be.
-        """
-        if self._maxSize is not None and size > self._maxSize:
-            raise tooLarge(self._maxSize)
-
-    def open(self) -> None:
-        """
-        Make sure that bytes can be stored.
-
-        :raises DestinationError: if they cannot.
-        """
-        raise NotImplementedError
 
     def offer(self) -> Deferred[Kept]:
         """
@@ -128,83 +92,162 @@ class DigestingDestination:
             raise ValueError(f"{offset} bytes were not offered; start at 0")
 
     def write(self, data: bytes) -> Deferred[None] | None:
-        """
-        Store some bytes.
-
-        :param data: the next ones.
-        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
-        :raises DestinationError: of the kind ``"too-large"`` or ``"storing"``,
-            if they cannot be stored.
-        """
-        self.checkSize(self.size + len(data))
-        waiting = self._store(data)
+        waiting = super().write(data)
         self._digest.update(data)
         return waiting
 
-    def _store(self, data: bytes) -> Deferred[None] | None:
-        raise NotImplementedError
-
-    def finish(self) -> Deferred[None]:
-        """
-        Everything has come: make it last.
-
-        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
-        """
-        raise NotImplementedError
-
     def interrupt(self) -> None:
         """
-        The connection broke, and the rest may come later: keep what can be
-        gone on with.  What cannot is given up, as by :meth:`abort`.
+        Keep what a later transfer can go on with, if it can; otherwise abort.
         """
         self.abort()
 
-    def abort(self) -> None:
-        """The rest will not come: leave nothing behind that looks whole."""
-        raise NotImplementedError
 
+class ResumableFileDestination(DigestedDestination):
+    """
+    Store in a file that appears when all of it is stored, and not before; of
+    which an interrupted transfer leaves a part, to go on with.
 
-class DigestedDestination(DigestingDestination):
-    """Any destination, with the digest of what goes into it."""
+    The part is ``NAME.part`` beside it.  It is held by a lock from
+    :meth:`open` to the end, so that no two transfers write the same file.
+
+    :ivar path: the file that is to appear; symbolic links are followed when it
+        is opened.
+    """
 
     def __init__(
         self,
-        destination: IDestination,
+        path: AnyPath,
+        force: bool = False,
         reactor: IReactorThreads | None = None,
         maxSize: int | None = None,
+        follow: bool = True,
     ) -> None:
         """
-        :param destination: stores the bytes.
-        :param reactor: with one, its threads hash.
-        :param maxSize: how many bytes are taken at most; None: any number.
+        :param path: the file that is to appear.
+        :param force: whether it may be there already and is replaced then.  A
+            part of it may be there in any case.
+        :param reactor: with one, its threads hash, and wait for the disk.
+        :param maxSize: how many bytes it may have; None: any number.
+        :param follow: whether the path may be a symbolic link to the place;
+            otherwise the file appears by that name, or not at all.
         """
-        super().__init__(reactor, maxSize)
-        self._destination = destination
+        self._file = FileDestination(path, force, reactor, follow=follow)
+        super().__init__(self._file, reactor, maxSize)
+        self.path = self._file.path
+        self._offered = 0
+        self._reading: Deferred[int] | None = None
 
     def open(self) -> None:
-        self._destination.open()
+        """
+        Take the lock, and look whether the file could be stored.
 
-    def _store(self, data: bytes) -> Deferred[None] | None:
-        return self._destination.write(data)
+        :raises DestinationError: of the kind ``"exists"``, ``"busy"`` or
+            ``"place"``, if it cannot.
+        """
+        self._file.resume()
 
-    def finish(self) -> Deferred[None]:
-        return self._destination.finish()
+    @deferring
+    async def offer(self) -> Kept:
+        """
+        Look what an interrupted transfer has left.
+
+        It is read and hashed once, in a thread; the digest of the whole goes
+        on from there.  A part that is larger than the file may be is not
+        offered.
+
+        :returns: a Deferred with how many bytes there are, and their SHA-256;
+            ``(0, None)`` if there are none.  It fails with
+            ``DestinationError`` if they cannot be read.  It may be cancelled.
+        """
+        part = self._file.resume()
+        if not part.found or (self._maxSize is not None and part.found > self._maxSize):
+            return 0, None
+        try:
+            self._reading = self._digest.hashFile(part.fd, part.found)
+            self._offered = await self._reading
+        except OSError as error:
+            raise part.cannotRead(error) from error
+        return self._offered, self._digest.digest()
+
+    def start(self, offset: int) -> None:
+        """
+        Say where the next bytes go; without this they go to the beginning.
+
+        :param offset: what :meth:`offer` has said, to go on; or 0, to forget
+            what is there and start over.
+        :raises ValueError: if it is neither.
+        :raises DestinationError: if the part cannot be written to.
+        """
+        if offset not in (0, self._offered):
+            raise ValueError(
+                f"{offset} bytes were not offered; start at 0 or {self._offered}"
+            )
+        self._file.resume()
+        self._file.startAt(offset)
+        if offset == 0:
+            self._digest.startOver()
+        self.size = offset
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        if not self._file.started:
+            self.start(0)
+        return super().write(data)
+
+    def interrupt(self) -> None:
+        """
+        Leave the part for a later transfer, and give back the lock.
+
+        If the machine stops too, what is left may differ from what has come; its
+        digest will tell.
+        """
+        self._release()
+        self._file.interrupt()
 
     def abort(self) -> None:
-        self._destination.abort()
+        """
+        Remove the part, or leave it as it was found if it was not written to.
+        """
+        self._release()
+        super().abort()
+
+    def _release(self) -> None:
+        """Let no thread use the part any more."""
+        if self._reading is not None:
+            self._reading.cancel()
 
 
-Choose = Callable[[Offer], DigestingDestination]
-"""Says where an offered file goes, or raises ``DestinationError``."""
+def digestedDestination(
+    destination: Destination,
+    reactor: IReactorThreads | None = None,
+    maxSize: int | None = None,
+) -> DigestedDestination:
+    """
+    :param destination: any destination, not opened.
+    :param reactor: with one, its threads hash.
+    :param maxSize: how many bytes are taken at most; None: any number.
+    :returns: what stores in it for a transfer with a receipt.  A file can be gone on
+        with in the middle.
+    """
+    if isinstance(destination, FileDestination):
+        return ResumableFileDestination(
+            destination.path, destination.force, reactor, maxSize
+        )
+    return DigestedDestination(destination, reactor, maxSize)
 
 
-def accept(
+Choose = Callable[[Offer], DigestedDestination]
+"""Chooses the destination of an offered file, or raises ``DestinationError``."""
+
+
+@deferring
+async def accept(
     reactor: Any,
     channel: TransferChannel,
     choose: Choose,
     watch: Watch,
     many: bool = False,
-) -> Deferred[list[Receipt]]:
+) -> list[Receipt]:
     """
     Receive what the partner offers, and give receipts for it.
 
@@ -223,23 +266,17 @@ def accept(
         with ``PartnerProtocolError`` or ``Truncated``.  When it is cancelled,
         the partner is told, too.  A file that breaks off is kept to go on with.
     """
-    return Deferred.fromCoroutine(_accept(reactor, channel, choose, watch, many))
-
-
-async def _accept(
-    reactor: Any,
-    channel: TransferChannel,
-    choose: Choose,
-    watch: Watch,
-    many: bool,
-) -> list[Receipt]:
     talk = Talk(reactor, channel, Role.RECEIVES)
     receipts: list[Receipt] = []
     try:
         await talk.begin()
         while isinstance(offer := await talk.next(Offer, Finished), Offer):
             if receipts and not many:
-                raise _onlyOne()
+                raise DestinationError(
+                    "the partner has more than one file; give a folder for them",
+                    "refused",
+                    "the receiver takes one file; it has to give a folder for more",
+                )
             receipts.append(await _one(talk, offer, choose, watch))
         if not receipts and not many:
             raise PartnerProtocolError(
@@ -256,14 +293,6 @@ async def _accept(
     return receipts
 
 
-def _onlyOne() -> DestinationError:
-    return DestinationError(
-        "the partner has more than one file; give a folder for them",
-        "refused",
-        "the receiver takes one file; it has to give a folder for more",
-    )
-
-
 async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receipt:
     destination = choose(offer)
     try:
@@ -272,15 +301,14 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
             destination.checkSize(offer.size)
         return await _store(talk, offer, destination, watch)
     except Exception as error:
-        if _mayGoOn(error):
-            destination.interrupt()
-        else:
-            destination.abort()
+        mayGoOn = _mayGoOn(error)
+        end = destination.interrupt if mayGoOn else destination.abort
+        quietly(end, "abort() of a destination")
         raise
 
 
 async def _store(
-    talk: Talk, offer: Offer, destination: DigestingDestination, watch: Watch
+    talk: Talk, offer: Offer, destination: DigestedDestination, watch: Watch
 ) -> Receipt:
     offset, digest = await talk.unless(destination.offer())
     if offer.size is not None and offset > offer.size:
@@ -317,194 +345,9 @@ async def _store(
 
 
 def _mayGoOn(error: BaseException) -> bool:
-    """Whether another try may go on where this one has ended."""
+    """Whether a later transfer may go on where this one has ended."""
     if isinstance(error, DestinationError):
         return error.kind == "storing"
     if isinstance(error, PartnerFailed):
         return error.kind in (FailureKind.CANCELLED.value, FailureKind.SOURCE.value)
     return isinstance(error, Truncated | CancelledError)
-
-
-@implementer(IDestination)
-class ResumableFileDestination(DigestingDestination):
-    """
-    A file that appears when all of it is stored, and not before; of which an
-    interrupted transfer leaves a part, to go on with.
-
-    The part is ``NAME.part`` beside it.  It is held by a lock from
-    :meth:`open` to the end, so that no two transfers write the same file.
-
-    :ivar path: the file that is to appear; symbolic links are followed when it
-        is opened.
-    """
-
-    def __init__(
-        self,
-        path: AnyPath,
-        force: bool = False,
-        reactor: IReactorThreads | None = None,
-        maxSize: int | None = None,
-        follow: bool = True,
-    ) -> None:
-        """
-        :param path: the file that is to appear.
-        :param force: whether it may be there already and is replaced then.  A
-            part of it may be there in any case.
-        :param reactor: with one, its threads hash, and wait for the disk.
-        :param maxSize: how many bytes it may have; None: any number.
-        :param follow: whether the path may be a symbolic link to the place;
-            otherwise the file appears by that name, or not at all.
-        """
-        super().__init__(reactor, maxSize)
-        self.path = pathText(path)
-        self._follow = follow
-        self._force = force
-        self._reactor = reactor
-        self._part: ResumablePart | None = None
-        self._mode = 0o600
-        self._offered = 0
-        self._reading: Deferred[int] | None = None
-        self._started = False
-
-    def open(self) -> None:
-        """
-        Take the lock, and look whether the file could be stored.
-
-        :raises DestinationError: of the kind ``"exists"``, ``"busy"`` or
-            ``"place"``, if it cannot.
-        """
-        self._opened()
-
-    def _opened(self) -> ResumablePart:
-        if self._part is None:
-            try:
-                target = targetPath(self.path, self._follow)
-            except ValueError as error:
-                raise unfit(str(error)) from error
-            self._mode = targetMode(target, self._force)
-            part = ResumablePart(target, self._force)
-            part.create()
-            self._part = part
-        return self._part
-
-    def offer(self) -> Deferred[Kept]:
-        """
-        Look what an interrupted transfer has left.
-
-        It is read and hashed once, in a thread; the digest of the whole goes
-        on from there.  A part that is larger than the file may be is not
-        offered.
-
-        :returns: a Deferred with how many bytes there are, and their SHA-256;
-            ``(0, None)`` if there are none.  It fails with
-            ``DestinationError`` if they cannot be read.  It may be cancelled.
-        """
-        return Deferred.fromCoroutine(self._offer())
-
-    async def _offer(self) -> Kept:
-        part = self._opened()
-        if not part.found or (self._maxSize is not None and part.found > self._maxSize):
-            return 0, None
-        try:
-            self._reading = self._digest.hashFile(part.fd, part.found)
-            await self._reading
-        except OSError as error:
-            raise part.cannotRead(error) from error
-        self._offered = self._digest.count
-        return self._offered, self._digest.digest()
-
-    def start(self, offset: int) -> None:
-        """
-        Say where the next bytes go; without this they go to the beginning.
-
-        :param offset: what :meth:`offer` has said, to go on; or 0, to forget
-            what is there and start over.
-        :raises ValueError: if it is neither.
-        :raises DestinationError: if the part cannot be written to.
-        """
-        if offset not in (0, self._offered):
-            raise ValueError(
-                f"{offset} bytes were not offered; start at 0 or {self._offered}"
-            )
-        self._opened().goOnAt(offset)
-        if offset == 0:
-            self._digest.startOver()
-        self._started = True
-
-    def _store(self, data: bytes) -> None:
-        if not self._started:
-            self.start(0)
-        self._opened().write(data)
-
-    def finish(self) -> Deferred[None]:
-        """
-        Flush everything to the disk and let the target appear.
-
-        :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
-        """
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
-        if not self._started:
-            self.start(0)
-        part = self._opened()
-        part.check(self.size)
-        await part.flush(self._mode, self._reactor)
-        part.publish()
-
-    def interrupt(self) -> None:
-        """
-        The rest may come later: give back the lock, and leave the part.
-
-        It is not flushed to the disk.  If the machine stops too, what is left
-        may differ from what has come; its digest will tell.
-        """
-        self._release()
-        if self._part is not None:
-            self._part.keep()
-
-    def abort(self) -> None:
-        """
-        The rest will not come: remove the part.
-
-        One that was found, and not written to, is left as it was: a partner
-        who never came takes nothing away.
-        """
-        self._release()
-        if self._part is not None:
-            if self._started:
-                self._part.discard()
-            else:
-                self._part.keep()
-
-    def _release(self) -> None:
-        """Let no thread use the part any more."""
-        if self._reading is not None:
-            self._reading.cancel()
-
-
-def digestedDestination(
-    destination: IDestination,
-    reactor: IReactorThreads | None = None,
-    maxSize: int | None = None,
-) -> DigestingDestination:
-    """
-    :param destination: any destination, not opened.
-    :param reactor: with one, its threads hash.
-    :param maxSize: how many bytes are taken at most; None: any number.
-    :returns: the same for a transfer with a receipt; a file can be gone on with
-        in the middle.
-    :raises BadOption: if it has a bound of its own.
-    """
-    if isinstance(destination, FileDestination):
-        return ResumableFileDestination(
-            destination.path, destination.force, reactor, maxSize
-        )
-    if not isinstance(destination, DigestingDestination):
-        return DigestedDestination(destination, reactor, maxSize)
-    if maxSize is not None:
-        raise BadOption(
-            "maxSize= is for destinations that know no bound themselves; give it to "
-            "this one when it is made"
-        )
-    return destination

@@ -4,40 +4,47 @@ The sender's side of a transfer with receipts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.parts import AnyPath, reasonText
-from twisted_transfer.data.progress import Meter
-from twisted_transfer.data.sources import FileProduction, FileSource
+from twisted_transfer.data.parts import reasonText
+from twisted_transfer.data.progress import Meter, quietly
+from twisted_transfer.data.sources import FileSource
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import SourceError
-from twisted_transfer.interfaces import ISource
+from twisted_transfer.interfaces import ISource, Source
 from twisted_transfer.receipts.digest import RunningDigest
 from twisted_transfer.receipts.messages import Accept, Begin, End, Offer, Role, Stored
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk
 
 
-@implementer(IConsumer)
-class _Hashing:
-    """Hashes on the way to a consumer."""
+class _Passing:
+    """A consumer whose producer is registered with another one."""
 
-    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+    def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
-        self._digest = digest
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         self._consumer.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         self._consumer.unregisterProducer()
+
+
+@implementer(IConsumer)
+class _Hashing(_Passing):
+    """Hash what goes to a consumer."""
+
+    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
+        super().__init__(consumer)
+        self._digest = digest
 
     def write(self, data: bytes) -> None:
         self._digest.update(data)
@@ -47,9 +54,10 @@ class _Hashing:
 @implementer(ISource)
 class DigestedSource:
     """
-    Any source, with the digest of what it gives.
+    Send another source, with the digest of what it gives.
 
-    What is no file cannot go back to prove how it begins, so all of it is sent.
+    Of a file only the rest is sent if the partner has its beginning.  What is no
+    file cannot go back to prove how it begins, so all of it is sent.
 
     :ivar offset: how many bytes are not sent, since the partner has them: 0
         unless :meth:`checkPrefix` said that it has.
@@ -57,13 +65,14 @@ class DigestedSource:
 
     offset = 0
 
-    def __init__(self, source: ISource, reactor: IReactorThreads | None = None) -> None:
+    def __init__(self, source: Source, reactor: IReactorThreads | None = None) -> None:
         """
         :param source: gives the bytes.
         :param reactor: with one, its threads hash.
         """
         self._source = source
         self._digest = RunningDigest(reactor)
+        self._reading: Deferred[int] | None = None
 
     @property
     def size(self) -> int | None:
@@ -81,161 +90,69 @@ class DigestedSource:
 
     def open(self) -> None:
         """
-        Make sure that there is something to read.
+        Open the source.
 
         :raises SourceError: if it cannot be read.
         """
         self._source.open()
 
-    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
+    @deferring
+    async def checkPrefix(self, length: int, digest: bytes) -> bool:
         """
-        Compare what the partner has with what there is.
+        Compare what the partner has with how the source begins.
+
+        The beginning of a file is read and hashed once, in a thread; the digest of
+        the whole goes on from there.
 
         :param length: how many bytes the partner has.
         :param digest: their SHA-256.
         :returns: a Deferred that says whether these are the first bytes of the
-            source.  If so, only the rest is sent; if not, everything.
+            source.  If so, only the rest is sent; if not, everything.  It fails
+            with ``SourceError`` if they cannot be read.  It may be cancelled.
         """
-        return succeed(False)
+        file = self._source
+        if not isinstance(file, FileSource):
+            return False
+        file.open()
+        if file.size is None or not 0 < length <= file.size:
+            return False
+        try:
+            self._reading = self._digest.hashFile(file.fd, length)
+            count = await self._reading
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {file.path}: {reasonText(error)}"
+            ) from error
+        if count < length:
+            raise SourceError(
+                f"{file.path} has shrunk while it was looked at: it had {file.size} "
+                f"bytes, but ends after {count}; send it again when nobody changes it"
+            )
+        if self._digest.digest() == digest:
+            self.offset = file.offset = length
+            return True
+        self._digest.startOver()
+        return False
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
         Write everything from :attr:`offset` on to the consumer.
 
-        :param consumer: who gets it.
+        :param consumer: gets it.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
         return self._source.startProducing(_Hashing(consumer, self._digest))
 
     def close(self) -> None:
-        """See :class:`~twisted_transfer.interfaces.ISource`."""
-        self._source.close()
-
-
-@implementer(ISource)
-class ResumableFileSource(DigestedSource):
-    """
-    A file of which only the rest is sent, if the partner has its beginning.
-
-    As many bytes are sent as it had when it was opened: what was added
-    meanwhile is not sent, and if some were cut off that is a ``SourceError``.
-    It is opened once, so another file that takes its name changes nothing.
-    """
-
-    def __init__(self, path: AnyPath, reactor: IReactorThreads | None = None) -> None:
-        """
-        :param path: the file to read.
-        :param reactor: with one, its threads hash.
-        """
-        self._file = _File(path)
-        super().__init__(self._file, reactor)
-        self.path = self._file.path
-        self._reading: Deferred[int] | None = None
-
-    def checkPrefix(self, length: int, digest: bytes) -> Deferred[bool]:
-        """
-        Compare what the partner has with how the file begins.
-
-        The beginning is read and hashed once, in a thread; the digest of the
-        whole goes on from there.
-
-        :param length: how many bytes the partner has.
-        :param digest: their SHA-256.
-        :returns: a Deferred that says whether these are the first bytes of the
-            file.  If so, only the rest is sent; if not, everything.  It fails
-            with ``SourceError`` if they cannot be read.  It may be cancelled.
-        """
-        return Deferred.fromCoroutine(self._check(length, digest))
-
-    async def _check(self, length: int, digest: bytes) -> bool:
-        self.open()
-        if self.size is None or not 0 < length <= self.size:
-            return False
-        try:
-            self._reading = self._digest.hashFile(self._file.fd, length)
-            count = await self._reading
-        except OSError as error:
-            raise SourceError(
-                f"cannot read {self.path}: {reasonText(error)}"
-            ) from error
-        if count < length:
-            raise SourceError(
-                f"{self.path} has shrunk while it was looked at: it had {self.size} "
-                f"bytes, but ends after {count}; send it again when nobody changes it"
-            )
-        if self._digest.digest() == digest:
-            self.offset = self._file.offset = length
-            return True
-        self._digest.startOver()
-        return False
-
-    def close(self) -> None:
-        """See :class:`~twisted_transfer.interfaces.ISource`."""
+        """Close the source."""
         if self._reading is not None:
             # No thread reads the file when this has returned.
             self._reading.cancel()
-        super().close()
-
-
-class _File(FileSource):
-    """
-    A file that is read from somewhere on.
-
-    :ivar offset: where from, in bytes.
-    """
-
-    offset = 0
-
-    @property
-    def fd(self) -> int:
-        """Its descriptor, once it is open."""
-        assert self._fd is not None
-        return self._fd
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        try:
-            self.open()
-        except SourceError as error:
-            return fail(error)
-        os.lseek(self.fd, self.offset, os.SEEK_SET)
-        production = _Rest(self.fd, self.path, consumer, self.size, self.offset)
-        return production.begin().addBoth(self._closeAfter)
-
-
-class _Rest(FileProduction):
-    """Reads on where the descriptor stands, as if it had read what is before."""
-
-    def __init__(
-        self,
-        fd: int,
-        name: str,
-        consumer: IConsumer,
-        size: int | None,
-        offset: int,
-    ) -> None:
-        super().__init__(fd, name, consumer, size)
-        self._sent = offset
-
-
-def digestedSource(
-    source: ISource, reactor: IReactorThreads | None = None
-) -> DigestedSource:
-    """
-    :param source: any source, not opened.
-    :param reactor: with one, its threads hash.
-    :returns: the same for a transfer with a receipt; a file can be gone on with
-        in the middle.
-    """
-    if isinstance(source, DigestedSource):
-        return source
-    if isinstance(source, FileSource):
-        return ResumableFileSource(source.path, reactor)
-    return DigestedSource(source, reactor)
+        self._source.close()
 
 
 _BLOCK = 2**20
-"""The most bytes in one frame: those of a source that gives more at once are
-divided, for they are all in memory then."""
+"""The most bytes in one frame; larger pieces of a source are divided."""
 
 
 @dataclass(frozen=True)
@@ -252,20 +169,15 @@ class Outgoing:
 
 
 @implementer(IConsumer)
-class _Framing:
-    """Puts what a source gives into frames, no faster than they are taken."""
+class _Framing(_Passing):
+    """Put what a source gives into frames."""
 
     def __init__(self, talk: Talk, meter: Meter, count: int, size: int | None) -> None:
+        super().__init__(talk.consumer)
         self._talk = talk
         self._meter = meter
         self._count = count
         self._size = size
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        self._talk.consumer.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._talk.consumer.unregisterProducer()
 
     def write(self, data: bytes) -> None:
         if self._size is not None and len(data) > self._size - self._count:
@@ -277,12 +189,13 @@ class _Framing:
         self._meter.tell(self._count)
 
 
-def offer(
+@deferring
+async def offer(
     reactor: Any,
     channel: TransferChannel,
     files: Sequence[Outgoing],
     watch: Watch,
-) -> Deferred[list[Receipt]]:
+) -> list[Receipt]:
     """
     Send some files, and get the receipts for them.
 
@@ -298,12 +211,6 @@ def offer(
         a file cannot be read, which the partner is told.  When it is
         cancelled, the partner is told, too.
     """
-    return Deferred.fromCoroutine(_offer(reactor, channel, files, watch))
-
-
-async def _offer(
-    reactor: Any, channel: TransferChannel, files: Sequence[Outgoing], watch: Watch
-) -> list[Receipt]:
     talk = Talk(reactor, channel, Role.SENDS)
     receipts = []
     try:
@@ -315,7 +222,7 @@ async def _offer(
         raise
     finally:
         for file in files:
-            file.source.close()
+            quietly(file.source.close, "close() of a source")
     # With the last receipt everything is good, however they part.
     await talk.end()
     return receipts
@@ -328,8 +235,7 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     accept = await talk.next(Accept)
     assert isinstance(accept, Accept)
     if accept.digest is not None:
-        checking: Any = source.checkPrefix(accept.offset, accept.digest)
-        await talk.unless(checking)
+        await talk.unless(source.checkPrefix(accept.offset, accept.digest))
     talk.say(Begin(source.offset))
     offset = source.offset
     progress = watch.begins(file.name, source.size, offset)

@@ -209,6 +209,9 @@ class MemoryTransport(FileDescriptor):
             super().connectionLost(reason)  # type: ignore[no-untyped-call]
             self.protocol.connectionLost(reason)
             self.other.startWriting()
+            if self._output is not _Output.ENDED:
+                done = Failure(ConnectionDone())
+                self._clock.callLater(0, self.other.readConnectionLost, done)
             self._whenGone.fire(None)
 
     # ITransport.
@@ -217,7 +220,7 @@ class MemoryTransport(FileDescriptor):
         """Send some bytes."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport takes bytes, not {type(data).__name__}")
-        if self._output is _Output.OPEN:
+        if self._output is not _Output.ENDED:
             super().write(data)
 
     def writeSequence(self, iovec: Any) -> None:

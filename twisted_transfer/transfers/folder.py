@@ -19,7 +19,7 @@ from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.messages import Offer
 from twisted_transfer.receipts.receiving import (
-    DigestingDestination,
+    DigestedDestination,
     ResumableFileDestination,
 )
 
@@ -27,13 +27,13 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @implementer(IDestination)
-class ExistingFile(DigestingDestination):
+class ExistingFile:
     """
-    Takes a file that it has already, and no other.
+    Accept a file that is there already, and no other.
 
-    What comes is compared and not stored.  The sender is told nothing of what
-    is there, not even its digest, by which it could find out more: it hears
-    only at the first difference that a file exists.
+    What comes is compared and not stored.  The sender learns nothing of the file
+    but that it exists, and that only after it has sent everything, however much of
+    it was equal.
 
     :ivar path: the file; it is only read.
     """
@@ -41,13 +41,14 @@ class ExistingFile(DigestingDestination):
     def __init__(self, path: str, reactor: IReactorThreads | None = None) -> None:
         """
         :param path: the file.
-        :param reactor: with one, its threads hash, and wait for the disk.
+        :param reactor: with one, its threads wait for the disk.
         """
-        super().__init__(reactor, None)
         self.path = path
         self._reactor = reactor
         self._fd = -1
         self._found: tuple[int, int] = (0, 0)
+        self._count = 0
+        self._same = True
 
     def _status(self) -> tuple[int, int]:
         """The size, and when it was last changed."""
@@ -56,6 +57,8 @@ class ExistingFile(DigestingDestination):
 
     def open(self) -> None:
         """
+        Open the file.
+
         :raises DestinationError: if it cannot be read.
         """
         if self._fd != -1:
@@ -66,28 +69,25 @@ class ExistingFile(DigestingDestination):
             raise exists(self.path) from error
         self._found = self._status()
 
-    def checkSize(self, size: int) -> None:
+    def write(self, data: bytes) -> None:
         """
-        :param size: how many bytes are announced, or have come.
-        :raises DestinationError: if this file has fewer.
-        """
-        if size > self._found[0]:
-            raise exists(self.path)
+        Compare some bytes.
 
-    def _store(self, data: bytes) -> None:
-        if os.pread(self._fd, len(data), self.size) != data:
-            raise exists(self.path)
+        :param data: the next bytes.
+        """
+        self._same &= os.pread(self._fd, len(data), self._count) == data
+        self._count += len(data)
 
     def finish(self) -> Deferred[None]:
         """
-        :returns: a Deferred that fires when it is on the disk; it fails with
-            ``DestinationError`` if there is more in it than has come, or if
-            somebody has changed it meanwhile.
+        :returns: a Deferred that fires when the file is on the disk; it fails with
+            ``DestinationError`` if it differs from what has come, or was changed
+            meanwhile.
         """
         return Deferred.fromCoroutine(self._finish())
 
     async def _finish(self) -> None:
-        if self.size != self._found[0] or self._status() != self._found:
+        if not self._same or (self._count, self._found[1]) != self._status():
             raise exists(self.path)
         try:
             await flushFile(self._fd, self._reactor)
@@ -99,7 +99,7 @@ class ExistingFile(DigestingDestination):
         self.abort()
 
     def abort(self) -> None:
-        """Leave it as it is."""
+        """Leave the file as it is."""
         fd, self._fd = self._fd, -1
         if fd != -1:
             os.close(fd)
@@ -124,10 +124,9 @@ _DEVICE = re.compile(
 
 def suggestedName(text: str) -> str | None:
     """
-    Take a name that somebody suggests for a file, or leave it.
+    Check a suggested name for a file; it is taken as it is, or refused.
 
-    It is never changed: a name that is not good as it is may be meant to be
-    something else than a name.  Refused are
+    Refused are
 
     - the empty name, ``.`` and ``..``, slashes and backslashes, and what begins
       with the letter of a drive (``C:``);
@@ -198,7 +197,7 @@ class FolderDestination:
 
     def choose(
         self, reactor: Any, offer: Offer, maxSize: int | None
-    ) -> DigestingDestination:
+    ) -> DigestedDestination:
         """
         :param reactor: has the threads that hash and wait for the disk.
         :param offer: what the partner has.
@@ -232,7 +231,7 @@ class FolderDestination:
             )
         self._names.add(name.casefold())
         if not self._force and os.path.isfile(target):
-            return ExistingFile(target, reactor)
+            return DigestedDestination(ExistingFile(target, reactor), reactor, maxSize)
         return ResumableFileDestination(
             target, self._force, reactor, maxSize, follow=False
         )

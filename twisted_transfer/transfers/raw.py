@@ -7,15 +7,15 @@ Its orderly end is the end of the data, so any program can be the partner.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.copying import copy
-from twisted_transfer.data.progress import Progress
+from twisted_transfer.data.destinations import BoundedDestination
+from twisted_transfer.data.progress import Progress, quietly
 from twisted_transfer.data.receiving import gone, receive
 from twisted_transfer.deferreds import atMost
 from twisted_transfer.errors import (
@@ -25,9 +25,8 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.interfaces import Destination, Source
 from twisted_transfer.receipts.frames import SIGNATURE, looksLikeReceipts
-from twisted_transfer.receipts.receiving import tooLarge
 
 LINGER = 5.0
 """Seconds that the partner of a raw sender has to close first."""
@@ -43,12 +42,14 @@ async def _discard(channel: TransferChannel, first: bytearray) -> None:
     # How the connection ends is told by whenClosed().
     with suppress(TransferError):
         async for data in channel:
-            first += cast(bytes, data)[: len(SIGNATURE) - len(first)]
+            # A partner with receipts needs a channel without an encoding.
+            if isinstance(data, bytes):
+                first += data[: len(SIGNATURE) - len(first)]
 
 
 def sendRaw(
     reactor: Any,
-    source: ISource,
+    source: Source,
     channel: TransferChannel,
     progress: Progress | None = None,
 ) -> Deferred[int]:
@@ -85,7 +86,7 @@ def sendRaw(
             channel.loseConnection()
             await channel.whenClosed()
         except Exception as error:
-            source.close()
+            quietly(source.close, "close() of a source")
             channel.abortConnection()
             await gone(channel)
             if looksLikeReceipts(bytes(first)) and isinstance(error, Truncated):
@@ -109,22 +110,14 @@ class _WantsReceipts(DestinationError):
     """What comes is the signature of a partner that uses receipts, and no file."""
 
 
-@implementer(IDestination)
-class _Guarded:
+class _Guarded(BoundedDestination):
     """Hands on to a destination what may be stored in it."""
 
-    def __init__(self, destination: IDestination, maxSize: int | None) -> None:
-        self._destination = destination
-        self._left = maxSize
-        self._maxSize = maxSize
-        self._held: bytes | None = b""  # the beginning, while it may be either
-
-    def open(self) -> None:
-        self._destination.open()
+    _held: bytes | None = b""  # the beginning, while it may be either
 
     def write(self, data: bytes) -> Deferred[None] | None:
         if self._held is None:
-            return self._store(data)
+            return super().write(data)
         self._held += data
         receipts = looksLikeReceipts(self._held)
         if receipts:
@@ -133,14 +126,7 @@ class _Guarded:
 
     def _release(self) -> Deferred[None] | None:
         held, self._held = self._held, None
-        return self._store(held) if held else None
-
-    def _store(self, data: bytes) -> Deferred[None] | None:
-        if self._maxSize is not None and self._left is not None:
-            self._left -= len(data)
-            if self._left < 0:
-                raise tooLarge(self._maxSize)
-        return self._destination.write(data)
+        return super().write(held) if held else None
 
     def finish(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._finish())
@@ -149,15 +135,12 @@ class _Guarded:
         waiting = self._release()
         if waiting is not None:
             await waiting
-        await self._destination.finish()
-
-    def abort(self) -> None:
-        self._destination.abort()
+        await self.destination.finish()
 
 
 def receiveRaw(
     channel: TransferChannel,
-    destination: IDestination,
+    destination: Destination,
     progress: Progress | None = None,
     maxSize: int | None = None,
 ) -> Deferred[int]:

@@ -21,32 +21,27 @@ from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import AnyPath
-from twisted_transfer.data.progress import Progress, checkNumber
+from twisted_transfer.data.progress import Progress, checkNumber, quietly
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import AlreadyConnecting, BadOption
-from twisted_transfer.interfaces import IDestination, ISource
+from twisted_transfer.interfaces import Destination, IDestination, ISource, Source
 from twisted_transfer.receipts.messages import MAX_NAME, Offer
 from twisted_transfer.receipts.receipt import Receipt, Watch
 from twisted_transfer.receipts.receiving import (
-    DigestingDestination,
+    DigestedDestination,
     accept,
     digestedDestination,
 )
-from twisted_transfer.receipts.sending import (
-    Outgoing,
-    ResumableFileSource,
-    digestedSource,
-    offer,
-)
+from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.transfers.folder import FolderDestination
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
 
 _T = TypeVar("_T")
 
-# Seconds until the first question, between two of them, and how many are asked.
-_QUESTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+# Seconds until the first probe, seconds between probes, and how many are sent.
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 def keepAlive(channel: TransferChannel) -> None:
@@ -54,17 +49,17 @@ def keepAlive(channel: TransferChannel) -> None:
     Let the system find out within two minutes that the partner is no longer
     there (RFC 1122, section 4.2.3.6).  Do nothing where it cannot.
 
-    :param channel: a connected one.
+    :param channel: a connected channel.
     """
     bottom: Any = channel.bottom
-    # A UNIX socket says of itself that it is TCP, too; and one that has gone
-    # meanwhile has no socket any more.
+    # Twisted's transport for a UNIX socket is one for TCP, too, and one that has
+    # been closed meanwhile has no socket any more.
     with suppress(AttributeError, OSError):
         handle = bottom.getHandle()
         if handle.family not in (socket.AF_INET, socket.AF_INET6):
             return
         bottom.setTcpKeepAlive(True)
-        for option, value in _QUESTIONS.items():
+        for option, value in _PROBES.items():
             if hasattr(socket, option):
                 handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
@@ -131,7 +126,7 @@ class Transfer:
         self._raw = raw
         self._watch: Watch = watch or Unwatched(progress)
         self._state = _State.NEW
-        # What was asked of the connector, and why it may never be answered.
+        # What the connector was asked for, and why that will never come.
         self._asked: list[Deferred[Any]] = []
         self._error: Exception | None = None
 
@@ -144,8 +139,8 @@ class Transfer:
         """
         Get the partner and do the transfer.
 
-        What is local is looked at first: what cannot be read or stored is an
-        error before anybody is dialled or listened for.
+        The local end is opened first: what cannot be read or stored is an
+        error before this side dials or listens.
 
         :returns: a Deferred with the number of bytes of all files, when all
             are stored and, with receipts, both sides know it.  It fails with
@@ -238,19 +233,19 @@ class Transfer:
         return asked.addErrback(explain)
 
     def _open(self) -> None:
-        """Get the local end ready, before anybody is dialled or listened for."""
+        """Open the local end, before this side dials or listens."""
         raise NotImplementedError
 
     def _release(self) -> None:
-        """Give back what that took."""
+        """Close the local end."""
         raise NotImplementedError
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
-        """Do it, on a channel on which nothing has been said yet."""
+        """Move the data, on a channel on which nothing has been said yet."""
         raise NotImplementedError
 
     def _rawly(self, count: int) -> list[Receipt]:
-        """:returns: what is known of a transfer of so many bytes without receipts."""
+        """Make the receipt of a transfer that has none from the partner."""
         receipt = Receipt(None, count, None, count)
         self._watch.ends(receipt)
         return [receipt]
@@ -269,7 +264,7 @@ class Transmitter(Transfer):
     def __init__(
         self,
         connector: TransferConnector,
-        source: ISource | Sequence[ISource],
+        source: Source | Sequence[Source],
         *,
         raw: bool = False,
         progress: Progress | None = None,
@@ -301,19 +296,20 @@ class Transmitter(Transfer):
             )
         files: Any = sources
         if not raw:
-            files = [digestedSource(each, self._reactor) for each in sources]
+            files = [DigestedSource(each, self._reactor) for each in sources]
         self._files = [*map(Outgoing, map(nameOf, sources), files)]
+        self._sources = sources
 
     def _open(self) -> None:
-        for file in self._files:
-            file.source.open()
-            if len(self._files) > 1 and isinstance(file.source, ResumableFileSource):
+        for source in self._sources:
+            source.open()
+            if len(self._sources) > 1 and isinstance(source, FileSource):
                 # It can be read; there may be more files than descriptors.
-                file.source.close()
+                source.close()
 
     def _release(self) -> None:
         for file in self._files:
-            file.source.close()
+            quietly(file.source.close, "close() of a source")
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
@@ -336,7 +332,7 @@ class Receiver(Transfer):
     def __init__(
         self,
         connector: TransferConnector,
-        destination: IDestination | FolderDestination,
+        destination: Destination | FolderDestination,
         *,
         raw: bool = False,
         maxSize: int | None = None,
@@ -381,12 +377,12 @@ class Receiver(Transfer):
     def _release(self) -> None:
         # What is finished is not touched by this, nor what is kept.
         if not isinstance(self._target, FolderDestination):
-            self._target.abort()
+            quietly(self._target.abort, "abort() of a destination")
 
-    def _choose(self, offer: Offer) -> DigestingDestination:
+    def _choose(self, offer: Offer) -> DigestedDestination:
         if isinstance(self._target, FolderDestination):
             return self._target.choose(self._reactor, offer, self._maxSize)
-        return cast(DigestingDestination, self._target)
+        return cast(DigestedDestination, self._target)
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
@@ -398,19 +394,20 @@ class Receiver(Transfer):
         )
 
 
-def nameOf(source: ISource) -> str | None:
+def nameOf(source: Source) -> str | None:
     """
+    Find the name that is suggested to the partner.
+
     :param source: what is sent.
-    :returns: what the partner may call it: the name of a file without its
-        folder; None for what is no file.
+    :returns: the name of a file without its folder; None for what is no file,
+        and for a name that is not UTF-8 or too long for an Offer.
     """
     path = getattr(source, "path", None)
     name = os.path.basename(path) if isinstance(path, str) else ""
-    try:
-        fits = 0 < len(name.encode()) <= MAX_NAME
-    except UnicodeEncodeError:
-        return None  # it is not UTF-8, and the partner could not be told
-    return name if fits else None
+    with suppress(UnicodeEncodeError):
+        if 0 < len(name.encode()) <= MAX_NAME:
+            return name
+    return None
 
 
 def sendFile(
@@ -421,7 +418,7 @@ def sendFile(
     progress: Progress | None = None,
 ) -> Deferred[int]:
     """
-    Send a file.
+    Send a file to one partner.
 
     :param connector: gets the partner.
     :param path: the file.

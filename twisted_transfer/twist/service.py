@@ -11,7 +11,6 @@ import atexit
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -21,21 +20,21 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.usage import UsageError
 
 from twisted_transfer.command.job import STANDARD, Job, Request
 from twisted_transfer.command.options import (
+    CommandLine,
     ReceiveOptions,
     SendOptions,
     TransferOptions,
-    Versioned,
 )
-from twisted_transfer.command.reports import BUG, Status, sayable
+from twisted_transfer.command.reports import BUG, Status
 
 
-class Options(Versioned):
+class Options(CommandLine):
     """The command line behind ``twist transfer``."""
 
+    program = "twist transfer"
     synopsis = "COMMAND [options]"
     longdesc = (
         "Make one transfer and stop; the exit status is that of twisted-transfer. "
@@ -46,30 +45,12 @@ class Options(Versioned):
         ["receive", None, ReceiveOptions, "Receive files, or to standard output."],
     ]
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Exit with the status of this command, not of twist, if they are wrong."""
-        try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
-        except UsageError as error:
-            command = f" {self.subCommand}" if self.subCommand else ""
-            print(
-                f"twist transfer{command}: {sayable(str(error))}\n"
-                f"(see: twist transfer{command} --help)",
-                file=sys.stderr,
-            )
-            sys.exit(Status.USAGE)
-
     def getSynopsis(self) -> str:
         """Leave ``COMMAND`` out before the synopsis of a command."""
         whole: str = super().getSynopsis()
         if self.subCommand is None:
             return whole
         return whole.removesuffix(self.synopsis).rstrip()
-
-    def postOptions(self) -> None:
-        """Refuse a command line without a command."""
-        if self.subCommand is None:
-            raise UsageError("which command: send or receive?")
 
 
 _log = Logger("twisted_transfer")

@@ -27,7 +27,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.folders import newFolder
 from twisted_transfer import TransferConnector
 from twisted_transfer.command import job as jobs
-from twisted_transfer.command import job as partnercommands
 from twisted_transfer.command.job import (
     Job,
     Request,
@@ -45,14 +44,11 @@ from twisted_transfer.errors import DestinationError, SourceError
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import (
     DigestedDestination,
-    DigestingDestination,
     ResumableFileDestination,
     digestedDestination,
 )
 from twisted_transfer.receipts.sending import (
     DigestedSource,
-    ResumableFileSource,
-    digestedSource,
 )
 
 
@@ -186,7 +182,7 @@ class JobTests(SynchronousTestCase):
 
     def test_partner(self) -> None:
         """One that waits says where, and what the partner may type."""
-        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        self.patch(jobs, "reachableHosts", lambda bound: ["192.0.2.7"])
         for raw, option in ((False, ""), (True, "--raw ")):
             self.report.said.clear()
             self.assertEqual(
@@ -202,7 +198,7 @@ class JobTests(SynchronousTestCase):
     def test_moreAddresses(self) -> None:
         """There may be several ways to type it."""
         found = ["192.0.2.7", "192.0.2.8", "192.0.2.9"]
-        self.patch(partnercommands, "reachableHosts", lambda bound: found)
+        self.patch(jobs, "reachableHosts", lambda bound: found)
         said = self.waited("transfer:passive:port=4000").said
         self.assertEqual(
             [line.partition(":")[0] for line in said],
@@ -257,7 +253,7 @@ class JobTests(SynchronousTestCase):
 
     def test_severalFiles(self) -> None:
         """For several files the partner needs a folder."""
-        self.patch(partnercommands, "reachableHosts", lambda bound: ["192.0.2.7"])
+        self.patch(jobs, "reachableHosts", lambda bound: ["192.0.2.7"])
         description = TransferDescription.parse("transfer:passive:tcp:port=4000")
         request = Request(True, (str(self.file),) * 2, description)
         running = Job(self.reactor, request, self.report).run()
@@ -391,7 +387,7 @@ class WatchTests(SynchronousTestCase):
 
 def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:
     """:returns: what a transfer with a receipt makes of a path to send."""
-    return digestedSource(sourceAt(reactor, path), reactor)
+    return DigestedSource(sourceAt(reactor, path), reactor)
 
 
 def digestedDestinationAt(
@@ -400,7 +396,7 @@ def digestedDestinationAt(
     force: bool,
     maxSize: int | None = None,
     standardOutput: int = 1,
-) -> DigestingDestination:
+) -> DigestedDestination:
     """:returns: what a transfer with a receipt makes of a path to receive into."""
     found = destinationAt(reactor, path, force, standardOutput)
     return digestedDestination(found, reactor, maxSize)
@@ -501,7 +497,7 @@ class LocalEndTests(SynchronousTestCase):
         """With a receipt, what is a file can be gone on with."""
         for path in (self.file, self.folder, self.folder / "new", "nul\0"):
             source = digestedSourceAt(self.reactor, str(path))
-            self.assertIsInstance(source, ResumableFileSource)
+            self.assertIsInstance(source._source, FileSource)
             destination = digestedDestinationAt(self.reactor, str(path), False)
             self.assertIsInstance(destination, ResumableFileDestination)
 
@@ -590,7 +586,7 @@ class PartnerCommandsTests(SynchronousTestCase):
     def test_everyAddress(self) -> None:
         """There is one for each address; each reads back as it was meant."""
         found = ["192.0.2.7", "2001:db8::7", "fd00::1"]
-        self.patch(partnercommands, "reachableHosts", lambda bound: found)
+        self.patch(jobs, "reachableHosts", lambda bound: found)
         connector = self.listening("mtls:port=4000")
         invited = self.successResultOf(connector.invitation("192.0.2.7"))
         proof = TransferDescription.parse(invited).socketCommand

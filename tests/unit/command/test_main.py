@@ -83,7 +83,8 @@ class MainTests(SynchronousTestCase):
             (["demo", "file"], "Wrong number", "twisted-transfer demo --help"),
         ):
             self.err.truncate(0)
-            self.assertEqual(main(words), 2)
+            error = self.assertRaises(SystemExit, main, words)
+            self.assertEqual(error.code, 2)
             self.assertIn(said, self.err.getvalue())
             self.assertIn(way, self.err.getvalue())
         self.assertEqual(self.out.getvalue(), "")

@@ -193,6 +193,42 @@ class CopyQueueTests(ChannelTestCase):
         self.assertEqual(self.readAll(self.theirs), b"some")
         self.assertIdle()
 
+    def test_closeFails(self) -> None:
+        """
+        Sources whose ``close()`` raises keep no Deferred from firing: not that of
+        one that fails, that waits behind it, that comes later or is cancelled.
+        """
+
+        class Broken(ListSource):
+            def close(self) -> None:
+                raise ZeroDivisionError
+
+        cancelled = self.queue.put(Broken([], idle=True))
+        behindIt = self.queue.put(Broken([], idle=True))
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        first = Broken([b"some"], idle=True, error=SourceError("no more"))
+        failing, behind = self.queue.put(first), self.queue.put(Broken([b"more"]))
+        behindIt.cancel()
+        self.failureResultOf(behindIt, CancelledError)
+        first.finish()
+        self.failureResultOf(failing, SourceError)
+        self.failureResultOf(behind, QueueAborted)
+        self.failureResultOf(self.queue.put(Broken([b"last"])), QueueAborted)
+        self.assertIdle()
+        self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+
+    def test_sourceRaises(self) -> None:
+        """Nor does a source that raises where it should fail in another way."""
+        for method in ("open", "startProducing"):
+            self.setUp()
+            source = ListSource([b"some"])
+            self.patch(source, method, lambda *args: 1 / 0)
+            failing, behind = self.queue.put(source), self.queue.put(b"more")
+            self.failureResultOf(failing, ZeroDivisionError)
+            self.failureResultOf(behind, QueueAborted)
+            self.assertIdle()
+
     def test_anotherQueue(self) -> None:
         """Whoever knows better makes a new queue for the channel."""
         self.failureResultOf(self.queue.put(b"some", size=5), NotEnoughData)

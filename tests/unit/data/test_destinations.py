@@ -229,10 +229,7 @@ class ThreadTests(TestCase):
         from twisted.internet import reactor
 
         self.target = newFolder(self) / "target"
-        self.destination = FileDestination(
-            self.target,
-            reactor=reactor,  # type: ignore[arg-type]
-        )
+        self.destination = FileDestination(self.target, reactor=reactor)
         self.destination.write(b"content")
 
     async def test_finish(self) -> None:

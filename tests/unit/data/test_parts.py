@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from tests.support.folders import newFolder
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.threads import HeldThreads
 from twisted_transfer.data.parts import (
-    PartFile,
-    ResumablePart,
+    Part,
     flushFile,
     flushFolder,
     targetMode,
@@ -27,7 +27,7 @@ from twisted_transfer.data.parts import (
 from twisted_transfer.errors import DestinationError
 
 
-class PartFileTests(SynchronousTestCase):
+class PartTests(SynchronousTestCase):
     """A file that is whole or not there, against everybody else."""
 
     def setUp(self) -> None:
@@ -35,20 +35,20 @@ class PartFileTests(SynchronousTestCase):
         self.target = self.folder / "target"
         self.path = self.folder / "target.part"
 
-    def part(self, replace: bool = False) -> PartFile:
+    def part(self, replace: bool = False) -> Part:
         """:returns: a part that is not made yet."""
-        part = PartFile(str(self.target), replace)
+        part = Part(str(self.target), replace)
         self.addCleanup(part.discard)
         return part
 
-    def made(self, content: bytes = b"content", replace: bool = False) -> PartFile:
+    def made(self, content: bytes = b"content", replace: bool = False) -> Part:
         """:returns: a part with that content."""
         part = self.part(replace)
         part.create()
         os.write(part.fd, content)
         return part
 
-    def assertRefused(self, part: PartFile, said: str) -> None:
+    def assertRefused(self, part: Part, said: str) -> None:
         """The part cannot be made, and the message says why and where."""
         error = self.assertRaises(DestinationError, part.create)
         self.assertIn(said, str(error))
@@ -379,7 +379,7 @@ class FlushingTests(SynchronousTestCase):
             flushFolder(str(self.folder / "missing"))
 
 
-class ResumablePartTests(SynchronousTestCase):
+class TakeOverTests(SynchronousTestCase):
     """A part that may be there already."""
 
     def setUp(self) -> None:
@@ -387,23 +387,23 @@ class ResumablePartTests(SynchronousTestCase):
         self.target = self.folder / "target"
         self.path = self.folder / "target.part"
 
-    def part(self, replace: bool = False) -> ResumablePart:
+    def part(self, replace: bool = False) -> Part:
         """:returns: a part that is not made yet."""
-        part = ResumablePart(str(self.target), replace)
+        part = Part(str(self.target), replace)
         self.addCleanup(part.discard)
         return part
 
-    def made(self, replace: bool = False) -> ResumablePart:
+    def made(self, replace: bool = False) -> Part:
         """:returns: a part that is made, or taken over."""
         part = self.part(replace)
-        part.create()
+        part.takeOver()
         return part
 
     def assertRefused(self, said: str, kind: str) -> None:
         """The part cannot be had, by force or not, and the message says why."""
         for replace in (False, True):
             part = self.part(replace)
-            error = self.assertRaises(DestinationError, part.create)
+            error = self.assertRaises(DestinationError, part.takeOver)
             self.assertIn(said, str(error))
             self.assertIn(str(self.target), str(error))
             self.assertEqual(error.kind, kind)
@@ -500,7 +500,7 @@ class ResumablePartTests(SynchronousTestCase):
             return status
 
         self.patch(os, "lstat", lstat)
-        error = self.assertRaises(DestinationError, self.part().create)
+        error = self.assertRaises(DestinationError, self.part().takeOver)
         self.assertIn("cannot be opened", str(error))
         self.assertEqual(victim.read_bytes(), b"precious")
 
@@ -552,7 +552,7 @@ class ResumablePartTests(SynchronousTestCase):
 
         self.patch(fcntl, "flock", flock)
         part = self.part(replace=True)
-        part.create()
+        part.takeOver()
         self.assertEqual(part.found, 0)
         part.write(b"mine")
         self.assertEqual(self.target.read_bytes(), b"whole")
@@ -569,7 +569,7 @@ class ResumablePartTests(SynchronousTestCase):
 
         self.patch(fcntl, "flock", flock)
         self.path.write_bytes(b"theirs")
-        error = self.assertRaises(DestinationError, self.part().create)
+        error = self.assertRaises(DestinationError, self.part().takeOver)
         self.assertIn("is there already", str(error))
         self.assertEqual(self.path.read_bytes(), b"theirs")
         part = self.made(replace=True)
@@ -582,10 +582,12 @@ class ResumablePartTests(SynchronousTestCase):
         """Another program's bytes in it are noticed."""
         part = self.made()
         part.write(b"mine")
-        part.check(4)
+        flush = partial(part.flush, 0o600, None)
+        self.successResultOf(Deferred.fromCoroutine(flush()))
         with open(self.path, "ab") as file:
             file.write(b"theirs")
-        error = self.assertRaises(DestinationError, part.check, 4)
+        flushing = Deferred.fromCoroutine(flush())
+        error = self.failureResultOf(flushing, DestinationError).value
         self.assertIn(str(self.path), str(error))
 
     def test_shortWrites(self) -> None:
@@ -617,10 +619,10 @@ def _createdElsewhere(target: Path) -> str:
     """
     script = """if True:
         import sys
-        from twisted_transfer.data.parts import ResumablePart
-        part = ResumablePart(sys.argv[1], False)
+        from twisted_transfer.data.parts import Part
+        part = Part(sys.argv[1], False)
         try:
-            part.create()
+            part.takeOver()
             print("found", part.found)
         except Exception as error:
             print(type(error).__name__, error)

@@ -164,6 +164,24 @@ class ReceiveTests(ChannelTestCase):
             self.assertIn(method, str(error))
             self.assertEqual(destination.events[-1], "abort")
 
+    def test_raises(self) -> None:
+        """
+        So does one that raises what it should not; and one whose ``abort()``
+        raises, too, which is logged.
+        """
+        for method in ("open", "write", "finish"):
+            for size in (None, 4):
+                self.setUp()
+                destination = ListDestination()
+                for broken in (method, "abort"):
+                    self.patch(destination, broken, lambda *args: 1 / 0)
+                receiving = receive(self.ours, destination, size=size)
+                self.theirs.write(b"data")
+                self.theirs.writeEOF()
+                self.assertReset(self.theirs)
+                self.failureResultOf(receiving, ZeroDivisionError)
+                self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_refusedLater(self) -> None:
         """The same when it finds out after a while."""
         destination = ListDestination(slow=True)

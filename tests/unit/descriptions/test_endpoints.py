@@ -1,7 +1,4 @@
-"""
-Tests for :mod:`twisted_transfer.descriptions.endpoints`, and for the types and options
-that it knows.
-"""
+"""Tests for :mod:`twisted_transfer.descriptions.endpoints`."""
 
 from __future__ import annotations
 

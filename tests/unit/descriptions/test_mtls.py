@@ -1,7 +1,6 @@
 """
-Tests for :mod:`twisted_transfer.descriptions.mtls` and
-:mod:`twisted_transfer.descriptions.mtls`: what is wrong is said at once, in words,
-and nobody is asked for anything.
+Tests for :mod:`twisted_transfer.descriptions.mtls`: an invalid description is refused
+at once, in words, and nobody is asked for anything.
 """
 
 from __future__ import annotations

@@ -238,6 +238,7 @@ class RefuseTests(SynchronousTestCase):
             ("transfer:active:port=1:retryFor=inf", "retryFor=inf", "finite"),
             ("transfer:active:port=1:retryFor=", "retryFor=", "number of seconds"),
             ("transfer:passive:retryFor=5", "retryFor=5", "only an active side"),
+            ("transfer:passive:retryFor=0", "retryFor=0", "only an active side"),
             ("transfer:active:port=1:again=maybe", "again=maybe", "yes or no"),
             ("transfer:passive:again=yes", "again=yes", "only an active side"),
             ("transfer:active:port=1:admit=192.0.2.7", "admit=", "only a passive side"),

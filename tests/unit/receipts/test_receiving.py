@@ -55,7 +55,6 @@ from twisted_transfer.receipts.messages import (
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import (
     DigestedDestination,
-    DigestingDestination,
     Kept,
     ResumableFileDestination,
     accept,
@@ -78,7 +77,7 @@ class AcceptTestCase(TalkTestCase):
         self.offers: list[Offer] = []
         self.inner = ListDestination()
 
-    def choose(self, offer: Offer) -> DigestingDestination:
+    def choose(self, offer: Offer) -> DigestedDestination:
         """Keep the offer; it goes to where the next one goes as well."""
         self.offers.append(offer)
         return self.destination
@@ -90,8 +89,8 @@ class AcceptTestCase(TalkTestCase):
         maxSize: int | None = None,
     ) -> Deferred[Any]:
         """Receive into this."""
-        if isinstance(destination, DigestingDestination):
-            self.destination: DigestingDestination = destination
+        if isinstance(destination, DigestedDestination):
+            self.destination: DigestedDestination = destination
         else:
             self.destination = DigestedDestination(
                 destination or self.inner, self.clock, maxSize
@@ -358,10 +357,10 @@ class ResumeTests(AcceptTestCase):
         self.tell(Offer("x", 1000), Begin(0), self.content[:300])
         error = DestinationError("no room", "storing", "no room")
 
-        def _store(data: bytes) -> None:
+        def write(data: bytes) -> None:
             raise error
 
-        self.patch(self.destination, "_store", _store)
+        self.patch(self.destination.destination, "write", write)
         self.tell(self.content[300:])
         self.assertTold("storing", "no room")
         self.assertIs(self.failureResultOf(accepting).value, error)
@@ -597,7 +596,7 @@ class DestinationTests(AcceptTestCase):
         """It is not wanted."""
         error = DestinationError("not in /home/me", "refused", "not that")
 
-        def choose(offer: Offer) -> DigestingDestination:
+        def choose(offer: Offer) -> DigestedDestination:
             raise error
 
         accepting = accept(self.clock, self.ours, choose, self.watch, True)
@@ -818,6 +817,7 @@ class ResumableFileDestinationTests(Case):
         """Nothing received is an empty file, even if something was left."""
         self.left()
         destination = self.destination()
+        destination.open()
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"")
 

@@ -23,7 +23,7 @@ from tests.support.talks import KeepingWatch, Partner, TalkTestCase
 from tests.support.threads import HeldThreads
 from tests.unit.data.test_sources import Consumer, pause
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.sources import BLOCK_SIZE
+from twisted_transfer.data.sources import BLOCK_SIZE, FileSource
 from twisted_transfer.data.streams import StreamSource
 from twisted_transfer.errors import (
     NotAReceiptPartner,
@@ -54,7 +54,6 @@ from twisted_transfer.receipts.receiving import ResumableFileDestination
 from twisted_transfer.receipts.sending import (
     DigestedSource,
     Outgoing,
-    ResumableFileSource,
     offer,
 )
 from twisted_transfer.receipts.talk import GREETING_TIMEOUT, LINGER
@@ -233,7 +232,7 @@ class ResumeTests(OfferTestCase):
 
     def resumed(self, offset: int, digest: bytes) -> Deferred[Any]:
         """Send it to somebody who says that he has that much."""
-        offering = self.offer(ResumableFileSource(self.path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         self.assertEqual(self.partner.last, Offer("name", 200_000))
         self.tell(Accept(offset, digest))
@@ -284,7 +283,7 @@ class ResumeTests(OfferTestCase):
 
     def test_tooMuch(self) -> None:
         """A partner that has more than there is breaks the protocol."""
-        offering = self.offer(ResumableFileSource(self.path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         # Its own side would not let it say so: the size was offered.
         self.partner.conversation._size = None
@@ -295,7 +294,7 @@ class ResumeTests(OfferTestCase):
 
     def test_shrunk(self) -> None:
         """A file that has lost what the partner has cannot be sent."""
-        offering = self.offer(ResumableFileSource(self.path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         os.truncate(self.path, 100_000)
         self.tell(Accept(150_000, sha256(self.content[:150_000]).digest()))
@@ -314,7 +313,7 @@ class ResumeTests(OfferTestCase):
 
     def test_partnerFailsWhileItChecks(self) -> None:
         """What takes long need not come to its end."""
-        source = ResumableFileSource(self.path, self.clock)
+        source = DigestedSource(FileSource(self.path), self.clock)
         stopped: list[object] = []
         checking: Deferred[bool] = Deferred(stopped.append)
         self.patch(source, "checkPrefix", lambda length, digest: checking)
@@ -329,7 +328,7 @@ class ResumeTests(OfferTestCase):
 
     def test_partnerFailsMeanwhile(self) -> None:
         """While this side still reads, the partner may give up."""
-        offering = self.offer(ResumableFileSource(self.path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         digest = sha256(self.content[:150_000]).digest()
         self.partner.say(Accept(150_000, digest), Failed(FailureKind.CANCELLED))
@@ -601,7 +600,7 @@ class SourceTests(OfferTestCase):
     def test_shrinks(self) -> None:
         """A file becomes shorter while it is sent."""
         path = self.file()
-        offering = self.offer(ResumableFileSource(path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(path), self.clock))
         self.greet()
         self.partner.say(Accept())
         self.theirs.pauseProducing()
@@ -614,7 +613,7 @@ class SourceTests(OfferTestCase):
         """One that becomes longer is sent as long as it was."""
         path = self.file()
         content = path.read_bytes()
-        offering = self.offer(ResumableFileSource(path, self.clock))
+        offering = self.offer(DigestedSource(FileSource(path), self.clock))
         self.greet()
         self.partner.say(Accept())
         self.theirs.pauseProducing()
@@ -643,7 +642,7 @@ class SourceTests(OfferTestCase):
 _CONTENT = os.urandom(2 * BLOCK_SIZE + 17)
 
 
-class ResumableFileSourceTests(SynchronousTestCase):
+class FileTests(SynchronousTestCase):
     """Sending a file of which the partner may have the beginning."""
 
     def setUp(self) -> None:
@@ -651,13 +650,13 @@ class ResumableFileSourceTests(SynchronousTestCase):
         self.path.write_bytes(_CONTENT)
         self.consumer = Consumer()
 
-    def source(self, reactor: Any = None) -> ResumableFileSource:
+    def source(self, reactor: Any = None) -> DigestedSource:
         """:returns: a source that is closed in the end."""
-        source = ResumableFileSource(self.path, reactor)
+        source = DigestedSource(FileSource(self.path), reactor)
         self.addCleanup(source.close)
         return source
 
-    def check(self, source: ResumableFileSource, length: int, of: bytes) -> bool:
+    def check(self, source: DigestedSource, length: int, of: bytes) -> bool:
         """:returns: what comes of a check with the beginning of that content."""
         digest = sha256(of[:length]).digest()
         return self.successResultOf(source.checkPrefix(length, digest))
@@ -669,7 +668,7 @@ class ResumableFileSourceTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         """It is a source."""
-        self.assertTrue(verifyObject(ISource, ResumableFileSource("x")))
+        self.assertTrue(verifyObject(ISource, DigestedSource(FileSource("x"))))
 
     def test_whole(self) -> None:
         """Without a check all of it is sent."""
@@ -959,7 +958,7 @@ class BothEndsTests(SynchronousTestCase):
             for most, kind in [*tries, (1000, b"a")]:
                 content = kind * 350 + b"end"
                 path.write_bytes(content)
-                source = ResumableFileSource(path)
+                source = DigestedSource(FileSource(path))
                 destination = ResumableFileDestination(target)
                 offered, digest = self.successResultOf(destination.offer())
                 if digest is not None:
@@ -976,9 +975,7 @@ class BothEndsTests(SynchronousTestCase):
             self.assertEqual(target.read_bytes(), content)
 
 
-def _send(
-    source: ResumableFileSource, most: int, write: Callable[[bytes], object]
-) -> None:
+def _send(source: DigestedSource, most: int, write: Callable[[bytes], object]) -> None:
     """Let that many bytes arrive, of what the source gives."""
     consumer = Consumer(pause)
     producing = source.startProducing(consumer)

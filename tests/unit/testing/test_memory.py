@@ -185,6 +185,67 @@ class PairTests(SynchronousTestCase):
         settle(self.clock)
         self.assertFalse(right.disconnecting)
 
+    def test_descriptor(self) -> None:
+        """What programs do with Twisted's transports, as descriptors, is done."""
+        left, right = self.ends
+        noting = Noting()
+        right.attach(noting)
+        right.stopReading()
+        left.write(b"some")
+        settle(self.clock)
+        self.assertEqual(noting.data, b"")
+        right.startReading()
+        settle(self.clock)
+        self.assertEqual(noting.data, b"some")
+        self.assertEqual((left.connected, left.disconnected), (1, 0))
+        left.abortConnection()
+        settle(self.clock)
+        self.assertEqual((left.connected, left.disconnected), (0, 1))
+
+    def test_endOfOneDirection(self) -> None:
+        """
+        A protocol that knows of no half-closed connections is lost when the other
+        end sends no more, and then the other end is lost, too.
+        """
+        protocols = Noting(), Noting()
+        for end, protocol in zip(self.ends, protocols, strict=True):
+            end.attach(protocol)
+        self.ends[0].loseWriteConnection()
+        settle(self.clock)
+        for protocol in protocols:
+            [reason] = protocol.reasons
+            self.assertIsInstance(reason, ConnectionDone)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_endOfPullProducer(self) -> None:
+        """A direction that is ended ends after what a pull producer still gives."""
+        left, right = self.ends
+        noting = Noting()
+        right.attach(noting)
+
+        class Giving:
+            left = 3
+
+            def resumeProducing(self) -> None:
+                self.left -= 1
+                transport.write(b"x" * 70_000)
+                if not self.left:
+                    transport.unregisterProducer()
+
+            def stopProducing(self) -> None:
+                """Never called: it has finished before."""
+
+        transport: Any = left
+        transport.registerProducer(Giving(), False)
+        transport.loseWriteConnection()
+        settle(self.clock)
+        self.assertEqual(noting.data, b"x" * 210_000)
+        [reason] = noting.reasons
+        self.assertIsInstance(reason, ConnectionDone)
+        transport.write(b"too late")
+        settle(self.clock)
+        self.assertEqual(len(noting.data), 210_000)
+
     def test_whenGone(self) -> None:
         """
         Who waits for an end to be gone hears of it after its protocol, also

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from tests.support.talks import (
     ThreadedClock,
     secondsUntil,
 )
+from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import SUFFIX
-from twisted_transfer.errors import DestinationError
+from twisted_transfer.errors import DestinationError, PartnerFailed
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
-from twisted_transfer.receipts.messages import Begin, End, Finished, Offer, Role
+from twisted_transfer.receipts.messages import Accept, Begin, End, Finished, Offer, Role
 from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
 from twisted_transfer.testing.memory import memoryPair
 from twisted_transfer.transfers.folder import (
@@ -112,7 +113,7 @@ class ChooseTests(SynchronousTestCase):
     def test_there(self) -> None:
         """A file that is there is good if it is the same, or is replaced."""
         chosen = self.folder.choose(None, Offer("there"), None)
-        self.assertIsInstance(chosen, ExistingFile)
+        self.assertIsInstance(chosen.destination, ExistingFile)
         forced = FolderDestination(self.place.path, True)
         chosen = forced.choose(None, Offer("there"), None)
         self.assertIsInstance(chosen, ResumableFileDestination)
@@ -157,8 +158,9 @@ class ChooseTests(SynchronousTestCase):
         except DestinationError as error:
             self.assertTrue(str(error).isprintable())
             return
-        assert isinstance(chosen, ResumableFileDestination | ExistingFile)
-        path = chosen.path
+        file = chosen.destination
+        assert isinstance(file, FileDestination | ExistingFile)
+        path = file.path
         self.assertEqual(os.path.split(path), (str(self.place.path), name))
         self.assertFalse(os.path.islink(path))
 
@@ -242,6 +244,42 @@ class HostileTests(SynchronousTestCase):
 
 class TransferTests(TalkTestCase):
     """A transfer into a folder."""
+
+    def test_existsIsSaidLast(self) -> None:
+        """
+        Of a file that is there the sender hears nothing until it has sent its own,
+        whether the first byte differs or none but the last.
+        """
+        place = Place(newFolder(self))
+        there = (place.path / "there").read_bytes()
+        for content in (b"?" + there[1:], there[:-1] + b"?", there + b"more"):
+            self.setUp()
+            folder = FolderDestination(place.path)
+            partner = Partner(self.theirs, Role.SENDS)
+            accepting = accept(
+                self.clock,
+                self.ours,
+                partial(folder.choose, self.clock, maxSize=None),
+                KeepingWatch(),
+                many=True,
+            )
+            partner.begin()
+            self.settle()
+            partner.say(Offer("there", len(content)))
+            self.settle()
+            partner.say(Begin())
+            partner.data(content)
+            self.settle()
+            self.assertIsInstance(partner.last, Accept)
+            partner.say(End(len(content), sha256(content).digest()))
+            self.settle()
+            error = partner.last
+            assert isinstance(error, PartnerFailed)
+            self.assertEqual(error.kind, "exists")
+            self.theirs.loseConnection()
+            self.settle()
+            self.failureResultOf(accepting, DestinationError)
+            self.assertEqual((place.path / "there").read_bytes(), there)
 
     def test_normalForms(self) -> None:
         """A name is stored just as it was sent, in whichever normal form."""
@@ -405,17 +443,10 @@ class ExistingFileTests(SynchronousTestCase):
 
     def test_same(self) -> None:
         """If just that comes, it is stored already."""
-        digest = hashlib.sha256(b"content").digest()
-        self.file.checkSize(7)
         for piece in (b"con", b"tent"):
             self.file.write(piece)
-        self.assertEqual((self.file.size, self.file.digest()), (7, digest))
         self.successResultOf(self.file.finish())
         self.assertEqual(self.path.read_bytes(), b"content")
-
-    def test_nothingIsTold(self) -> None:
-        """The sender hears nothing of what is there, not even its digest."""
-        self.assertEqual(self.successResultOf(self.file.offer()), (0, None))
 
     def test_empty(self) -> None:
         """An empty one is there when nothing comes."""
@@ -424,25 +455,20 @@ class ExistingFileTests(SynchronousTestCase):
         file.open()
         self.successResultOf(file.finish())
 
-    def test_larger(self) -> None:
-        """One that is announced to be larger is another one."""
-        self.refused(self.file.checkSize, 8)
-
-    def test_otherContent(self) -> None:
-        """One that differs is another one, from the first difference on."""
-        self.file.write(b"con")
-        self.refused(self.file.write, b"tact")
-
-    def test_more(self) -> None:
-        """So it is if there is more behind."""
-        self.file.write(b"content")
-        self.refused(self.file.write, b"x")
-
-    def test_less(self) -> None:
-        """And if there is less."""
-        self.file.write(b"conten")
-        failure = self.failureResultOf(self.file.finish(), DestinationError)
-        self.assertEqual(failure.value.kind, "exists")
+    def test_different(self) -> None:
+        """
+        If anything else comes, that is said when all of it has come and not
+        before, wherever the first difference is.
+        """
+        for content in (b"Content", b"contenT", b"conten", b"contents", b""):
+            file = ExistingFile(str(self.path))
+            self.addCleanup(file.abort)
+            file.open()
+            for index in range(len(content)):
+                file.write(content[index : index + 1])
+            error = self.failureResultOf(file.finish(), DestinationError).value
+            self.assertEqual(error.kind, "exists")
+            self.assertEqual(self.path.read_bytes(), b"content")
 
     def test_changed(self) -> None:
         """And if somebody changes it meanwhile."""
@@ -460,10 +486,9 @@ class ExistingFileTests(SynchronousTestCase):
     def test_closed(self) -> None:
         """The descriptor is given back, however it ends."""
         before = len(os.listdir("/proc/self/fd"))
-        for end in ("abort", "interrupt"):
-            file = ExistingFile(str(self.path))
-            file.open()
-            getattr(file, end)()
+        file = ExistingFile(str(self.path))
+        file.open()
+        file.abort()
         file = ExistingFile(str(self.path))
         file.open()
         file.write(b"content")

@@ -21,6 +21,7 @@ from tests.support.receiptcases import (
 from tests.support.talks import KeepingWatch, TalkTestCase
 from tests.unit.data.test_copying import ChannelTestCase
 from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.data.sources import TextSource
 from twisted_transfer.errors import (
     DestinationError,
     HalfCloseUnsupported,
@@ -93,6 +94,19 @@ class SendRawTests(ChannelTestCase):
         self.theirs.loseConnection()
         self.settle()
         self.assertEqual(self.successResultOf(sending), 4)
+
+    def test_partnerTalksText(self) -> None:
+        """So it is on a channel that carries text, in which it may be invalid."""
+        for said in ("täglich".encode(), b"\xff\xfe"):
+            self.setUp()
+            self.ours.configure(encoding="utf-8")
+            sending = sendRaw(self.clock, TextSource("sömemore"), self.ours)
+            self.theirs.write(said)
+            self.settle()
+            self.assertEqual(self.readAll(self.theirs), "sömemore".encode())
+            self.theirs.loseConnection()
+            self.settle()
+            self.assertEqual(self.successResultOf(sending), 8)
 
     def test_partnerEndsFirst(self) -> None:
         """A partner that has nothing to say still gets everything."""

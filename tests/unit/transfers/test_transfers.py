@@ -37,7 +37,6 @@ from twisted_transfer.errors import (
 )
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.receipts.receipt import Receipt
-from twisted_transfer.receipts.receiving import DigestedDestination
 from twisted_transfer.testing.memory import MemoryListener, memoryPair, settle
 from twisted_transfer.transfers.folder import FolderDestination
 from twisted_transfer.transfers.transfers import (
@@ -121,11 +120,6 @@ class OptionTests(TransferTestCase):
             self.assertRaises(
                 BadOption, Receiver, self.passive, BytesDestination(), maxSize=wrong
             )
-
-    def test_maxSizeTwice(self) -> None:
-        """A destination with a bound of its own has no other."""
-        own = DigestedDestination(BytesDestination(), None, 10)
-        self.assertRaises(BadOption, Receiver, self.passive, own, maxSize=5)
 
     def test_public(self) -> None:
         """They are the ones that the package offers."""
