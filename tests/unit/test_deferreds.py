@@ -155,16 +155,18 @@ class LeftoversTests(SynchronousTestCase):
         thing.callback(None)
         self.successResultOf(waiting)
 
-    def test_notCancelled(self) -> None:
-        """Waiting cannot be cancelled, and touches nothing that is waited for."""
+    def test_cancelled(self) -> None:
+        """A wait that is cancelled touches nothing that is waited for."""
         thing: Deferred[None] = Deferred()
         self.leftovers.add(thing)
         waiting = self.leftovers.cleared()
+        other = self.leftovers.cleared()
         waiting.cancel()
-        self.assertNoResult(waiting)
+        self.failureResultOf(waiting, CancelledError)
         self.assertNoResult(thing)
+        self.assertNoResult(other)
         thing.callback(None)
-        self.assertIsNone(self.successResultOf(waiting))
+        self.assertIsNone(self.successResultOf(other))
 
     def test_fails(self) -> None:
         """What fails is gone, too; why is in the log."""

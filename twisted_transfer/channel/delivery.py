@@ -234,7 +234,10 @@ class Delivery:
     def inputEnded(self) -> None:
         """The partner sends no more."""
         if self._state is Reader.DIRECT and not self._paused:
-            self._tellInputEnded()
+            try:
+                self._tellInputEnded()
+            except Exception:
+                self._fail()
         else:
             self._inbox.end()
             self._deliver()

@@ -202,6 +202,7 @@ class TransferConnector:
         self._state = ConnectorState.IDLE
         self._connecting: Deferred[TransferChannel]
         self._running: Deferred[Any] | None
+        self._reason: Failure
         self._listening: Promise[IAddress] = Promise()
         self._over: Promise[None] = Promise()
         self._over.fire(None)
@@ -320,7 +321,13 @@ class TransferConnector:
         if self._state is not ConnectorState.CANCELLED:
             return failure
         gone: Deferred[Failure] = Shielded()
-        self._over.wait().addCallback(lambda ignored: gone.callback(failure))
+
+        def tell(ignored: None) -> None:
+            # The endpoint's own error may be the cause of this one.
+            reason = self._reason
+            gone.callback(reason if reason.check(CancelledError) else failure)
+
+        self._over.wait().addCallback(tell)
         return gone
 
     def _finished(
@@ -330,6 +337,7 @@ class TransferConnector:
         over, connecting = self._over, self._connecting
         self._step(ConnectorState.IDLE)
         if isinstance(result, Failure):
+            self._reason = result
             listening, self._listening = self._listening, Promise()
             listening.fire(result)
         if not cancelled:

@@ -15,10 +15,7 @@ from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.channel.channel import TransferChannel
-    Separator,
-    TransferChannel,
-)
+from twisted_transfer.channel.channel import Separator, TransferChannel
 from twisted_transfer.data.progress import Meter, Progress, checkNumber, quietly
 from twisted_transfer.data.sources import BytesSource, TextSource
 from twisted_transfer.errors import BadOption, NotEnoughData, Truncated

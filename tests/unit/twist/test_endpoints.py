@@ -157,7 +157,7 @@ class ServeTests(SynchronousTestCase):
         for make in RAISING_FACTORIES:
             self.setUp()
             factory = make()
-            self.assertRaises(ZeroDivisionError, serve, self.channel, factory)
+            self.assertRaises(ZeroDivisionError, serve, self.channel, factory, True)
             self.reactor.run(2)
             self.assertTrue(self.socket.aborted)
             self.failureResultOf(self.channel.whenClosed(), Truncated)
