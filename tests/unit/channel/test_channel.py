@@ -5,11 +5,13 @@ beyond the contract that every kind of channel is put through.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     INegotiated,
@@ -22,7 +24,9 @@ from twisted.internet.interfaces import (
     ITransport,
     IUNIXTransport,
 )
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides, implementer
 from zope.interface.verify import verifyObject
@@ -36,8 +40,9 @@ from tests.support.simulation import (
     TLSPartner,
     connected,
 )
+from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import Identities, overTLS, serverLink
-from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.channel.channel import OUTPUT_STEPS, Output, TransferChannel
 from twisted_transfer.channel.link import Link
 from twisted_transfer.errors import (
     BadOption,
@@ -550,6 +555,301 @@ class ProducerTests(ChannelTestCase):
         partner.closeNotify()
         self.reactor.run(3)
         self.assertIsNone(self.successResultOf(channel.whenClosed()))
+
+
+@implementer(IPushProducer)
+class OwnProducer(Protocol):
+    """Is its own push producer, as HTTP's protocols and relays are."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def connectionMade(self) -> None:
+        channel: Any = self.transport
+        channel.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.told.append(reason.type)
+
+
+class OwnProducerTests(ChannelTestCase):
+    """Protocols that are registered at their own channel as long as it is open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.protocol = self.channel.start(OwnProducer())
+
+    def test_partnerCloses(self) -> None:
+        """They hear of it at once, as a producer and as a protocol."""
+        self.partner.end()
+        self.reactor.run(2)
+        self.assertEqual(self.protocol.told, ["stop", ConnectionDone])
+        self.assertTrue(self.socket.disconnected)
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_partnerClosesWithText(self) -> None:
+        """So they do with text settings, which write the end of the output."""
+        self.channel.configure(encoding="latin-1", eofChar=("", "\x1a"))
+        self.partner.end()
+        self.reactor.run(2)
+        self.assertEqual(self.protocol.told, ["stop", ConnectionDone])
+        self.assertEqual(self.partner.take(), b"\x1a")
+
+    def test_partnerClosesOnPaused(self) -> None:
+        """What was written is sent all the same, and nobody is asked for more."""
+        self.channel.write(b"x" * 300_000)
+        self.partner.end()
+        got = b"".join(self.sent() for _ in range(6))
+        self.assertEqual(len(got), 300_000)
+        self.assertEqual(self.protocol.told, ["pause", "stop", ConnectionDone])
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_closes(self) -> None:
+        """They may close it without unregistering."""
+        self.channel.write(b"last")
+        self.channel.loseConnection()
+        self.assertEqual(self.sent(), b"last")
+        self.assertEqual(self.protocol.told, ["stop", ConnectionDone])
+        self.assertIsNone(self.successResultOf(self.channel.whenClosed()))
+
+    def test_partnerResets(self) -> None:
+        """They hear of a loss, too."""
+        self.partner.reset()
+        self.reactor.run(2)
+        self.assertEqual(self.protocol.told, ["stop", ConnectionLost])
+
+    def test_partnerClosesTLS(self) -> None:
+        """Over TLS the partner's close_notify is such an end."""
+        link, socket, partner = serverLink(self.reactor, Identities(self))
+        partner.handshake(self.reactor)
+        channel = TransferChannel(link)
+        protocol = channel.start(OwnProducer())
+        partner.closeNotify()
+        self.reactor.run(3)
+        self.assertEqual(protocol.told, ["stop", ConnectionDone])
+        self.assertTrue(socket.disconnected)
+        self.assertIsNone(self.successResultOf(channel.whenClosed()))
+
+
+class ProtocolTests(ChannelTestCase):
+    """The protocol that has a channel, and one that takes over."""
+
+    def test_protocol(self) -> None:
+        """It can be asked for: nobody, the one that was started, nobody."""
+        self.assertIsNone(self.channel.protocol)
+        protocol = self.channel.start(OwnProducer())
+        self.assertIs(self.channel.protocol, protocol)
+        self.partner.end()
+        self.reactor.run(2)
+        self.assertIsNone(self.channel.protocol)
+
+    def test_another(self) -> None:
+        """Another one in its place gets what comes, and the end; that one nothing."""
+        for encoding, data in (("binary", b"new"), ("latin-1", "new")):
+            _, partner, channel = self.connect()
+            channel.configure(encoding=encoding)
+            first, second = OwnProducer(), OwnProducer()
+            channel.start(first)
+            partner.send(b"old")
+            self.reactor.turn()
+            channel.unregisterProducer()
+            second.makeConnection(channel)
+            channel.protocol = second
+            partner.send(b"new")
+            self.reactor.turn()
+            partner.end()
+            self.reactor.run(3)
+            self.assertEqual(len(first.told), 1)
+            self.assertEqual(second.told, [data, "stop", ConnectionDone])
+
+    def test_fromWithin(self) -> None:
+        """So it is if it takes over with the first piece, as HTTP's upgrades do."""
+        for early in (False, True):
+            _, partner, channel = self.connect()
+            second = OwnProducer()
+
+            class Upgrading(OwnProducer):
+                def dataReceived(self, data: bytes) -> None:
+                    super().dataReceived(data)
+                    channel: Any = self.transport
+                    channel.unregisterProducer()
+                    second = self.second
+                    second.makeConnection(channel)
+                    channel.protocol = second
+
+                second: OwnProducer
+
+            first = Upgrading()
+            first.second = second
+            if early:
+                for piece in (b"upgrade", b"new"):
+                    channel._link.dataReceived(piece)
+            channel.start(first)
+            if not early:
+                for piece in (b"upgrade", b"new"):
+                    partner.send(piece)
+                    self.reactor.turn()
+            self.reactor.run(2)
+            self.assertEqual(first.told, [b"upgrade"])
+            self.assertEqual(second.told, [b"new"])
+            channel.abortConnection()
+            self.reactor.run(2)
+
+
+class SequenceTests(ChannelTestCase):
+    """Several pieces in one write."""
+
+    def test_once(self) -> None:
+        """The transport gets them at once, and pauses nobody twice."""
+        writes: list[bytes] = []
+        write = SimulatedSocket.write
+
+        def noting(socket: SimulatedSocket, data: bytes) -> None:
+            writes.append(data)
+            write(socket, data)
+
+        self.patch(SimulatedSocket, "write", noting)
+        for settings in ({}, {"encoding": "latin-1"}):
+            self.socket, self.partner, channel = self.connect()
+            channel.configure(**settings)
+            protocol = channel.start(OwnProducer())
+            pieces: list[Any] = [b"x" * 50_000] * 4
+            if settings:
+                pieces = ["x" * 50_000] * 4
+            channel.writeSequence(iter(pieces))
+            self.assertEqual(writes, [b"x" * 200_000])
+            self.assertEqual(protocol.told, ["pause"])
+            writes.clear()
+
+
+class OutputStepsTests(ChannelTestCase):
+    """Which states of the output follow each other."""
+
+    def test_all(self) -> None:
+        """
+        Whatever is done in whatever state: all of the table's steps are taken,
+        and no other one.
+        """
+        before: dict[Output, list[str]] = {
+            Output.OPEN: [],
+            Output.ENDING: ["register", "writeEOF"],
+            Output.LOSING: ["register", "loseConnection"],
+            Output.ENDED: ["writeEOF"],
+            Output.CLOSED: ["loseConnection"],
+        }
+        events = (
+            *("register", "unregisterProducer", "writeEOF", "loseConnection"),
+            *("abortConnection", "stopProducing", "stopConsuming", "write"),
+            *("configure", "end", "reset", "turn"),
+        )
+        taken = notedSteps(self, TransferChannel, "_output")
+        for state, way in before.items():
+            for event in events:
+                for started in (False, True):
+                    self.socket, self.partner, self.channel = self.connect()
+                    if started:
+                        self.channel.start(Protocol())
+                    for each in way:
+                        self.happens(each)
+                    self.assertIs(self.channel._output, state)
+                    self.happens(event)
+                    self.happens("abortConnection")
+                    self.reactor.run(3)
+        self.assertEqual(taken, allSteps(OUTPUT_STEPS))
+
+    def happens(self, event: str) -> None:
+        """Have something happen to the channel."""
+        if event == "register":
+            with contextlib.suppress(RuntimeError):  # there is one already
+                self.channel.registerProducer(Slow(self.channel), False)
+        elif event == "write":
+            self.channel.write(b"x")
+        elif event == "configure":
+            self.channel.configure(translation="lf")
+        elif event == "turn":
+            self.reactor.turn()
+        elif event in ("end", "reset"):
+            getattr(self.partner, event)()
+            self.reactor.run(2)
+        else:
+            getattr(self.channel, event)()
+
+
+class InsideTests(ChannelTestCase):
+    """What the rest of the package needs of a channel."""
+
+    def text(self, **how: Any) -> TextSettings:
+        return TextSettings.BINARY.replaced(**how)
+
+    def test_clock(self) -> None:
+        """The time is that of its connection."""
+        self.assertIs(self.channel.clock, self.reactor)
+
+    def test_settings(self) -> None:
+        """The settings are those that were set last."""
+        self.assertEqual(self.channel.settings, TextSettings.BINARY)
+        how = {"encoding": "utf-8", "translation": ("auto", "cr")}
+        self.channel.configure(**how)  # type: ignore[arg-type]
+        self.assertEqual(self.channel.settings, self.text(**how))
+
+    def test_bottom(self) -> None:
+        """Under all layers there is the socket."""
+        self.assertIs(self.channel.bottom, self.socket)
+        link, socket, partner = serverLink(self.reactor, Identities(self))
+        partner.handshake(self.reactor)
+        self.assertIs(TransferChannel(link).bottom, socket)
+
+    def test_writingBy(self) -> None:
+        """Other settings hold in the block, also if that fails, and not after."""
+        settings = self.text(encoding="utf-8", translation="crlf")
+        for error in (None, ZeroDivisionError()):
+            try:
+                with self.channel.writingBy(settings):
+                    write: Any = self.channel.write
+                    write("ü\n")
+                    if error is not None:
+                        raise error
+            except ZeroDivisionError:
+                self.assertIsNotNone(error)
+            self.channel.write(b"\xfc\n")
+            self.assertEqual(self.sent(), b"\xc3\xbc\r\n\xfc\n")
+
+    def test_same(self) -> None:
+        """The channel's own settings change nothing, not even a byte order mark."""
+        self.channel.configure(encoding="utf-16")
+        self.channel.write("a")
+        with self.channel.writingBy(self.channel.settings):
+            self.channel.write("b")
+        self.channel.write("c")
+        self.assertEqual(self.sent(), "abc".encode("utf-16"))
+
+    def test_changedMeanwhile(self) -> None:
+        """Who configures the channel meanwhile has set what it is to be."""
+        with self.channel.writingBy(self.text(encoding="utf-8")):
+            self.channel.write("ü")
+            self.channel.configure(encoding="latin-1")
+            self.channel.write("ü")
+        self.channel.write("ü")
+        self.assertEqual(self.sent(), b"\xc3\xbc\xfc\xfc")
+
+    def test_closedMeanwhile(self) -> None:
+        """What an encoding with states has to end with is not written too late."""
+        with self.channel.writingBy(self.text(encoding="iso2022-jp")):
+            self.channel.write("あ")
+            self.channel.loseConnection()
+        self.assertEqual(self.sent(), "あ".encode("iso2022_jp"))
 
 
 class HalfCloseTests(ChannelTestCase):

@@ -4,7 +4,9 @@ Tests for :mod:`twisted_transfer.channel.delivery`: what a protocol gets.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +28,10 @@ from tests.support.simulation import (
     SimulatedSocket,
     connected,
 )
+from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import Identities, serverLink
 from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.channel.delivery import READER_STEPS, Delivery, Reader
 from twisted_transfer.channel.inbox import FULL
 from twisted_transfer.channel.link import Link
 from twisted_transfer.errors import AlreadyReading, Truncated, Undecodable
@@ -603,6 +607,99 @@ class DescriptorTests(IntakeTestCase):
         self.reactor.run(3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.failureResultOf(self.channel.whenClosed(), Truncated)
+
+
+class DirectTests(IntakeTestCase):
+    """Bytes that nothing has to look at, with nothing that waits."""
+
+    def test_nothingBetween(self) -> None:
+        """The protocol is called from one call of ours, with what was read."""
+        depths: list[int] = []
+
+        def look(protocol: Noting) -> None:
+            stack = traceback.extract_stack()
+            depths.append(
+                sum("twisted_transfer/channel" in frame.filename for frame in stack)
+            )
+
+        self.channel.start(Noting(data=look))
+        self.send(b"one", b"two")
+        self.assertEqual(depths, [1, 1])
+
+    def test_error(self) -> None:
+        """An error of the protocol's is the reactor's, as with Twisted's transports."""
+        noting = self.channel.start(Noting(data=failing))
+        self.partner.send(b"one")
+        self.assertRaises(ZeroDivisionError, self.reactor.turn)
+        self.assertEqual(noting.told, ["made", b"one"])
+        # What a reactor does then.
+        self.socket.connectionLost(Failure(ZeroDivisionError()))
+        self.assertEqual(noting.told[2:], [ZeroDivisionError])
+        self.failureResultOf(self.channel.whenClosed(), Truncated)
+
+    def test_errorInText(self) -> None:
+        """With text settings it is logged, and the connection aborted."""
+        self.channel.configure(encoding="latin-1")
+        noting = self.channel.start(Noting(data=failing))
+        self.send(b"one")
+        self.reactor.run(2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(noting.told[:2], ["made", "one"])
+        self.assertTrue(self.socket.aborted)
+
+
+class StepsTests(IntakeTestCase):
+    """Which states of the reader follow each other."""
+
+    def test_all(self) -> None:
+        """
+        Whatever happens in whatever state: all of the table's steps are taken, and
+        no other one.
+        """
+        before: dict[Reader, list[str]] = {
+            Reader.NOBODY: [],
+            Reader.QUEUED: ["text", "start"],
+            Reader.DIRECT: ["start"],
+            Reader.ENDED: ["start", "end"],
+            Reader.OVER: ["start", "reset"],
+        }
+        events = (
+            *("start", "read", "text", "binary", "data", "end", "reset"),
+            *("pauseProducing", "resumeProducing", "loseConnection"),
+            *("abortConnection", "writeEOF"),
+        )
+        taken = notedSteps(self, Delivery, "_state")
+        for state, way in before.items():
+            for event in events:
+                for behind in ("abortConnection", "binary"):
+                    self.socket, self.partner, self.channel = self.connect()
+                    for each in way:
+                        self.happens(each)
+                    self.assertIs(self.channel._delivery._state, state)
+                    self.happens(event)
+                    self.happens(behind)
+                    self.happens("abortConnection")
+                    self.reactor.run(3)
+        self.assertEqual(taken, allSteps(READER_STEPS))
+
+    def happens(self, event: str) -> None:
+        """Have something happen to the channel."""
+        if event == "start":
+            with contextlib.suppress(AlreadyReading):
+                self.channel.start(HalfNoting())
+        elif event == "read":
+            with contextlib.suppress(AlreadyReading):
+                self.channel.read().addErrback(lambda failure: failure.trap(Truncated))
+        elif event in ("text", "binary"):
+            how = "binary" if event == "binary" else "latin-1"
+            self.channel.configure(encoding=how)
+        elif event == "data":
+            self.send(b"one", b"two")
+        elif event in ("end", "reset"):
+            getattr(self.partner, event)()
+            self.reactor.run(2)
+        else:
+            getattr(self.channel, event)()
 
 
 class HandshakeTests(SynchronousTestCase):

@@ -4,6 +4,7 @@ Tests for :mod:`twisted_transfer.channel.link`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -27,8 +28,10 @@ from tests.support.simulation import (
     TLSPartner,
     connected,
 )
+from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import Identities, One, overTLS, serverLink
-from twisted_transfer.channel.link import Link, LinkState
+from twisted_transfer.channel.link import LINK_STEPS, Link, LinkState
+from twisted_transfer.channel.wires import CLOSE_TIMEOUT
 from twisted_transfer.errors import NotAdmitted, PeerRefused, Truncated
 
 
@@ -458,6 +461,56 @@ class TLSTests(SynchronousTestCase):
             self.reactor.run(3)
             back.data += tunnel.read()
         self.assertIs(link.state, LinkState.OPEN)
+
+
+class StepsTests(SynchronousTestCase):
+    """Which states follow each other."""
+
+    def test_all(self) -> None:
+        """
+        Whatever happens in whatever state: all of the table's steps are taken, and
+        no other one.
+        """
+        identities = Identities(self)
+        before: dict[LinkState, list[str]] = {
+            LinkState.SETUP: [],
+            LinkState.OPEN: ["handshake"],
+            LinkState.CLOSING: ["handshake", "close"],
+            LinkState.ABORTING: ["abort"],
+            LinkState.GONE: ["reset"],
+        }
+        events = ("handshake", "close", "abort", "reset", "closeNotify", "data", "time")
+        taken = notedSteps(self, Link, "state")
+        for state, way in before.items():
+            for event in events:
+                self.reactor = SimulatedReactor()
+                self.link, _, self.partner = serverLink(self.reactor, identities)
+                for each in way:
+                    self.happens(each)
+                self.assertIs(self.link.state, state)
+                self.happens(event)
+                self.reactor.run(3)
+                self.happens("abort")
+                self.reactor.run(3)
+                self.assertTrue(self.link.lost)
+        self.assertEqual(taken, allSteps(LINK_STEPS))
+
+    def happens(self, event: str) -> None:
+        """Have something happen to the link."""
+        if event == "handshake":
+            self.partner.handshake(self.reactor)
+        elif event == "closeNotify":
+            with contextlib.suppress(SSL.Error):  # not in a handshake
+                self.partner.closeNotify()
+        elif event == "data":
+            self.partner.raw.send(b"no TLS at all, and long enough for a record")
+        elif event == "reset":
+            self.partner.raw.reset()
+            self.reactor.run(2)
+        elif event == "time":
+            self.reactor.turn(CLOSE_TIMEOUT)
+        else:
+            getattr(self.link, event)()
 
 
 class LayersTests(SynchronousTestCase):
