@@ -5,6 +5,7 @@ may happen to them.
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +42,7 @@ from tests.support.simulation import (
     TLSPartner,
     connected,
 )
+from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import Identities
 from twisted_transfer import TransferChannel, TransferConnector
 from twisted_transfer.channel.link import Link, LinkState
@@ -49,6 +51,7 @@ from twisted_transfer.connecting.admission import (
     MAX_CANDIDATES,
     Admission,
 )
+from twisted_transfer.connecting.connector import CONNECTOR_STEPS, ConnectorState
 from twisted_transfer.connecting.dialling import Dial
 from twisted_transfer.connecting.listening import Wait
 from twisted_transfer.errors import (
@@ -562,6 +565,85 @@ class ReentrantTests(SynchronousTestCase):
         connecting.cancel()
         self.connector.close()
         self.ended(connecting)
+
+
+class StepsTests(SynchronousTestCase):
+    """Which states of a connector follow each other."""
+
+    def test_all(self) -> None:
+        """
+        Whatever happens in whatever state: all of the table's steps are taken, and
+        no other one.
+        """
+        before: dict[ConnectorState, list[str]] = {
+            ConnectorState.IDLE: [],
+            ConnectorState.CONNECTING: ["connect"],
+            ConnectorState.CANCELLED: ["connect", "cancel"],
+        }
+        events = ("connect", "cancel", "close", "arrive", "portCloses", "time")
+        taken = notedSteps(self, TransferConnector, "_state")
+        for state, way in before.items():
+            for first in events:
+                for second in events:
+                    self.reactor = SimulatedReactor()
+                    self.endpoint = SimulatedServerEndpoint(
+                        self.reactor, stopsAtOnce=False
+                    )
+                    self.connector = TransferConnector(
+                        self.reactor, "passive", socketCommand=self.endpoint, within=5
+                    )
+                    self.connecting: Deferred[Any] = Deferred()
+                    for each in way:
+                        self.happens(each)
+                    self.assertIs(self.connector._state, state)
+                    self.happens(first)
+                    self.happens(second)
+                    self.over()
+        self.assertEqual(taken, allSteps(CONNECTOR_STEPS))
+
+    def test_again(self) -> None:
+        """Only an idle one can be used: not as long as something is not gone yet."""
+        reactor = SimulatedReactor()
+        endpoint = SimulatedServerEndpoint(reactor, stopsAtOnce=False)
+        connector = TransferConnector(reactor, "passive", socketCommand=endpoint)
+        connecting = connector.connect()
+        self.assertRaises(AlreadyConnecting, connector.connect)
+        connecting.cancel()
+        self.assertRaises(AlreadyConnecting, connector.connect)
+        endpoint.ports[0].close()
+        self.failureResultOf(connecting, CancelledError)
+        again = connector.connect()
+        endpoint.arrive()
+        endpoint.ports[1].close()
+        self.successResultOf(again)
+
+    def over(self) -> None:
+        """Close the connector; then nothing is left."""
+        closing = self.connector.close()
+        self.happens("portCloses")
+        self.reactor.run(3)
+        self.successResultOf(closing)
+        self.assertIs(self.connector._state, ConnectorState.IDLE)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def happens(self, event: str) -> None:
+        """Have something happen to the connector."""
+        if event == "connect":
+            with contextlib.suppress(AlreadyConnecting):
+                self.connecting = self.connector.connect()
+                self.connecting.addErrback(lambda failure: None)
+        elif event == "cancel":
+            self.connecting.addErrback(lambda failure: None)
+            self.connecting.cancel()
+        elif event == "close":
+            self.connector.close()
+        elif event == "arrive":
+            self.endpoint.arrive()
+        elif event == "portCloses":
+            for port in self.endpoint.ports:
+                port.close()
+        else:
+            self.reactor.turn(5)
 
 
 class PassiveMachine(RuleBasedStateMachine):

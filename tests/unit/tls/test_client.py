@@ -4,6 +4,7 @@ Tests for :mod:`twisted_transfer.tls.client`, without a network and without real
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from typing import Any
 
@@ -21,11 +22,18 @@ from tests.support.folders import newFolder
 from tests.support.mtlsends import Hand, serverContext, unreadableFiles
 from tests.support.simulatedendpoints import SimulatedClientEndpoint
 from tests.support.simulation import SimulatedReactor, SimulatedSocket
+from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import One
 from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused
 from twisted_transfer.descriptions import endpoints, mtls
 from twisted_transfer.descriptions.strings import Description
-from twisted_transfer.tls.client import CONFIRM_TIMEOUT, MutualTLSClientEndpoint
+from twisted_transfer.tls.client import (
+    CONFIRM_TIMEOUT,
+    CONFIRMATION_STEPS,
+    Confirmation,
+    Gate,
+    MutualTLSClientEndpoint,
+)
 from twisted_transfer.tls.keys import Identity, Secret
 from twisted_transfer.tls.policy import Policy
 
@@ -99,6 +107,28 @@ class GateTestCase(SynchronousTestCase):
             self.folder, identity or self.there, accepts or self.here, **how
         )
         return socket, Hand(raw, context, server=True), opened
+
+    def named(self, names: bytes) -> Identity:
+        """
+        :param names: a subjectAltName (RFC 5280, section 4.2.1.6), as DER.
+        :returns: an identity that signed a certificate with it for itself.
+        """
+        key, name = Ed25519PrivateKey.generate(), self.there.certificate.subject
+        extension = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("2.5.29.17"), names
+        )
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(self.there.certificate.not_valid_before_utc)
+            .not_valid_after(self.there.certificate.not_valid_after_utc)
+            .add_extension(extension, critical=False)
+            .sign(key, None)
+        )
+        return Identity(key, certificate)
 
     def prove(self, hand: Hand) -> None:
         """Go on with the handshake until what is to be sent is its last piece."""
@@ -325,28 +355,6 @@ class NotAcceptedTests(GateTestCase):
             # An older service-identity finds no name at all in the first one.
             self.assertRegex(str(error), "cannot be read|for another host")
 
-    def named(self, names: bytes) -> Identity:
-        """
-        :param names: a subjectAltName (RFC 5280, section 4.2.1.6), as DER.
-        :returns: an identity that signed a certificate with it for itself.
-        """
-        key, name = Ed25519PrivateKey.generate(), self.there.certificate.subject
-        extension = x509.UnrecognizedExtension(
-            x509.ObjectIdentifier("2.5.29.17"), names
-        )
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(self.there.certificate.not_valid_before_utc)
-            .not_valid_after(self.there.certificate.not_valid_after_utc)
-            .add_extension(extension, critical=False)
-            .sign(key, None)
-        )
-        return Identity(key, certificate)
-
     def test_oldTLS(self) -> None:
         """Where only pins count, TLS 1.2 is not spoken."""
         socket, hand, opened = self.reach(newest=_TLS12)
@@ -427,3 +435,139 @@ class NotAcceptedTests(GateTestCase):
         opened.cancel()
         self.failureResultOf(opened, CancelledError)
         below.fail(ConnectionRefusedError())
+
+    def test_abandoned(self) -> None:
+        """
+        One that nobody waits for any more is never opened, be it that its end
+        takes its time and the partner goes on meanwhile.
+        """
+        for proved in (False, True):
+            for tickets in (0, 2):
+                built: list[Any] = []
+
+                class Counting(Factory):
+                    def buildProtocol(self, addr: Any) -> Any:
+                        self.built.append(addr)
+
+                    built: list[Any]
+
+                Counting.built = built
+                socket, hand, opened = self.reach(factory=Counting(), tickets=tickets)
+                if proved:
+                    self.prove(hand)
+                socket.abortConnection = lambda: None  # type: ignore[method-assign]
+                opened.cancel()
+                self.failureResultOf(opened, CancelledError)
+                for _ in range(4):
+                    hand.step()
+                    self.reactor.turn()
+                if proved:
+                    hand.say(b"data")
+                    hand.step()
+                self.reactor.turn(CONFIRM_TIMEOUT)
+                self.reactor.turn(_TIMEOUT)
+                SimulatedSocket.abortConnection(socket)
+                self.reactor.run(2)
+                self.assertEqual(built, [])
+                self.assertNothingLeft(socket)
+
+
+class StepsTests(GateTestCase):
+    """Which states of the confirmation follow each other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        names = b"\x82\x0chost.example"
+        self.server = self.named(bytes((0x30, len(names))) + names)
+
+    def test_all(self) -> None:
+        """
+        Whatever happens in whatever state: all of the table's steps are taken, and
+        no other one.
+        """
+        before: dict[Confirmation, list[str]] = {
+            Confirmation.HANDSHAKE: [],
+            Confirmation.UNCONFIRMED: ["prove"],
+            Confirmation.OPEN: ["prove", "ticket"],
+            Confirmation.REFUSED: ["cancel"],
+        }
+        events = ("prove", "ticket", "data", "nonsense", "reset", "cancel", "time")
+        taken = notedSteps(self, Gate, "state")
+        for state, way in before.items():
+            for event in events:
+                gate = self.gate(One(Recorder()))
+                for each in way:
+                    self.happens(each)
+                self.assertIs(gate.state, state)
+                self.happens(event)
+                self.over()
+        # Confirmed it is only until the piece with the ticket was read.
+        self.assertIn((Confirmation.CONFIRMED, Confirmation.OPEN), taken)
+        self.gate(One(None))
+        self.happens("prove")
+        self.happens("ticket")
+        self.failureResultOf(self.opened, NoProtocol)
+        self.over()
+        # In TLS 1.2 there is nothing to wait for.
+        gate = self.gate(One(Recorder()), _TLS12)
+        self.happens("prove")
+        self.happens("ticket")
+        self.assertIs(gate.state, Confirmation.OPEN)
+        self.over()
+        self.assertEqual(taken, allSteps(CONFIRMATION_STEPS))
+
+    def gate(
+        self, factory: Any, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+    ) -> Gate:
+        """:returns: a gate that was just connected."""
+        below = SimulatedClientEndpoint(self.reactor)
+        policy = Policy(
+            self.here, frozenset(), (self.server.certificate,), "host.example"
+        )
+        endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)
+        self.opened = endpoint.connect(factory)
+        self.socket, raw = below.succeed()
+        context = serverContext(self.folder, self.server, self.here, newest)
+        self.hand = Hand(raw, context, server=True)
+        protocol: Any = self.socket.protocol
+        assert isinstance(protocol.wrappedProtocol, Gate)
+        return protocol.wrappedProtocol
+
+    def over(self) -> None:
+        """End the connection, in whatever state."""
+        self.opened.addErrback(lambda failure: None)
+        self.opened.cancel()
+        self.socket.abortConnection()
+        self.reactor.run(3)
+        self.assertNothingLeft(self.socket)
+
+    def happens(self, event: str) -> None:
+        """Have something happen to the gate."""
+        hand = self.hand
+        if event == "prove":
+            for _ in range(4):
+                if not hand.proved:
+                    hand.send()
+                    self.reactor.turn()
+                    hand.read()
+        elif event == "ticket":
+            hand.step()
+            self.reactor.turn()
+        elif event == "data":
+            with contextlib.suppress(ssl.SSLError):
+                hand.say(b"data")
+            hand.send()
+            self.reactor.turn()
+        elif event == "nonsense":
+            hand.raw.send(b"no TLS at all, and long enough for a record")
+            self.reactor.run(2)
+        elif event == "reset":
+            hand.raw.reset()
+            self.reactor.run(2)
+        elif event == "cancel":
+            self.opened.cancel()
+            self.opened.addErrback(lambda failure: None)
+            self.reactor.run(2)
+        else:
+            self.reactor.turn(CONFIRM_TIMEOUT)
+            self.reactor.turn(_TIMEOUT)
