@@ -558,6 +558,30 @@ class ReentrantTests(SynchronousTestCase):
         connecting.cancel()
         self.ended(connecting)
 
+    def test_whileThePortCloses(self) -> None:
+        """So may who closes the port: the partner that was admitted is let go."""
+        connecting = self.connector.connect()
+        [port] = self.endpoint.ports
+        stop = port.stopListening
+
+        def stopListening() -> Deferred[None]:
+            stopped = stop()
+            self.connector.close()
+            return stopped
+
+        port.stopListening = stopListening  # type: ignore[method-assign]
+        socket, _ = self.endpoint.arrive()
+        assert socket is not None
+        closing = self.connector.close()
+        port.close()
+        self.assertNoResult(connecting)
+        self.assertNoResult(closing)
+        self.reactor.run(2)
+        self.failureResultOf(connecting, CancelledError)
+        self.successResultOf(closing)
+        self.assertTrue(socket.aborted)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_cancelledTwice(self) -> None:
         """Cancelling once more does not make it seem over before it is."""
         connecting = self.connector.connect()
