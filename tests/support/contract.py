@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -451,8 +451,31 @@ class ChannelContract:
         await left.whenClosed()
 
     async def test_failingProtocol(self: Any) -> None:
-        """An error in the protocol is logged and ends the connection."""
+        """
+        An error in the protocol is logged and ends the connection, as Twisted's
+        transports do.
+        """
         left, right = await self.pair()
+
+        class Broken(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                raise ZeroDivisionError("in the user's code")
+
+        broken = right.start(Broken())
+        left.write(b"xx")
+        await broken.ended
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        broken.reasons[0].trap(ZeroDivisionError, ConnectionLost)  # by a TLS layer
+        with self.assertRaises(Truncated):
+            await right.whenClosed()
+        with contextlib.suppress(Truncated):
+            self.assertEqual(await left.read(), b"")
+        await self.finish(left)
+
+    async def test_failingTextProtocol(self: Any) -> None:
+        """With text settings the partner hears that it was no orderly end."""
+        left, right = await self.pair()
+        right.configure(encoding="latin-1")
 
         class Broken(Recorder):
             def dataReceived(self, data: bytes) -> None:

@@ -68,6 +68,8 @@ class MemoryTransport(FileDescriptor):
     :ivar protocol: gets what arrives at this end.
     """
 
+    _log = Logger()
+
     other: MemoryTransport
     protocol: StreamProtocol
     # Twisted's own have no annotations.
@@ -191,8 +193,22 @@ class MemoryTransport(FileDescriptor):
                 return ConnectionLost("the other end is closed")
             return 0
         if piece:
-            self.other.protocol.dataReceived(piece)
+            try:
+                self.other.protocol.dataReceived(piece)
+            except Exception:
+                self.other._failed(Failure())
         return len(piece)
+
+    def _failed(self, failure: Failure) -> None:
+        """Be lost as a transport is whose protocol has raised an error."""
+        self._log.failure(
+            "unhandled error in {protocol}", failure, protocol=self.protocol
+        )
+        if self._output is not _Output.ENDED:
+            self._output = _Output.ENDED
+            done = Failure(ConnectionDone())
+            self._clock.callLater(0, self.other.readConnectionLost, done)
+        self.connectionLost(failure)
 
     def readConnectionLost(self, reason: Failure) -> None:
         """Tell the protocol that the other end sends no more."""
