@@ -12,6 +12,7 @@ from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
+    IPushProducer,
 )
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -178,6 +179,12 @@ class PipesTransport:
     def connectionLost(self, reason: Failure) -> None:
         self.lost.append(reason)
 
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        self.producer: object = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
 
 class StandardIOWireTests(SynchronousTestCase):
     """Standard input and output."""
@@ -230,6 +237,25 @@ class StandardIOWireTests(SynchronousTestCase):
         self.wire.write(b"not read")
         self.assertTrue(self.wire.outputLost)
         self.assertEqual(self.pipes.written, [b"read"])
+
+    def test_nobodyReadsProducer(self) -> None:
+        """A producer is stopped when the output pipe has no reader any more."""
+        stopped: list[bool] = []
+
+        @implementer(IPushProducer)
+        class Producer:
+            def stopProducing(self) -> None:
+                stopped.append(True)
+
+        producer: Any = Producer()
+        self.wire.registerProducer(producer, True)
+        self.assertIs(self.pipes.producer, producer)
+        self.assertIs(self.wire.producer, producer)
+        self.wire.outputEnded()
+        self.assertEqual(stopped, [True])
+        self.assertIsNone(self.pipes.producer)
+        self.assertIsNone(self.wire.producer)
+        self.assertTrue(self.wire.outputLost)
 
 
 def wrapped(times: int) -> tuple[Protocol, list[Any], StringTransport]:
