@@ -655,6 +655,31 @@ class ProtocolTests(ChannelTestCase):
         self.reactor.run(2)
         self.assertIsNone(self.channel.protocol)
 
+    def test_inLog(self) -> None:
+        """Twisted's log names the protocol, by its own word if it has one."""
+
+        class Named(Protocol):
+            def logPrefix(self) -> str:
+                return "mine"
+
+        class Nameless:
+            """As a protocol of another library may be."""
+
+            def makeConnection(self, transport: object) -> None:
+                """It is connected."""
+
+        for protocol, name in (
+            (Named(), "mine"),
+            (OwnProducer(), "OwnProducer"),
+            (Nameless(), "Nameless"),
+        ):
+            socket: Any
+            socket, _, channel = self.connect()
+            socket.logstr = "TransferChannel,7,192.0.2.2"
+            started: Any = protocol
+            channel.start(started)
+            self.assertEqual(socket.logstr, f"{name},7,192.0.2.2")
+
     def test_another(self) -> None:
         """Another one in its place gets what comes, and the end; that one nothing."""
         for encoding, data in (("binary", b"new"), ("latin-1", "new")):

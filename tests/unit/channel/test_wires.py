@@ -12,7 +12,6 @@ from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
-    IPushProducer,
 )
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -240,19 +239,13 @@ class StandardIOWireTests(SynchronousTestCase):
 
     def test_nobodyReadsProducer(self) -> None:
         """A producer is stopped when the output pipe has no reader any more."""
-        stopped: list[bool] = []
-
-        @implementer(IPushProducer)
-        class Producer:
-            def stopProducing(self) -> None:
-                stopped.append(True)
-
-        producer: Any = Producer()
+        nowhere: Any = None
+        producer = Pusher(nowhere, 10)
         self.wire.registerProducer(producer, True)
         self.assertIs(self.pipes.producer, producer)
         self.assertIs(self.wire.producer, producer)
         self.wire.outputEnded()
-        self.assertEqual(stopped, [True])
+        self.assertTrue(producer.stopped)
         self.assertIsNone(self.pipes.producer)
         self.assertIsNone(self.wire.producer)
         self.assertTrue(self.wire.outputLost)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -261,6 +262,16 @@ class PlainTests(AdmissionTestCase):
         self.successResultOf(self.admission.leftovers.cleared())
         self.reactor.run(3)
         self.assertFalse(socket.disconnected)
+
+    def test_inLog(self) -> None:
+        """Twisted's log names the port by what is served there."""
+
+        class Served(Factory):
+            noisy = False
+
+        self.assertEqual(self.admission.logPrefix(), "TransferConnector")
+        self.admission.serveBy(Served())
+        self.assertEqual(self.admission.logPrefix(), "Served")
 
     def test_neverConnected(self) -> None:
         """
