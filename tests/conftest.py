@@ -105,8 +105,9 @@ def pytest_collection_modifyitems(
     out what was not asked for; and skip what needs a program that is not here.
     """
     left = [item for item in items if not _isAskedFor(config, item.path)]
-    items[:] = [item for item in items if item not in set(left)]
     config.stash[_leftOut] = left
+    notAskedFor = set(left)
+    items[:] = [item for item in items if item not in notAskedFor]
     if left:
         config.hook.pytest_deselected(items=left)
     absent: set[str] = set()

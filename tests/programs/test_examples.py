@@ -196,7 +196,8 @@ class DescriptionTests(SynchronousTestCase):
                 try:
                     TransferConnector.fromString(reactor, description)
                 except BadDescription as error:
-                    self.assertIn("cannot be read", str(error), page)
+                    missing = "cannot be read|nothing here can be served"
+                    self.assertRegex(str(error), missing, page)
         self.assertGreater(seen, 5)
 
 

@@ -214,7 +214,7 @@ class Resetter(HostilePeer):
 
 class Staller(HostilePeer):
     """
-    Connects, and says nothing for as long as it is let.
+    Connects, and says nothing until the other side hangs up.
 
     It shows that a server bounds the time, or the number, of those that have
     not proved themselves.

@@ -51,8 +51,13 @@ def _encode(data: bytes) -> str:
 
 def _decode(name: str, text: str, length: int) -> bytes:
     """
-    :raises BadOption: if the text is not what :func:`_encode` makes of so many
-        bytes.  The text is not shown, for it may be a secret.
+    Decode what :func:`_encode` made, and nothing else.
+
+    :param name: the option that the text was given for.
+    :param text: the text.
+    :param length: how many bytes it has to stand for.
+    :raises BadOption: if it does not.  The text is not shown, for it may be a
+        secret.
     """
     try:
         data = base64.b64decode(
@@ -71,7 +76,9 @@ def _decode(name: str, text: str, length: int) -> bytes:
 
 def pinOf(certificate: x509.Certificate) -> str:
     """
-    :param certificate: somebody's certificate.
+    Compute the pin of a certificate's key.
+
+    :param certificate: the certificate.
     :returns: the SHA-256 digest of its SubjectPublicKeyInfo (RFC 7469, section
         2.4), as unpadded URL-safe base64 (RFC 4648, section 5): 43 characters.
     """
@@ -83,9 +90,11 @@ def pinOf(certificate: x509.Certificate) -> str:
 
 def checkedPin(pin: str) -> str:
     """
-    :param pin: what a user gave as a pin.
-    :returns: the pin.
-    :raises BadOption: if it cannot be one.
+    Check what a user gave as a pin.
+
+    :param pin: the text.
+    :returns: the text.
+    :raises BadOption: if it is no pin.
     """
     _decode("pin", pin, hashlib.sha256().digest_size)
     return pin
@@ -94,9 +103,9 @@ def checkedPin(pin: str) -> str:
 @dataclass(frozen=True)
 class Secret:
     """
-    What an invitation lets its bearer prove.
+    The secret of an invitation, from which the partner derives its key.
 
-    Its text is shown only by :attr:`text`.
+    Only :attr:`text` shows it.
     """
 
     _data: bytes
@@ -106,15 +115,17 @@ class Secret:
 
     @classmethod
     def fresh(cls) -> Secret:
-        """:returns: a secret that nobody else knows."""
+        """:returns: a new random secret."""
         return cls(os.urandom(SECRET_BYTES))
 
     @classmethod
     def fromText(cls, text: str) -> Secret:
         """
+        Read a secret.
+
         :param text: what :attr:`text` gave.
         :returns: the secret.
-        :raises BadOption: if it cannot be one.
+        :raises BadOption: if the text is no secret.
         """
         return cls(_decode("secret", text, SECRET_BYTES))
 
@@ -125,8 +136,10 @@ class Secret:
 
     def identity(self) -> Identity:
         """
-        :returns: the identity that this secret stands for, the same each time:
-            its Ed25519 private key is the HKDF-SHA256 (RFC 5869) of the secret.
+        Derive the identity of the partner.
+
+        :returns: the identity, the same each time: its Ed25519 private key is the
+            HKDF-SHA256 (RFC 5869) of the secret.
         """
         derived = HKDF(SHA256(), SECRET_BYTES, salt=None, info=_PURPOSE)
         return Identity.selfSigned(
