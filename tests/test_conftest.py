@@ -158,7 +158,7 @@ def _collected(*options: str) -> tuple[set[str], str]:
 def test_leftOut() -> None:
     """What starts programs is left out, counted, and the way to run it is named."""
     folders, output = _collected()
-    assert folders == {"test_conftest"}
+    assert folders == {"test_conftest", "twisted"}
     *_, counts, way, _closing = output.splitlines()
     found = re.fullmatch(
         r"(\d+) tests of .* and (\d+) of programs of others .*", counts
@@ -170,7 +170,7 @@ def test_leftOut() -> None:
 def test_all() -> None:
     """With ``--all`` nothing is left out, and nothing is said of that."""
     folders, output = _collected("--all")
-    assert folders == {"test_conftest", "programs", "peers"}
+    assert folders == {"test_conftest", "twisted", "programs", "peers"}
     assert "left out" not in output
 
 

@@ -202,7 +202,7 @@ class TransferConnector:
         self._state = ConnectorState.IDLE
         self._connecting: Deferred[TransferChannel]
         self._running: Deferred[Any] | None
-        self._reason: Failure
+        self._reason: Failure | None = None
         self._listening: Promise[IAddress] = Promise()
         self._over: Promise[None] = Promise()
         self._over.fire(None)
@@ -318,13 +318,14 @@ class TransferConnector:
 
     def _onceGone(self, failure: Failure) -> Failure | Deferred[Failure]:
         """Let one who has cancelled hear of it when everything is gone."""
-        if self._state is not ConnectorState.CANCELLED:
-            return failure
+        if failure is self._reason:
+            return failure  # the attempt's own: it has ended
         gone: Deferred[Failure] = Shielded()
 
         def tell(ignored: None) -> None:
             # The endpoint's own error may be the cause of this one.
             reason = self._reason
+            assert reason is not None
             gone.callback(reason if reason.check(CancelledError) else failure)
 
         self._over.wait().addCallback(tell)

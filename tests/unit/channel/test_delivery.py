@@ -627,14 +627,16 @@ class DirectTests(IntakeTestCase):
         self.assertEqual(depths, [1, 1])
 
     def test_error(self) -> None:
-        """An error of the protocol's is the reactor's, as with Twisted's transports."""
+        """
+        The protocol's error is logged, aborts the connection, and is what the
+        protocol hears of its end.
+        """
         noting = self.channel.start(Noting(data=failing))
         self.partner.send(b"one")
-        self.assertRaises(ZeroDivisionError, self.reactor.turn)
-        self.assertEqual(noting.told, ["made", b"one"])
-        # What a reactor does then.
-        self.socket.connectionLost(Failure(ZeroDivisionError()))
-        self.assertEqual(noting.told[2:], [ZeroDivisionError])
+        self.reactor.run(2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(noting.told, ["made", b"one", ZeroDivisionError])
+        self.assertTrue(self.socket.aborted)
         self.failureResultOf(self.channel.whenClosed(), Truncated)
 
     def test_errorInText(self) -> None:
