@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from functools import cache
 from importlib import metadata
@@ -14,6 +13,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from zope.interface.interface import InterfaceClass
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -127,7 +127,7 @@ def _dropInternalBases(
     bases[:] = [base for base in bases if not isInternal(base)] or [object]
 
 
-def _nameInterfaces(
+def _hideSignatures(
     app: Sphinx,
     what: str,
     name: str,
@@ -135,19 +135,20 @@ def _nameInterfaces(
     options: object,
     signature: str | None,
     returned: str | None,
-) -> tuple[str | None, str | None]:
-    """Write an interface's name in a signature, where its repr would stand."""
-
-    def named(text: str | None) -> str | None:
-        return text and re.sub(r"<InterfaceClass (?:\w+\.)*(\w+)>", r"\1", text)
-
+) -> tuple[str | None, str | None] | None:
+    """Leave out a signature that a user has no use for."""
     if name in _MADE_INSIDE or signature == "(*args, **kwargs)":
         return "", returned
-    return named(signature), named(returned)
+    return None
+
+
+def _nameOf(interface: Any) -> str:
+    return str(interface.__name__)
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is defined here."""
-    app.connect("autodoc-process-signature", _nameInterfaces)
+    """Connect what is defined here, and have interfaces written by their names."""
+    InterfaceClass.__repr__ = _nameOf  # type: ignore[method-assign]
+    app.connect("autodoc-process-signature", _hideSignatures)
     app.connect("autodoc-process-bases", _dropInternalBases)
     app.connect("missing-reference", _resolve)
