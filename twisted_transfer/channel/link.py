@@ -78,7 +78,7 @@ def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
         )
     elif reason.check(ConnectionDone):
         return None
-    elif wire.complete and reason.check(ConnectionLost):
+    elif wire.complete and reason.type is ConnectionLost:
         # A TLS partner that closes without a close_notify of its own, after it
         # got everything, has missed nothing; Tcl's tls does so.
         return None
