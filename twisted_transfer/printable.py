@@ -1,8 +1,12 @@
 """
-Text from outside, made fit to be shown to a person.
+What a person is shown: text from outside, and names in the log.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+from twisted.protocols.policies import ProtocolWrapper
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -31,3 +35,22 @@ def printable(text: str, limit: int | None = None) -> str:
             pieces.append("…")
             break
     return "".join(pieces)
+
+
+def nameInLog(transport: Any, before: str, protocol: Any) -> None:
+    """
+    Have Twisted log what a socket brings by the name of another protocol.
+
+    A socket's transport asks for the name only once, when it is made.
+
+    :param transport: the transport of the socket, or a layer over it.
+    :param before: the name of the protocol that was there first.
+    :param protocol: the protocol that has the connection from now on.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    logged = getattr(transport, "logstr", None)
+    if logged is not None:
+        prefix = getattr(protocol, "logPrefix", None)
+        name = type(protocol).__name__ if prefix is None else prefix()
+        transport.logstr = logged.replace(before, name, 1)

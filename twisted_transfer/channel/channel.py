@@ -33,6 +33,7 @@ from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
 from twisted_transfer.channel.wires import bottomOf
 from twisted_transfer.interfaces import StreamProtocol
+from twisted_transfer.printable import nameInLog
 from twisted_transfer.states import State
 from twisted_transfer.text.codec import Encoder
 from twisted_transfer.text.settings import TextSettings
@@ -182,18 +183,9 @@ class TransferChannel:
         """
         if client is not None:
             self._client = client
-        self._nameInLog(protocol)
+        nameInLog(self._transport, self._link.logPrefix(), protocol)
         self._delivery.start(protocol)
         return protocol
-
-    def _nameInLog(self, protocol: Any) -> None:
-        """Have Twisted log what comes by the protocol's name."""
-        bottom: Any = bottomOf(self._transport)
-        logged = getattr(bottom, "logstr", None)
-        if logged is not None:
-            prefix = getattr(protocol, "logPrefix", None)
-            name = type(protocol).__name__ if prefix is None else prefix()
-            bottom.logstr = logged.replace(self._link.logPrefix(), name)
 
     @property
     def protocol(self) -> IProtocol | None:

@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from twisted_transfer.deferreds import Leftovers, Promise
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout
+from twisted_transfer.printable import nameInLog
 from twisted_transfer.states import State
 from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf
 
@@ -212,6 +213,7 @@ class Gate(Protocol):
             return
         self._step(Confirmation.OPEN)
         transport.wrappedProtocol = protocol
+        nameInLog(transport, self.logPrefix(), protocol)
         protocol.makeConnection(transport)
         if IHandshakeListener.providedBy(protocol):
             protocol.handshakeCompleted()
