@@ -9,22 +9,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import base, tcp
+from twisted.internet import base, tcp, unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.channel.link import Link, LinkState
+from twisted_transfer.channel.link import Link
+from twisted_transfer.channel.wires import bottomOf
 
 channels = 0
 """How many channels were put between a socket and a protocol so far."""
 
 
-def _start(protocol: Any, link: Link) -> None:
-    """Hand a channel to the protocol, as the endpoints of this library do."""
-    global channels
-    channels += 1
-    TransferChannel(link).start(protocol)
+class _Channel(TransferChannel):
+    """A channel that takes the one setting which tests make to a socket."""
+
+    @property
+    def bufferSize(self) -> int:
+        """How much of what was written waits before a producer is paused."""
+        return int(self.bottom.bufferSize)
+
+    @bufferSize.setter
+    def bufferSize(self, size: int) -> None:
+        self.bottom.bufferSize = size
 
 
 def _between(protocol: Any, transport: Any) -> None:
@@ -38,12 +45,14 @@ def _between(protocol: Any, transport: Any) -> None:
     else:
         transport.wrappedProtocol = link
     link.makeConnection(transport)
-    ready = link.whenReady()
-    if link.state is LinkState.OPEN:
-        # Errors in a protocol's connectionMade are the caller's, as without us.
-        ready.addCallback(lambda ignored: None)
-        _start(protocol, link)
-        return
+
+    def start(ignored: None) -> None:
+        global channels
+        channels += 1
+        bottom: Any = bottomOf(transport)
+        # A socket's own transport says so of itself, as for startTLS.
+        client = isinstance(bottom, tcp.Client | unix.Client)
+        _Channel(link, dialled=client).start(protocol)
 
     def failed(failure: Failure) -> None:
         # A protocol that was there before its handshake hears Twisted's reason.
@@ -51,7 +60,11 @@ def _between(protocol: Any, transport: Any) -> None:
         assert error is not None
         protocol.connectionLost(Failure(error.__cause__ or error))
 
-    ready.addCallbacks(lambda ignored: _start(protocol, link), failed)
+    if link.secure:
+        link.whenReady().addCallbacks(start, failed)
+    else:
+        # What connectionMade raises is the caller's, as without a channel.
+        start(None)
 
 
 def intercept(protocol: Any) -> None:
