@@ -5,7 +5,12 @@ Tests for :mod:`twisted_transfer.channel.wires`.
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    FileDescriptorOverrun,
+)
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -161,8 +166,9 @@ class JudgeTests(SynchronousTestCase):
         self.assertIsNone(self.judged(ConnectionLost(), complete=True))
 
     def test_completeButFailed(self) -> None:
-        """That is so for a lost connection only."""
-        self.assertIsNotNone(self.judged(CancelledError(), complete=True))
+        """That is so for a lost connection only, not for what has caused the loss."""
+        for error in (CancelledError(), FileDescriptorOverrun()):
+            self.assertIsNotNone(self.judged(error, complete=True))
 
     def test_outputLost(self) -> None:
         """Whatever the end was like: what was not sent is missing."""
