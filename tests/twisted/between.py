@@ -22,7 +22,13 @@ channels = 0
 
 
 class _Channel(TransferChannel):
-    """A channel that takes the one setting which tests make to a socket."""
+    """
+    A channel that looks like the socket, and takes the one setting which tests
+    make to a socket.
+    """
+
+    def __repr__(self) -> str:
+        return repr(self.bottom)
 
     @property
     def bufferSize(self) -> int:
