@@ -394,7 +394,10 @@ class TLSWire(Wire):
     def _write(self, data: bytes) -> None:
         """Write, and note that something is on its way."""
         if self._partnerClosed:
-            self.outputLost = True  # Twisted would drop it in silence
+            # Twisted resumes a producer that was paused, and then drops in silence
+            # what it writes, with nothing to pause or to stop it.
+            self.outputLost = True
+            self.stopProducer()
             return
         # Twisted gathers what is written in one turn of the reactor, and hands
         # it to the system in the next.
@@ -421,9 +424,6 @@ class TLSWire(Wire):
         self._partnerClosed = True
         if self._unsent and not (self._nothingToLose or self.complete):
             self.outputLost = True
-        # Twisted waits for a producer that was paused, and then drops in silence
-        # what it writes, with nothing to pause or to stop it.
-        self.stopProducer()
 
     @property
     def complete(self) -> bool:  # type: ignore[override]

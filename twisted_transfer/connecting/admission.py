@@ -195,14 +195,12 @@ class Admission(Factory):
         self._candidates.pop(link).cancel()
         self.admitted += 1
         self._dropAll("late")
-        if self.dropped:
-            self._log.info(
-                "partner admitted from {peer}; of {accepted} candidates dropped: "
-                "{dropped}",
-                peer=link.addresses()[1],
-                accepted=self.accepted,
-                dropped=dict(self.dropped),
-            )
+        self._log.info(
+            "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
+            peer=link.addresses()[1],
+            accepted=self.accepted,
+            dropped=dict(self.dropped),
+        )
         self.winner.callback(link)
 
     def _failed(self, reason: Failure, link: Link) -> None:
