@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
@@ -154,18 +155,15 @@ def _runTests(name: str, report: Path, channels: bool) -> None:
 
 def _modules(names: Iterable[str]) -> Iterator[str]:
     """:returns: the test modules in each package; other names as they are."""
-    import importlib
-
     for name in names:
         try:
-            package = importlib.import_module(name)
-        except ImportError:
-            yield name  # of a class or a method
-            continue
-        path = getattr(package, "__path__", None)
-        if path is None:
+            spec = find_spec(name)
+        except ModuleNotFoundError:
+            spec = None  # of a class or a method
+        if spec is None or spec.submodule_search_locations is None:
             yield name
             continue
+        path = spec.submodule_search_locations
         for module in walk_packages(path, f"{name}."):
             if ".test.test_" in module.name or ".test_" in module.name:
                 yield module.name
