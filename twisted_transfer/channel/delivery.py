@@ -86,6 +86,8 @@ class Delivery:
         self._channel = channel
         self._link = link
         self._settings = settings
+        # A decoder of text may still owe something to what comes after it.
+        self._binary = settings.isBinary  # and always was
         self._state = Reader.NOBODY
         self._unread: Inbox | None = None  # made when something has to wait
         self._paused = False  # by the reader
@@ -156,6 +158,7 @@ class Delivery:
         :param settings: hold for everything that was not read yet.
         """
         self._settings = settings
+        self._binary = self._binary and settings.isBinary
         if self._unread is not None:
             self._unread.configure(settings)
         if self._state is Reader.DIRECT:
@@ -194,7 +197,7 @@ class Delivery:
 
     def _settle(self) -> None:
         """Take the short way if nothing waits; then say how fast more may come."""
-        if self._state is Reader.QUEUED and self._settings.isBinary and not self._waits:
+        if self._state is Reader.QUEUED and self._binary and not self._waits:
             self._step(Reader.DIRECT)
             self._link.attach(self)
         self._regulate()

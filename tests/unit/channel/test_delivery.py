@@ -639,6 +639,18 @@ class DirectTests(IntakeTestCase):
         self.assertTrue(self.socket.aborted)
         self.failureResultOf(self.channel.whenClosed(), Truncated)
 
+    def test_afterText(self) -> None:
+        """
+        After text has been read, a LF that belongs to a CR which was given out as
+        a newline is no byte of what follows.
+        """
+        self.channel.configure(translation="auto", encoding="ascii")
+        noting = self.channel.start(Noting())
+        self.send(b"a\r")
+        self.channel.configure(translation="binary")
+        self.send(b"\nb")
+        self.assertEqual(noting.told, ["made", "a\n", b"b"])
+
     def test_errorInText(self) -> None:
         """With text settings it is logged, and the connection aborted."""
         self.channel.configure(encoding="latin-1")
