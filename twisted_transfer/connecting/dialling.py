@@ -114,7 +114,7 @@ class Dial:
             factory.over = True
             if isinstance(self._endpoint, MutualTLSClientEndpoint):
                 # It has connections of which no link knows yet.
-                self.leftovers.add(self._endpoint.whenIdle())
+                self.leftovers.add(self._endpoint.gates.cleared())
             for each in factory.links:
                 if each is not winner:
                     if each.transport is not None:

@@ -88,36 +88,26 @@ class Gate(Protocol):
 
     def __init__(
         self,
-        clock: IReactorTime,
-        policy: Policy,
+        endpoint: MutualTLSClientEndpoint,
         factory: IProtocolFactory,
         address: IAddress | None,
-        timeout: float,
-        onConnected: Callable[[Gate], object],
-        confirms: bool = False,
     ) -> None:
         """
-        :param clock: measures the time.
-        :param policy: whom this side accepts.
+        :param endpoint: whom this side accepts, and how long it waits.
         :param factory: makes the user's protocol.
         :param address: the partner's, for the factory.
-        :param timeout: seconds for the whole handshake.
-        :param onConnected: called when it has a connection.
-        :param confirms: whether the partner is known to send tickets, so that
-            its silence is no consent.
         """
         self.state = Confirmation.HANDSHAKE
         self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
         self.gone: Promise[None] = Promise()
-        self._onConnected = onConnected
-        self._confirms = confirms
-        self._clock = clock
-        self._policy = policy
+        self._endpoint = endpoint
         self._factory = factory
         self._address = address
         self._early: list[bytes] = []
         self._refusal: NotAdmitted | PartnerTimeout | None = None
-        self._call: IDelayedCall | None = clock.callLater(timeout, self._late, timeout)
+        self._call: IDelayedCall | None = endpoint.clock.callLater(
+            endpoint.timeout, self._late
+        )
 
     def _step(self, state: Confirmation) -> None:
         self.state = self.state.then(state, CONFIRMATION_STEPS)
@@ -127,7 +117,7 @@ class Gate(Protocol):
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         self._receive: Callable[[bytes], None] = self.transport.dataReceived
         self.transport.dataReceived = self._received
-        self._onConnected(self)
+        self._endpoint.gates.add(self.gone.wait())
         if self.state is Confirmation.REFUSED:
             self.transport.abortConnection()
 
@@ -150,10 +140,11 @@ class Gate(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
-    def _late(self, timeout: float) -> None:
+    def _late(self) -> None:
         self._refuse(
             PartnerTimeout(
-                f"the partner did not complete the TLS handshake in {timeout:g} seconds"
+                "the partner did not complete the TLS handshake in "
+                f"{self._endpoint.timeout:g} seconds"
             )
         )
 
@@ -168,7 +159,7 @@ class Gate(Protocol):
             return
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         connection = self.transport.getHandle()
-        whyNot = self._policy.checkHost(connection)
+        whyNot = self._endpoint.policy.checkHost(connection)
         if whyNot is not None:
             self._refuse(NotAdmitted(f"the partner's certificate: {whyNot}"))
             return
@@ -179,9 +170,9 @@ class Gate(Protocol):
         handshake = handshakeOf(connection)
         assert handshake is not None
         handshake.onTicket = self._confirmed
-        if not self._confirms:
+        if not self._endpoint.confirms:
             self._stopClock()
-            self._call = self._clock.callLater(CONFIRM_TIMEOUT, self._open)
+            self._call = self._endpoint.clock.callLater(CONFIRM_TIMEOUT, self._open)
 
     def _confirmed(self) -> None:
         # This is called from within OpenSSL, which is not the place from which
@@ -238,21 +229,14 @@ class Gate(Protocol):
 
 
 class _GateFactory(Factory):
-    """Makes a gate for each connection of one dial."""
+    """Makes the gate of one connection that is dialled."""
 
     noisy = False
 
     def __init__(
-        self,
-        clock: IReactorTime,
-        policy: Policy,
-        factory: IProtocolFactory,
-        timeout: float,
-        onConnected: Callable[[Gate], object],
-        confirms: bool,
+        self, endpoint: MutualTLSClientEndpoint, factory: IProtocolFactory
     ) -> None:
-        self._arguments = (clock, policy, factory)
-        self._more = (timeout, onConnected, confirms)
+        self._endpoint = endpoint
         self._factory = factory
         self._abandoned = False
         self.gate: Gate | None = None
@@ -264,7 +248,7 @@ class _GateFactory(Factory):
         self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Gate:
-        self.gate = Gate(*self._arguments, addr, *self._more)
+        self.gate = Gate(self._endpoint, self._factory, addr)
         if self._abandoned:
             self.gate.abandon()
         return self.gate
@@ -278,7 +262,11 @@ class _GateFactory(Factory):
 
 @implementer(IStreamClientEndpoint)
 class MutualTLSClientEndpoint:
-    """Dials through another endpoint, and has both sides prove who they are."""
+    """
+    Dials through another endpoint, and has both sides prove who they are.
+
+    :ivar gates: the connections that no protocol has yet.
+    """
 
     def __init__(
         self,
@@ -298,22 +286,12 @@ class MutualTLSClientEndpoint:
             to whom it accepts, as each one does that made an invitation.  Then
             its silence is no consent, however long its answer is on its way.
         """
-        self._clock = clock
-        self._policy = policy
+        self.clock = clock
+        self.policy = policy
+        self.timeout = timeout
+        self.confirms = confirms
+        self.gates = Leftovers()
         self._endpoint = endpoint
-        self._timeout = timeout
-        self._confirms = confirms
-        self._gates = Leftovers()
-
-    def whenIdle(self) -> Deferred[None]:
-        """
-        :returns: a Deferred that fires when there is no connection which a
-            protocol does not have.
-        """
-        return self._gates.cleared()
-
-    def _connected(self, gate: Gate) -> None:
-        self._gates.add(gate.gone.wait())
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -323,17 +301,10 @@ class MutualTLSClientEndpoint:
             accept this side, ``NotAdmitted`` if this side does not accept the
             partner, ``PartnerTimeout`` if the handshake takes too long.
         """
-        gates = _GateFactory(
-            self._clock,
-            self._policy,
-            protocolFactory,
-            self._timeout,
-            self._connected,
-            self._confirms,
-        )
+        gates = _GateFactory(self, protocolFactory)
         connecting = maybeDeferred(
             self._endpoint.connect,
-            TLSMemoryBIOFactory(self._policy, True, gates, clock=self._clock),
+            TLSMemoryBIOFactory(self.policy, True, gates, clock=self.clock),
         )
 
         def reached(ignored: object) -> Deferred[IProtocol]:
