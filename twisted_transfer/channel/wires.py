@@ -393,6 +393,8 @@ class TLSWire(Wire):
 
     def _write(self, data: bytes) -> None:
         """Write, and note that something is on its way."""
+        if not isinstance(data, bytes):  # Twisted 26.4 sees it a turn later
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
         if self._partnerClosed:
             # Twisted resumes a producer that was paused, and then drops in silence
             # what it writes, with nothing to pause or to stop it.
