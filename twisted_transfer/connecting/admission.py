@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -62,6 +61,18 @@ def candidateBound() -> int:
     return max(1, min(MAX_CANDIDATES, soft // 2))
 
 
+def discard(link: Link, leftovers: Leftovers) -> None:
+    """
+    Abort a connection.
+
+    :param link: the connection; one that is not made yet is aborted when it is.
+    :param leftovers: counts it until it is gone.
+    """
+    if link.transport is not None:
+        leftovers.add(link.whenGone())
+    link.abort()
+
+
 class _TurnedAway(Protocol):
     """
     A connection that is not a candidate.
@@ -108,8 +119,8 @@ class Admission(Factory):
         self._clock = clock
         self._filter = addressFilter
         self._bound = candidateBound()
-        self._candidates: dict[Link, IDelayedCall] = {}
-        self._hosts: WeakKeyDictionary[Link, object] = WeakKeyDictionary()
+        # The host from which each one comes, and the end of its time.
+        self._candidates: dict[Link, tuple[object, IDelayedCall]] = {}
         self._over = False
         self._served: Any = None
         self.wrapped = False
@@ -158,11 +169,9 @@ class Admission(Factory):
         if len(self._candidates) >= self._bound:
             self._drop(self._toEvict(), "evicted")
         link = Link(self._clock)
-        self._hosts[link] = getattr(addr, "host", None)
         link.factory = self
-        self._candidates[link] = self._clock.callLater(
-            CANDIDATE_TIMEOUT, self._drop, link, "timeout"
-        )
+        deadline = self._clock.callLater(CANDIDATE_TIMEOUT, self._drop, link, "timeout")
+        self._candidates[link] = getattr(addr, "host", None), deadline
         link.whenReady().addCallbacks(
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
@@ -170,12 +179,12 @@ class Admission(Factory):
 
     def _toEvict(self) -> Link:
         """
-        The oldest of those from the address from which most have come, so that
-        a flood from one place drives out its own.
+        Find the oldest candidate from the host from which most have come, so that
+        a flood from one host drives out its own.
         """
-        hosts = Counter(self._hosts[link] for link in self._candidates)
+        hosts = Counter(host for host, _ in self._candidates.values())
         [(busiest, _)] = hosts.most_common(1)
-        return next(link for link in self._candidates if self._hosts[link] == busiest)
+        return next(k for k, (host, _) in self._candidates.items() if host == busiest)
 
     def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
         self._countDrop(why, addr)
@@ -192,7 +201,8 @@ class Admission(Factory):
         if self._over:
             return
         self._over = True
-        self._candidates.pop(link).cancel()
+        _, deadline = self._candidates.pop(link)
+        deadline.cancel()
         self.admitted += 1
         self._dropAll("late")
         self._log.info(
@@ -205,21 +215,19 @@ class Admission(Factory):
 
     def _failed(self, reason: Failure, link: Link) -> None:
         """A candidate ended before it had proved itself."""
-        deadline = self._candidates.pop(link, None)
-        if deadline is None:
+        if link not in self._candidates:
             return  # dropped by this side, and counted then
+        _, deadline = self._candidates.pop(link)
         deadline.cancel()
         hungUp = reason.check(PeerRefused)
         self._countDrop("hung up" if hungUp else "unproven", None, reason)
 
     def _drop(self, link: Link, why: str) -> None:
-        deadline = self._candidates.pop(link)
+        _, deadline = self._candidates.pop(link)
         if deadline.active():
             deadline.cancel()
         self._countDrop(why, None)
-        if link.transport is not None:
-            self.leftovers.add(link.whenGone())
-        link.abort()
+        discard(link, self.leftovers)
 
     def _dropAll(self, why: str) -> None:
         for link in list(self._candidates):

@@ -4,7 +4,7 @@ The connector: one connection to one partner, whichever of them dials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from typing import Any
 
@@ -18,14 +18,15 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import Separator, TransferChannel
-from twisted_transfer.connecting.admission import Admission
-from twisted_transfer.connecting.dialling import Dial
+from twisted_transfer.channel.link import Link
+from twisted_transfer.connecting.admission import Admission, discard
+from twisted_transfer.connecting.dialling import dial
 from twisted_transfer.connecting.invitations import (
     InvitingServerEndpoint,
     invitation,
     inviting,
 )
-from twisted_transfer.connecting.listening import Wait
+from twisted_transfer.connecting.listening import listen
 from twisted_transfer.connecting.options import (
     AddressFilter,
     Mode,
@@ -128,6 +129,25 @@ CONNECTOR_STEPS = {
 """The states that may follow each state."""
 
 
+class _Connecting(Deferred[TransferChannel]):
+    """
+    The result of ``connect()``.
+
+    Cancelling it ends the attempt; it fires when everything of that is gone.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def cancel(self) -> None:
+        """End the attempt, or cancel what the user's callbacks wait for."""
+        if self.called:
+            super().cancel()
+        else:
+            self._stop()
+
+
 class TransferConnector:
     """
     Gets one connection to one partner, by dialling or by waiting for it.
@@ -202,7 +222,6 @@ class TransferConnector:
         self._state = ConnectorState.IDLE
         self._connecting: Deferred[TransferChannel]
         self._running: Deferred[Any] | None
-        self._reason: Failure | None = None
         self._listening: Promise[IAddress] = Promise()
         self._over: Promise[None] = Promise()
         self._over.fire(None)
@@ -273,37 +292,38 @@ class TransferConnector:
         self._step(ConnectorState.CONNECTING)
         if self._listening.fired:
             self._listening = Promise()
-        attempt: Dial | Wait
         if self.mode is Mode.ACTIVE:
-            attempt = Dial(self.reactor, self._endpoint, self._retryFor)
+            leftovers = Leftovers()
+            attempt = dial(self.reactor, self._endpoint, self._retryFor, leftovers)
         else:
             self._admission = Admission(self.reactor, self._filter)
             if self._served is not None:
                 self._admission.serveBy(self._served)
-            attempt = Wait(self._endpoint, self._bound, self._admission)
+            leftovers = self._admission.leftovers
+            attempt = listen(self._endpoint, self._admission, self._bound)
         self._over = Promise()
         self._running = None
-        self._connecting = connecting = Deferred[TransferChannel](self._cancel)
-        connecting.addErrback(self._onceGone)
+        self._connecting = connecting = _Connecting(self._cancel)
         if self._within is not None:
             connecting.addTimeout(
                 self._within, self.reactor, onTimeoutCancel=self._expired
             )
-        self._running = Deferred.fromCoroutine(self._connect(attempt))
-        self._running.addBoth(self._finished, attempt.leftovers)
+        self._running = Deferred.fromCoroutine(self._connect(attempt, leftovers))
+        self._running.addBoth(self._finished, leftovers)
         return connecting
 
-    async def _connect(self, attempt: Dial | Wait) -> TransferChannel:
+    async def _connect(
+        self, attempt: Coroutine[Any, Any, Link], leftovers: Leftovers
+    ) -> TransferChannel:
         try:
-            link = await attempt.run()
+            link = await attempt
             if self._state is ConnectorState.CANCELLED:
                 # From within a call of the endpoint's, which nothing could interrupt.
-                attempt.leftovers.add(link.whenGone())
-                link.abort()
+                discard(link, leftovers)
                 raise CancelledError()
         except Exception:
             gone: Deferred[None] = Shielded()
-            attempt.leftovers.then(lambda: gone.callback(None))
+            leftovers.then(lambda: gone.callback(None))
             await gone
             raise
         return TransferChannel(link, self, self._settings, self.mode is Mode.ACTIVE)
@@ -311,25 +331,11 @@ class TransferConnector:
     def _step(self, state: ConnectorState) -> None:
         self._state = self._state.then(state, CONNECTOR_STEPS)
 
-    def _cancel(self, ignored: object) -> None:
-        self._step(ConnectorState.CANCELLED)
-        if self._running is not None:
-            self._running.cancel()
-
-    def _onceGone(self, failure: Failure) -> Failure | Deferred[Failure]:
-        """Let one who has cancelled hear of it when everything is gone."""
-        if failure is self._reason:
-            return failure  # the attempt's own: it has ended
-        gone: Deferred[Failure] = Shielded()
-
-        def tell(ignored: None) -> None:
-            # The endpoint's own error may be the cause of this one.
-            reason = self._reason
-            assert reason is not None
-            gone.callback(reason if reason.check(CancelledError) else failure)
-
-        self._over.wait().addCallback(tell)
-        return gone
+    def _cancel(self) -> None:
+        if self._state is ConnectorState.CONNECTING:
+            self._step(ConnectorState.CANCELLED)
+            if self._running is not None:
+                self._running.cancel()
 
     def _finished(
         self, result: TransferChannel | Failure, leftovers: Leftovers
@@ -338,22 +344,20 @@ class TransferConnector:
         over, connecting = self._over, self._connecting
         self._step(ConnectorState.IDLE)
         if isinstance(result, Failure):
-            self._reason = result
             listening, self._listening = self._listening, Promise()
             listening.fire(result)
-        if not cancelled:
-            connecting.callback(result)
+            if cancelled and not result.check(CancelledError):
+                # It had failed, and was cancelled while something was still left.
+                result = Failure(CancelledError())
+        connecting.callback(result)
         leftovers.then(lambda: over.fire(None))
 
-    def _expired(self, result: object, timeout: float) -> object:
-        """The time for the set-up is over; a channel got in time stays good."""
-        if isinstance(result, Failure) and result.check(CancelledError):
-            doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
-            raise PartnerTimeout(
-                f"no partner was {doing} within {timeout:g} seconds; "
-                "start the partner earlier, or give within= more seconds"
-            )
-        return result
+    def _expired(self, cancelled: object, timeout: float) -> None:
+        doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
+        raise PartnerTimeout(
+            f"no partner was {doing} within {timeout:g} seconds; "
+            "start the partner earlier, or give within= more seconds"
+        )
 
     def close(self) -> Deferred[None]:
         """
@@ -365,8 +369,7 @@ class TransferConnector:
             this connector is left.  It is safe in every state, any number of
             times.
         """
-        if self._state is ConnectorState.CONNECTING:
-            self._connecting.cancel()
+        self._cancel()
         return self._over.wait()
 
     # Listening.

@@ -1,8 +1,8 @@
 """
-The two ways to get a connection: dialling and waiting.
+Dialling one partner.
 
-Each is an attempt for one partner, and leaves nothing behind however it ends:
-with a good connection, with an error, or cancelled at any of its steps.
+An attempt leaves nothing behind however it ends: with a connection, with an
+error, or cancelled at any of its steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from twisted_transfer.channel.link import Link, LinkState
-from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT
+from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, discard
 from twisted_transfer.deferreds import Leftovers, severed, within
 from twisted_transfer.errors import PartnerTimeout, PeerRefused
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
@@ -44,79 +44,73 @@ class _Dialling(Factory):
         return link
 
 
-class Dial:
-    """Dials, and dials again for a while if the partner is not there yet."""
+async def dial(
+    reactor: Any,
+    endpoint: IStreamClientEndpoint,
+    retryFor: float | None,
+    leftovers: Leftovers,
+) -> Link:
+    """
+    Dial, and dial again for a while if the partner is not there yet.
 
-    def __init__(
-        self,
-        reactor: Any,
-        endpoint: IStreamClientEndpoint,
-        retryFor: float | None = None,
-    ) -> None:
-        """
-        :param reactor: measures the time.
-        :param endpoint: what to dial.
-        :param retryFor: for how many seconds to try again; None: not at all.
-        """
-        self._reactor = reactor
-        self._endpoint = endpoint
-        self._retryFor = retryFor
-        self.leftovers = Leftovers()
-
-    async def run(self) -> Link:
-        """
-        :raises ConnectError: (or another one of the endpoint's own) if the
-            partner cannot be reached.
-        :raises PartnerTimeout: if it could not be reached in ``retryFor``.
-        :raises PeerRefused: if it ended the TLS handshake; with ``retryFor``
-            only if it said why.  Who is pushed out by a flood of others hears
-            no reason, and comes in by trying again.
-        :raises NotAdmitted: if its certificate was not accepted.
-        """
-        started = self._reactor.seconds()
-        delays = backoffPolicy(0.1, 5.0, 1.5, jitter=lambda: random() / 10)
-        tries = 0
-        while True:
-            try:
-                return await self._dial()
-            except (ConnectError, DNSLookupError, PeerRefused) as error:
-                if self._retryFor is None or refusedForGood(error):
-                    raise
-                tries += 1
-                left = started + self._retryFor - self._reactor.seconds()
-                if left <= 0:
-                    raise PartnerTimeout(
-                        f"the partner could not be reached in {self._retryFor:g} "
-                        f"seconds and {tries} tries (retryFor); the last: {error}"
-                    ) from error
-                delay = min(delays(tries), left)
-            await deferLater(self._reactor, delay)
-
-    async def _dial(self) -> Link:
-        factory = _Dialling(self._reactor)
-        winner: Link | None = None
+    :param reactor: measures the time.
+    :param endpoint: the endpoint to dial.
+    :param retryFor: for how many seconds to try again; ``None``: not at all.
+    :param leftovers: gets the connections that are dropped.
+    :returns: the connection, with its set-up over.
+    :raises ConnectError: (or another error of the endpoint's) if the partner cannot
+        be reached.
+    :raises PartnerTimeout: if it could not be reached in ``retryFor``.
+    :raises PeerRefused: if it ended the TLS handshake; with ``retryFor`` only if
+        it gave a reason.  A partner that a flood of others drives out gets none,
+        and is let in when it tries again.
+    :raises NotAdmitted: if its certificate was not accepted.
+    """
+    started = reactor.seconds()
+    delays = backoffPolicy(0.1, 5.0, 1.5, jitter=lambda: random() / 10)
+    tries = 0
+    while True:
         try:
-            protocol = await severed(
-                maybeDeferred(self._endpoint.connect, factory), lambda ignored: None
+            return await _dialOnce(reactor, endpoint, leftovers)
+        except (ConnectError, DNSLookupError, PeerRefused) as error:
+            if retryFor is None or refusedForGood(error):
+                raise
+            tries += 1
+            left = started + retryFor - reactor.seconds()
+            if left <= 0:
+                raise PartnerTimeout(
+                    f"the partner could not be reached in {retryFor:g} seconds and "
+                    f"{tries} tries (retryFor); the last: {error}"
+                ) from error
+            delay = min(delays(tries), left)
+        await deferLater(reactor, delay)
+
+
+async def _dialOnce(
+    reactor: Any, endpoint: IStreamClientEndpoint, leftovers: Leftovers
+) -> Link:
+    factory = _Dialling(reactor)
+    winner: Link | None = None
+    try:
+        protocol = await severed(
+            maybeDeferred(endpoint.connect, factory), lambda ignored: None
+        )
+        # An endpoint may wrap our protocol, and give its wrapper.
+        link = protocol if isinstance(protocol, Link) else factory.links[-1]
+        if link.state is not LinkState.OPEN:
+            await within(
+                reactor,
+                link.whenReady(),
+                CANDIDATE_TIMEOUT,
+                "the partner answered, but did not complete the TLS handshake",
             )
-            # An endpoint may wrap our protocol, and give its wrapper.
-            link = protocol if isinstance(protocol, Link) else factory.links[-1]
-            if link.state is not LinkState.OPEN:
-                await within(
-                    self._reactor,
-                    link.whenReady(),
-                    CANDIDATE_TIMEOUT,
-                    "the partner answered, but did not complete the TLS handshake",
-                )
-            winner = link
-            return link
-        finally:
-            factory.over = True
-            if isinstance(self._endpoint, MutualTLSClientEndpoint):
-                # It has connections of which no link knows yet.
-                self.leftovers.add(self._endpoint.gates.cleared())
-            for each in factory.links:
-                if each is not winner:
-                    if each.transport is not None:
-                        self.leftovers.add(each.whenGone())
-                    each.abort()
+        winner = link
+        return link
+    finally:
+        factory.over = True
+        if isinstance(endpoint, MutualTLSClientEndpoint):
+            # It has connections of which no link knows yet.
+            leftovers.add(endpoint.gates.cleared())
+        for each in factory.links:
+            if each is not winner:
+                discard(each, leftovers)

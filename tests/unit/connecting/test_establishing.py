@@ -52,8 +52,9 @@ from twisted_transfer.connecting.admission import (
     Admission,
 )
 from twisted_transfer.connecting.connector import CONNECTOR_STEPS, ConnectorState
-from twisted_transfer.connecting.dialling import Dial
-from twisted_transfer.connecting.listening import Wait
+from twisted_transfer.connecting.dialling import dial
+from twisted_transfer.connecting.listening import listen
+from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.errors import (
     AlreadyConnecting,
     NotAdmitted,
@@ -69,20 +70,21 @@ class DialTests(SynchronousTestCase):
         self.reactor = SimulatedReactor()
         self.endpoint = SimulatedClientEndpoint(self.reactor)
 
-    def dial(self, retryFor: float | None = None) -> tuple[Dial, Deferred[Link]]:
-        attempt = Dial(self.reactor, self.endpoint, retryFor)
-        return attempt, Deferred.fromCoroutine(attempt.run())
+    def dial(self, retryFor: float | None = None) -> tuple[Leftovers, Deferred[Link]]:
+        leftovers = Leftovers()
+        dialling = dial(self.reactor, self.endpoint, retryFor, leftovers)
+        return leftovers, Deferred.fromCoroutine(dialling)
 
-    def cleared(self, attempt: Dial) -> None:
+    def cleared(self, leftovers: Leftovers) -> None:
         """Nothing of the attempt is left."""
         self.reactor.run(3)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.reactor.readers | self.reactor.writers, set())
 
     def test_succeeds(self) -> None:
         """The result is the link, good; its first bytes are kept, and then it waits."""
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         self.assertNoResult(dialling)
         socket, partner = self.endpoint.succeed()
         link = self.successResultOf(dialling)
@@ -92,16 +94,16 @@ class DialTests(SynchronousTestCase):
         partner.send(b"early")
         self.reactor.turn()
         self.assertNotIn(socket, self.reactor.readers)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_fails(self) -> None:
         """Without retryFor the endpoint's error is the result."""
         for error in (ConnectionRefusedError(), DNSLookupError(), LookupError()):
-            attempt, dialling = self.dial()
+            leftovers, dialling = self.dial()
             self.endpoint.fail(error)
             self.assertIs(self.failureResultOf(dialling).value, error)
-            self.cleared(attempt)
+            self.cleared(leftovers)
 
     def test_failsAtOnce(self) -> None:
         """So it is with an endpoint that raises it."""
@@ -111,9 +113,9 @@ class DialTests(SynchronousTestCase):
                 raise ZeroDivisionError
 
         self.endpoint = Raising(self.reactor)
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         self.failureResultOf(dialling, ZeroDivisionError)
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
     def test_wrapper(self) -> None:
         """An endpoint may give a wrapper around the protocol that it made."""
@@ -129,12 +131,12 @@ class DialTests(SynchronousTestCase):
         Of several connections that an endpoint makes at a time, as for the
         addresses of a name, all but the one that it gives are ended.
         """
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         first, _ = connected(self.reactor)
         first.attach(self.endpoint._factory.buildProtocol(None))
         second, _ = self.endpoint.succeed()
         self.assertIs(self.successResultOf(dialling), second.protocol)
-        clearing = attempt.leftovers.cleared()
+        clearing = leftovers.cleared()
         self.assertNoResult(clearing)
         self.reactor.run(2)
         self.successResultOf(clearing)
@@ -161,14 +163,14 @@ class DialTests(SynchronousTestCase):
     def test_retryOnlyWhatMayPass(self) -> None:
         """Who was reached and is not the partner is not tried again."""
         for error in (LookupError(), CancelledError(), ValueError()):
-            attempt, dialling = self.dial(retryFor=60)
+            leftovers, dialling = self.dial(retryFor=60)
             self.endpoint.fail(error)
             self.assertIs(self.failureResultOf(dialling).value, error)
-            self.cleared(attempt)
+            self.cleared(leftovers)
 
     def test_lastTry(self) -> None:
         """The last try is made when the time is over, not before."""
-        attempt, dialling = self.dial(retryFor=0.01)
+        leftovers, dialling = self.dial(retryFor=0.01)
         self.endpoint.fail(ConnectionRefusedError())
         self.reactor.turn(0.02)
         self.assertEqual(self.endpoint.dials, 2)
@@ -176,20 +178,20 @@ class DialTests(SynchronousTestCase):
         error = self.failureResultOf(dialling, PartnerTimeout).value
         self.assertIn("0.01 seconds and 2 tries", str(error))
         self.assertIsInstance(error.__cause__, ConnectionRefusedError)
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
     def test_cancelled(self) -> None:
         """Cancelling ends the dial, and the waiting for the next one."""
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
         self.assertTrue(self.endpoint.connecting.called)
-        self.cleared(attempt)
-        attempt, dialling = self.dial(retryFor=60)
+        self.cleared(leftovers)
+        leftovers, dialling = self.dial(retryFor=60)
         self.endpoint.fail(ConnectionRefusedError())
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
     def test_cancelledWithAnotherError(self) -> None:
         """
@@ -208,18 +210,18 @@ class DialTests(SynchronousTestCase):
         is ended at once.
         """
         self.endpoint = SimulatedClientEndpoint(self.reactor, stubborn=True)
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
         socket, _ = self.endpoint.succeed()
         self.reactor.run(2)
         self.assertTrue(socket.disconnected)
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
     def test_lateConnectionOfAnEarlyProtocol(self) -> None:
         """So is that of a protocol which it had made before."""
         self.endpoint = SimulatedClientEndpoint(self.reactor, stubborn=True)
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         protocol = self.endpoint._factory.buildProtocol(None)
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
@@ -228,16 +230,16 @@ class DialTests(SynchronousTestCase):
         self.endpoint.connecting.callback(protocol)
         self.reactor.run(2)
         self.assertTrue(socket.disconnected)
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
     def test_lateError(self) -> None:
         """An error that comes late is nobody's any more, and not logged."""
         self.endpoint = SimulatedClientEndpoint(self.reactor, stubborn=True)
-        attempt, dialling = self.dial()
+        leftovers, dialling = self.dial()
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
         self.endpoint.fail(ConnectionRefusedError())
-        self.cleared(attempt)
+        self.cleared(leftovers)
 
 
 class DialTLSTests(SynchronousTestCase):
@@ -251,8 +253,10 @@ class DialTLSTests(SynchronousTestCase):
     def dial(self, retryFor: float | None = None) -> None:
         """Dial somebody who answers."""
         self.endpoint = SimulatedClientEndpoint(self.reactor)
-        self.attempt = Dial(self.reactor, self.endpoint, retryFor)
-        self.dialling = Deferred.fromCoroutine(self.attempt.run())
+        self.leftovers = Leftovers()
+        self.dialling = Deferred.fromCoroutine(
+            dial(self.reactor, self.endpoint, retryFor, self.leftovers)
+        )
         self.answer()
 
     def answer(self) -> None:
@@ -271,7 +275,7 @@ class DialTLSTests(SynchronousTestCase):
         """The connection has ended, and nothing is left."""
         self.reactor.run(3)
         self.assertTrue(self.socket.disconnected)
-        self.successResultOf(self.attempt.leftovers.cleared())
+        self.successResultOf(self.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_handshake(self) -> None:
@@ -315,7 +319,7 @@ class DialTLSTests(SynchronousTestCase):
         self.partner.handshake(self.reactor)
         link = self.successResultOf(self.dialling)
         self.assertIs(link.state, LinkState.OPEN)
-        self.successResultOf(self.attempt.leftovers.cleared())
+        self.successResultOf(self.leftovers.cleared())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_retryInVain(self) -> None:
@@ -360,7 +364,7 @@ class DialTLSTests(SynchronousTestCase):
         self.reactor.turn()
         self.dialling.cancel()
         self.failureResultOf(self.dialling, CancelledError)
-        clearing = self.attempt.leftovers.cleared()
+        clearing = self.leftovers.cleared()
         self.assertNoResult(clearing)
         self.over()
         self.successResultOf(clearing)
@@ -373,14 +377,17 @@ class WaitTests(SynchronousTestCase):
         self.reactor = SimulatedReactor()
         self.bound: list[IAddress] = []
 
-    def wait(self, **how: bool) -> tuple[Wait, SimulatedServerEndpoint, Deferred[Link]]:
+    def wait(
+        self, **how: bool
+    ) -> tuple[Leftovers, SimulatedServerEndpoint, Deferred[Link]]:
         endpoint = SimulatedServerEndpoint(self.reactor, **how)
-        attempt = Wait(endpoint, self.bound.append, Admission(self.reactor))
-        return attempt, endpoint, Deferred.fromCoroutine(attempt.run())
+        admission = Admission(self.reactor)
+        waiting = Deferred.fromCoroutine(listen(endpoint, admission, self.bound.append))
+        return admission.leftovers, endpoint, waiting
 
     def test_succeeds(self) -> None:
         """The result is there when the port is closed."""
-        attempt, endpoint, waiting = self.wait(stopsAtOnce=False)
+        leftovers, endpoint, waiting = self.wait(stopsAtOnce=False)
         [port] = endpoint.ports
         self.assertEqual(self.bound, [port.getHost()])
         socket, _ = endpoint.arrive()
@@ -392,7 +399,7 @@ class WaitTests(SynchronousTestCase):
         self.assertIsNone(late)
         port.close()
         self.assertIs(self.successResultOf(waiting), socket.protocol)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
 
     def test_lateOnesAreGone(self) -> None:
         """Those who came late, and had to be connected for that, are gone, too."""
@@ -403,7 +410,7 @@ class WaitTests(SynchronousTestCase):
 
         endpoint = Wrapping(self.reactor)
         waiting = Deferred.fromCoroutine(
-            Wait(endpoint, self.bound.append, Admission(self.reactor)).run()
+            listen(endpoint, Admission(self.reactor), self.bound.append)
         )
         factory = endpoint._factory
         sockets = []
@@ -418,11 +425,11 @@ class WaitTests(SynchronousTestCase):
 
     def test_cannotListen(self) -> None:
         """The endpoint's error is the result."""
-        attempt, endpoint, waiting = self.wait(atOnce=False)
+        leftovers, endpoint, waiting = self.wait(atOnce=False)
         error = CannotListenError("", 4000, OSError(98, "in use"))
         endpoint.listening.errback(error)
         self.assertIs(self.failureResultOf(waiting).value, error)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
         self.assertEqual(self.bound, [])
 
     def test_systemError(self) -> None:
@@ -433,39 +440,39 @@ class WaitTests(SynchronousTestCase):
                 raise PermissionError(13, "Permission denied", "/run/x")
 
         admission = Admission(self.reactor)
-        attempt = Wait(Raising(self.reactor), self.bound.append, admission)
+        waiting = listen(Raising(self.reactor), admission, self.bound.append)
         failure = self.failureResultOf(
-            Deferred.fromCoroutine(attempt.run()), CannotListenError
+            Deferred.fromCoroutine(waiting), CannotListenError
         )
         self.assertIn("/run/x", str(failure.value))
         self.assertIsInstance(failure.value.socketError, PermissionError)
 
     def test_cancelled(self) -> None:
         """Cancelling closes the port."""
-        attempt, endpoint, waiting = self.wait(stopsAtOnce=False)
+        leftovers, endpoint, waiting = self.wait(stopsAtOnce=False)
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         [port] = endpoint.ports
         self.assertEqual(len(port.stopping), 1)
-        clearing = attempt.leftovers.cleared()
+        clearing = leftovers.cleared()
         self.assertNoResult(clearing)
         port.close()
         self.successResultOf(clearing)
 
     def test_cancelledBeforeThePort(self) -> None:
         """Before there is a port, nothing is left to close."""
-        attempt, endpoint, waiting = self.wait(atOnce=False)
+        leftovers, endpoint, waiting = self.wait(atOnce=False)
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.assertTrue(endpoint.listening.called)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
 
     def test_latePort(self) -> None:
         """
         An endpoint that cannot be cancelled, and has its port late: it is
         closed at once.
         """
-        attempt, endpoint, waiting = self.wait(
+        leftovers, endpoint, waiting = self.wait(
             atOnce=False, stubborn=True, stopsAtOnce=False
         )
         waiting.cancel()
@@ -473,7 +480,7 @@ class WaitTests(SynchronousTestCase):
         port = endpoint.bind()
         self.assertEqual(len(port.stopping), 1)
         self.assertEqual(self.bound, [])
-        clearing = attempt.leftovers.cleared()
+        clearing = leftovers.cleared()
         self.assertNoResult(clearing)
         port.close()
         self.successResultOf(clearing)
@@ -485,14 +492,14 @@ class WaitTests(SynchronousTestCase):
             def stopListening(self) -> Deferred[None]:
                 raise ZeroDivisionError
 
-        attempt, endpoint, waiting = self.wait(atOnce=False)
+        leftovers, endpoint, waiting = self.wait(atOnce=False)
         endpoint.listening.callback(Failing(endpoint._factory, True))
         protocol = endpoint._factory.buildProtocol(None)
         socket, _ = connected(self.reactor)
         socket.attach(protocol)
         self.successResultOf(waiting)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.successResultOf(attempt.leftovers.cleared())
+        self.successResultOf(leftovers.cleared())
 
     def test_withoutPort(self) -> None:
         """Standard input is listened on without anything that can be stopped."""

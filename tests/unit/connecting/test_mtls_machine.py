@@ -293,15 +293,11 @@ class _Machine(RuleBasedStateMachine):
         if not hasattr(self, "rounds") or not self.waiting or self.within is None:
             return
         waited = self.reactor.seconds() - self.rounds[-1].began
-        assert (
-            waited < self.within
-            or self.rounds[-1].connecting.called
-            or (self.stillClosing())
-        )
+        assert waited < self.within or self.stillClosing()
 
     def stillClosing(self) -> bool:
         """Whether something is being closed, for which everybody waits."""
-        return False
+        return any(each.aborted and not each.disconnected for each in self.sockets)
 
     def settle(self) -> None:
         """Let everything end that ends by itself."""
@@ -461,7 +457,8 @@ class PassiveMachine(_Machine):
         return [port for port in self.endpoint.ports if not port.stopped]
 
     def stillClosing(self) -> bool:
-        return any(port.stopping for port in self.endpoint.ports)
+        ports = self.endpoint.ports
+        return super().stillClosing() or any(port.stopping for port in ports)
 
     @property
     def candidates(self) -> list[Party]:
