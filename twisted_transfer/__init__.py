@@ -3,8 +3,7 @@ One connection between two partners, whichever of them dials.
 """
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.connecting.connector import TransferConnector
-from twisted_transfer.connecting.options import Mode
+from twisted_transfer.connecting.connector import Mode, TransferConnector
 from twisted_transfer.data.copying import copy
 from twisted_transfer.data.copyqueue import CopyQueue
 from twisted_transfer.data.destinations import (

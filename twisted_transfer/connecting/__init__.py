@@ -2,8 +2,7 @@
 Connecting two partners, whichever of them dials.
 """
 
-from twisted_transfer.connecting.admission import Admission
-from twisted_transfer.connecting.connector import TransferConnector
-from twisted_transfer.connecting.options import AddressFilter, Mode
+from twisted_transfer.connecting.admission import AddressFilter, Admission
+from twisted_transfer.connecting.connector import Mode, TransferConnector
 
 __all__ = ["AddressFilter", "Admission", "Mode", "TransferConnector"]

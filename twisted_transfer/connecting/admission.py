@@ -9,7 +9,9 @@ completed handshake, with whatever identity that handshake verifies.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -27,8 +29,8 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from twisted_transfer.channel.link import Link
-from twisted_transfer.connecting.options import AddressFilter
 from twisted_transfer.deferreds import Leftovers
+from twisted_transfer.descriptions.values import networks
 from twisted_transfer.errors import PeerRefused
 
 try:
@@ -71,6 +73,42 @@ def discard(link: Link, leftovers: Leftovers) -> None:
     if link.transport is not None:
         leftovers.add(link.whenGone())
     link.abort()
+
+
+class AddressFilter:
+    """The addresses and networks from which a partner may come."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """
+        :param allowed: addresses (``192.0.2.7``) and networks
+            (``2001:db8::/32``).  An IPv6 address with a zone id
+            (``fe80::1%eth0``) is meant in that zone only.
+        :raises BadOption: if there is none, or one of them is invalid.
+        """
+        self._allowed = networks(allowed)
+
+    def allows(self, address: IAddress) -> bool:
+        """
+        Tell whether a candidate may be the partner.
+
+        :param address: where the candidate comes from.
+        :returns: whether it is in the list.  Addresses of other kinds than IPv4
+            and IPv6 never are.
+        """
+        host = getattr(address, "host", None)
+        if not isinstance(host, str):
+            return False
+        host, _, zone = host.partition("%")
+        try:
+            parsed = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        # A dual-stack port shows IPv4 partners as ::ffff:192.0.2.7.
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any(
+            (mapped or parsed) in network and wanted in ("", zone)
+            for network, wanted in self._allowed
+        )
 
 
 class _TurnedAway(Protocol):

@@ -4,6 +4,7 @@ The connector: one connection to one partner, whichever of them dials.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from typing import Any
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import Separator, TransferChannel
 from twisted_transfer.channel.link import Link
-from twisted_transfer.connecting.admission import Admission, discard
+from twisted_transfer.connecting.admission import AddressFilter, Admission, discard
 from twisted_transfer.connecting.dialling import dial
 from twisted_transfer.connecting.invitations import (
     InvitingServerEndpoint,
@@ -27,14 +28,6 @@ from twisted_transfer.connecting.invitations import (
     inviting,
 )
 from twisted_transfer.connecting.listening import listen
-from twisted_transfer.connecting.options import (
-    AddressFilter,
-    Mode,
-    checkedHost,
-    checkedMode,
-    checkedPort,
-    checkedSeconds,
-)
 from twisted_transfer.deferreds import Leftovers, Promise, Shielded
 from twisted_transfer.descriptions.endpoints import (
     DualStackServerEndpoint,
@@ -44,11 +37,26 @@ from twisted_transfer.descriptions.endpoints import (
     withAddress,
 )
 from twisted_transfer.descriptions.strings import Description
-from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.descriptions.transfer import (
+    TransferDescription,
+    checkOptions,
+)
+from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.states import State
 from twisted_transfer.text.settings import TextSettings
+
+
+class Mode(enum.Enum):
+    """Which side dials; it says nothing about the direction of the data."""
+
+    ACTIVE = "active"
+    """This side dials."""
+
+    PASSIVE = "passive"
+    """This side listens, for exactly one partner."""
+
 
 SocketCommand = (
     Description
@@ -70,28 +78,25 @@ def openingEndpoint(
     socketCommand: SocketCommand,
 ) -> Any:
     """
-    :param reactor: does everything.
-    :param mode: which kind of endpoint is needed.
-    :param host: as the connector was given it.
-    :param port: the same.
-    :param socketCommand: the same.
+    Make the endpoint of a connector.
+
+    :param reactor: the reactor that the endpoint uses.
+    :param mode: the connector's mode.
+    :param host: the host that it was given, valid.
+    :param port: the port that it was given, valid.
+    :param socketCommand: the socket command that it was given, of any type.
     :returns: a client endpoint in active mode, a server endpoint in passive
         mode.
-    :raises BadOption: if there can be none.
+    :raises BadOption: if the socket command is for the other mode, or has an
+        address already.
+    :raises BadDescription: if the socket command is invalid.
     """
     active = mode is Mode.ACTIVE
-    if host is not None:
-        checkedHost(host)
-    if port is not None:
-        checkedPort(port, lowest=1 if active else 0)
     if socketCommand is None:
         if not active:
             return DualStackServerEndpoint(reactor, port or 0)
-        return plainClientEndpoint(
-            reactor,
-            "localhost" if host is None else host,
-            checkedPort(port or 0, lowest=1),
-        )
+        assert port is not None
+        return plainClientEndpoint(reactor, host or "localhost", port)
     if isinstance(socketCommand, Description):
         description = withAddress(
             socketCommand, host=host if active else None, port=port
@@ -195,19 +200,34 @@ class TransferConnector:
         :raises BadOption: if an option cannot be.
         :raises BadDescription: if the socket command cannot be.
         """
-        self.mode = checkedMode(mode)
+        try:
+            self.mode = Mode(mode)
+        except ValueError:
+            raise BadOption(
+                f"mode={mode!r}: a mode is 'active' (dial) or 'passive' (listen)"
+            ) from None
+        options = {
+            "host": host,
+            "port": port,
+            "within": within,
+            "retryFor": retryFor,
+            "admit": admit,
+        }
+        try:
+            checkOptions(self.mode.value, socketCommand, options)
+            with blaming("admit"):
+                self._filter = None if admit is None else AddressFilter(admit)
+        except UnfitError as unfit:
+            option = unfit.option
+            where = f"{option}={options[option]!r}: " if option is not None else ""
+            raise BadOption(f"{where}{unfit}") from None
         self.reactor = reactor
         self._settings = TextSettings.BINARY.replaced(
             translation=translation, encoding=encoding, eofChar=eofChar
         )
-        self._within = checkedSeconds("within", within)
-        self._retryFor = checkedSeconds("retryFor", retryFor, zero=True)
-        self._filter = None if admit is None else AddressFilter(admit)
-        if self.mode is Mode.ACTIVE and admit is not None:
-            raise BadOption("admit= is for the passive mode: who dials has chosen")
-        if self.mode is Mode.PASSIVE and retryFor is not None:
-            raise BadOption("retryFor= is for the active mode: who listens only waits")
-        # At once, so that what is wrong is heard at once.
+        self._within = within
+        self._retryFor = retryFor or None
+        # Here, so that an invalid one is refused at once.
         if isinstance(socketCommand, str):
             socketCommand = Description.parse(socketCommand)
         self._endpoint: Any = openingEndpoint(

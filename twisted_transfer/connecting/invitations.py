@@ -20,9 +20,9 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from twisted_transfer.connecting.options import checkedHost
 from twisted_transfer.descriptions.mtls import belowInvitation, makesInvitation
 from twisted_transfer.descriptions.strings import Description
+from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
 from twisted_transfer.tls.keys import Identity, Secret
 from twisted_transfer.tls.policy import Policy
@@ -149,9 +149,10 @@ def _dialling(
             f"no client description surely reaches what {kind or 'this'} listens on, "
             f"{address}: tell the partner how to dial it"
         )
-    chosen = reachableHosts(address.host)[0] if host is None else checkedHost(host)
-    _refuseUnspecified(chosen)
-    return _CLIENTS[kind], {"host": chosen, "port": str(address.port)}
+    if host is None:
+        host = reachableHosts(address.host)[0]
+    _checkDialled(host)
+    return _CLIENTS[kind], {"host": host, "port": str(address.port)}
 
 
 def _unixPath(address: UNIXAddress) -> str:
@@ -162,13 +163,16 @@ def _unixPath(address: UNIXAddress) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _refuseUnspecified(host: str) -> None:
-    """Refuse an address that stands for all addresses of a machine."""
+def _checkDialled(host: str) -> None:
+    """Refuse what is no host, or stands for all addresses of a machine."""
     try:
-        unspecified = ipaddress.ip_address(host).is_unspecified
+        hostName(host)
+        address = ipaddress.ip_address(host)
+    except UnfitError as unfit:
+        raise BadOption(f"host={host!r}: {unfit}") from None
     except ValueError:
-        return
-    if unspecified:
+        return  # a name
+    if address.is_unspecified:
         raise BadOption(f"host={host!r} is no host that a partner could dial")
 
 

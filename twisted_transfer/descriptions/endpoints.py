@@ -207,7 +207,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "host": values.hostName,
     "hostname": values.hostName,
     "bindAddress": values.hostName,
-    "interface": lambda text: text and values.hostName(text),
+    "interface": lambda text: values.hostName(text or "0.0.0.0"),
     "timeout": _whole(1, "a timeout is a whole number of seconds"),
     "backlog": _whole(0, "a backlog is a number"),
     "index": _whole(0, "an index is a number"),

@@ -56,27 +56,42 @@ def _written(value: object) -> str:
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _checkAgain(again: object) -> None:
-    """Require a yes or a no."""
-    if not isinstance(again, bool):
-        raise UnfitError("this is yes or no")
-
-
-def _checkAdmit(admit: tuple[str, ...]) -> None:
-    """Require addresses and networks."""
-    if not admit:
-        raise UnfitError("name an address, or leave it out")
-    for entry in admit:
-        values.network(entry)
-
-
-_CHECKS: Mapping[str, Callable[[Any], object]] = {
-    "host": values.hostName,
-    "within": values.seconds,
-    "retryFor": partial(values.seconds, zero=True),
-    "admit": _checkAdmit,
-    "again": _checkAgain,
+_ONE_SIDED = {
+    "retryFor": ("active", "only an active side tries again; leave it out"),
+    "again": ("active", "only an active side dials again; leave it out"),
+    "admit": ("passive", "only a passive side admits; leave it out"),
 }
+
+
+def checkOptions(
+    mode: str, socketCommand: object, options: Mapping[str, object]
+) -> None:
+    """
+    Check the options of a transfer, but for the entries of ``admit``.
+
+    :param mode: ``"active"`` or ``"passive"``.
+    :param socketCommand: ``None`` for plain TCP.
+    :param options: the values of ``host``, ``port`` and the own keywords, of any
+        type; ``None`` for one that is not given.
+    :raises UnfitError: if one is invalid, or is not for this mode.
+    """
+    for option, (only, reason) in _ONE_SIDED.items():
+        value = options.get(option)
+        if mode != only and value is not None and value is not False:
+            raise UnfitError(reason, option)
+    checks: dict[str, Callable[[Any], object]] = {
+        "host": values.hostName,
+        "port": partial(values.port, lowest=1 if mode == "active" else 0),
+        "within": values.seconds,
+        "retryFor": partial(values.seconds, zero=True),
+    }
+    for option, check in checks.items():
+        value = options.get(option)
+        if value is not None:
+            with blaming(option):
+                check(value)
+    if mode == "active" and socketCommand is None and options.get("port") is None:
+        raise UnfitError("to dial, a port is needed; add port=NUMBER")
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,42 +145,23 @@ class TransferDescription(Written):
                 "the mode stands first: transfer:active:... dials, "
                 "transfer:passive:... listens"
             )
-        active = self.mode == "active"
-        for option, wanted, reason in (
-            ("retryFor", True, "only an active side tries again; leave it out"),
-            ("again", True, "only an active side dials again; leave it out"),
-            ("admit", False, "only a passive side admits; leave it out"),
-        ):
-            value = getattr(self, option)
-            if active is not wanted and value is not None and value is not False:
-                raise UnfitError(reason, option)
-        if self.socketCommand is None:
-            self._checkAddress(active)
-        elif self.socketCommand.kind == "transfer":
+        if self.socketCommand is not None and self.socketCommand.kind == "transfer":
             raise UnfitError(
                 "a transfer cannot be opened through another transfer; after the "
                 "mode stands the type of a socket, such as tcp or tls"
             )
-        for option, check in _CHECKS.items():
-            value = getattr(self, option)
-            if value is not None:
-                with blaming(option):
-                    check(value)
-
-    def _checkAddress(self, active: bool) -> None:
-        """Check the host and the port of plain TCP."""
-        if self.host is not None and not active:
+        if self.mode == "passive" and self.host is not None:
             raise UnfitError(
                 "a passive side dials no host; to listen on one address write "
                 "transfer:passive:tcp:port=NUMBER:interface=ADDRESS",
                 "host",
             )
-        if self.port is None:
-            raise UnfitError(
-                "to dial, a port is needed: transfer:active:host=NAME:port=NUMBER"
-            )
-        with blaming("port"):
-            values.port(self.port, lowest=1 if active else 0)
+        checkOptions(self.mode, self.socketCommand, vars(self))
+        if not isinstance(self.again, bool):
+            raise UnfitError("this is yes or no", "again")
+        if self.admit is not None:
+            with blaming("admit"):
+                values.networks(self.admit)
 
     @classmethod
     def parse(cls, text: str) -> TransferDescription:

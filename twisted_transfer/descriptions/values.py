@@ -1,16 +1,16 @@
 """
 Checks of option values, for arguments of the API and for text in descriptions.
 
-Each check takes a value of any type, returns it, and raises :class:`UnfitError`
-with a sentence that says what would be right.  A number in a description goes
-through :func:`whole` or :func:`decimal` first.
+Each check takes a value of any type, and raises :class:`UnfitError` with a
+sentence that says what would be right.  A number in a description goes through
+:func:`whole` or :func:`decimal` first.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from twisted_transfer.errors import BadOption
@@ -71,7 +71,7 @@ def decimal(text: str) -> float | str:
         return text
 
 
-def number(value: object, lowest: int, highest: int, subject: str) -> int:
+def number(value: object, lowest: int, highest: int, subject: str) -> None:
     """
     Check a whole number.
 
@@ -79,36 +79,32 @@ def number(value: object, lowest: int, highest: int, subject: str) -> int:
     :param lowest: the least that is valid.
     :param highest: the most that is valid.
     :param subject: how the error begins, such as ``"a port is a number"``.
-    :returns: the value.
     :raises UnfitError: if it is invalid.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         value = lowest - 1
     if not lowest <= value <= highest:
         raise UnfitError(f"{subject} from {lowest} to {highest}")
-    return value
 
 
-def port(value: object, *, lowest: int) -> int:
+def port(value: object, *, lowest: int) -> None:
     """
     Check a port number.
 
     :param value: the value.
     :param lowest: 0 to listen, which lets the system choose; 1 to dial.
-    :returns: the value.
     :raises UnfitError: if it is not a number from there to 65535.
     """
     subject = "a port is a number" if lowest else "a port to listen on is a number"
-    return number(value, lowest, 65535, subject)
+    number(value, lowest, 65535, subject)
 
 
-def seconds(value: object, *, zero: bool = False) -> float:
+def seconds(value: object, *, zero: bool = False) -> None:
     """
     Check a duration.
 
     :param value: the value.
     :param zero: whether 0 is valid.
-    :returns: the value in seconds.
     :raises UnfitError: if it is not a finite number above 0, or 0.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -116,15 +112,13 @@ def seconds(value: object, *, zero: bool = False) -> float:
     if not (0 < value < math.inf or (zero and value == 0)):
         bound = ", 0 or more" if zero else " above 0"
         raise UnfitError(f"give a finite number of seconds{bound}")
-    return float(value)
 
 
-def hostName(value: object) -> str:
+def hostName(value: object) -> None:
     """
     Check a host name or address, without looking it up (:rfc:`1035#section-2.3.4`).
 
     :param value: the value.
-    :returns: the value.
     :raises UnfitError: if it is empty, has a space or control character in it,
         or is longer than a name, or a part of one, may be.
     """
@@ -143,35 +137,53 @@ def hostName(value: object) -> str:
             "a host name has at most 253 characters, and each part of it, between "
             "its dots, has 1 to 63"
         )
-    return value
 
 
-def network(value: object) -> tuple[Network, str]:
+def networks(entries: object) -> list[tuple[Network, str]]:
     """
-    Check an address or network from which a partner may come.
+    Check the addresses and networks from which a partner may come.
 
-    :param value: an IPv4 or IPv6 address, or a network with its prefix length.
+    :param entries: IPv4 and IPv6 addresses, and networks with their prefix length.
         An IPv6 address may have a zone id (``fe80::1%eth0``,
         :rfc:`4007#section-11`); a network has none.
-    :returns: the network, and the zone id or an empty string.
-    :raises UnfitError: if it is neither.
+    :returns: each network, with its zone id or an empty string; an IPv4-mapped
+        one (``::ffff:192.0.2.7``) as IPv4.
+    :raises UnfitError: if there is none, or one is invalid.
     """
-    if isinstance(value, str) and "," in value:
-        raise UnfitError(f"{value!r} is not one address: a comma stands between two")
+    if isinstance(entries, str) or not isinstance(entries, Iterable):
+        raise UnfitError(
+            f"give a list of addresses and networks, such as [{entries!r}]"
+        )
+    found = [_network(entry) for entry in entries]
+    if not found:
+        raise UnfitError(
+            "with none of these nobody could be the partner; name an address such as "
+            "192.0.2.7, or leave it out"
+        )
+    return found
+
+
+def _network(entry: object) -> tuple[Network, str]:
+    """Check one address or network."""
+    if isinstance(entry, str) and "," in entry:
+        raise UnfitError(f"{entry!r} is not one address: a comma stands between two")
     try:
-        if not isinstance(value, str) or {"/", "%"} <= set(value):
-            raise ValueError(value)
-        interface = ipaddress.ip_interface(value)
+        if not isinstance(entry, str) or {"/", "%"} <= set(entry):
+            raise ValueError(entry)
+        interface = ipaddress.ip_interface(entry)
     except ValueError:
         raise UnfitError(
-            f"{value!r} is neither an address such as 192.0.2.7 or 2001:db8::7 nor a "
+            f"{entry!r} is neither an address such as 192.0.2.7 or 2001:db8::7 nor a "
             "network such as 192.0.2.0/24, which has no zone id"
         ) from None
-    address, _, zone = value.partition("%")
+    address, _, zone = entry.partition("%")
     found: Network = ipaddress.ip_network(address, strict=False)
     # 192.0.2.7/24 may mean the one address or all of its network.
-    if "/" in value and interface.ip != found.network_address:
+    if "/" in entry and interface.ip != found.network_address:
         raise UnfitError(
-            f"'{value}' is one address of a network; the network is {found}"
+            f"'{entry}' is one address of a network; the network is {found}"
         )
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    if mapped is not None and found.prefixlen >= 96:
+        found = ipaddress.ip_network((mapped, found.prefixlen - 96))
     return found, zone

@@ -32,8 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.connecting.connector import TransferConnector
-from twisted_transfer.connecting.options import Mode
+from twisted_transfer.connecting.connector import Mode, TransferConnector
 from twisted_transfer.errors import BadDescription, Truncated
 
 

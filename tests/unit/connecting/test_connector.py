@@ -72,7 +72,8 @@ class OptionTests(SynchronousTestCase):
 
     def test_unknownMode(self) -> None:
         """An unknown mode is named, with those that there are."""
-        self.refused("mode='pasive'", "'active'", "'passive'", mode="pasive")
+        for bad in ("Active", "", "listen", None, 1, True, b"active", ["active"]):
+            self.refused(f"mode={bad!r}", "'active'", "'passive'", mode=bad)
 
     def test_ports(self) -> None:
         """A port that cannot be is named, with the range that there is."""
@@ -81,8 +82,9 @@ class OptionTests(SynchronousTestCase):
             self.refused(f"port={port!r}", "65535", mode="passive", port=port)
 
     def test_activeNeedsPort(self) -> None:
-        """There is nothing to dial at port 0."""
-        self.refused("port=0", "1 to 65535")
+        """There is nothing to dial without a port, and none at port 0."""
+        self.refused("a port is needed", "port=NUMBER")
+        self.refused("port=0", "1 to 65535", port=0)
 
     def test_hosts(self) -> None:
         """A host that cannot be is named."""
@@ -106,6 +108,8 @@ class OptionTests(SynchronousTestCase):
         """What is no address and no network is named."""
         self.refused("'example.org'", mode="passive", admit=["example.org"])
         self.refused("list", mode="passive", admit="192.0.2.1")
+        self.refused("admit=7", "list", mode="passive", admit=7)
+        self.refused("admit=[]", "nobody", mode="passive", admit=[])
 
     def test_text(self) -> None:
         """Text settings that cannot be are refused at once."""
@@ -673,9 +677,20 @@ class OpeningTests(SynchronousTestCase):
         )
 
     def test_badAddress(self) -> None:
-        """So are hosts and ports that cannot be, in either mode."""
+        """So are hosts and ports that are invalid, in either mode."""
         for mode in Mode:
-            self.assertIn("port=70000", self.refused(mode, None, 70000, None))
-            self.assertIn("port='x'", self.refused(mode, None, "x", "tcp:h"))
-            self.assertIn("host=''", self.refused(mode, "", 1, None))
-        self.assertIn("1 to 65535", self.refused(Mode.ACTIVE, None, None, None))
+            for said, host, port, command in (
+                ("port=70000", None, 70000, None),
+                ("port='x'", None, "x", "tcp:h"),
+                ("host=''", "", 1, None),
+            ):
+                error = self.assertRaises(
+                    BadOption,
+                    TransferConnector,
+                    self.reactor,
+                    mode,
+                    host,
+                    port,
+                    command,
+                )
+                self.assertIn(said, str(error))

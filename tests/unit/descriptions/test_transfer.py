@@ -221,7 +221,7 @@ class RefuseTests(SynchronousTestCase):
             ("transfer:active:port=-1", "port=-1", "65535"),
             ("transfer:active:port=8_0", "port=8_0", "65535"),
             ("transfer:passive:port=65536", "port=65536", "from 0 to 65535"),
-            ("transfer:active", "a port is needed", "host=NAME:port=NUMBER"),
+            ("transfer:active", "a port is needed", "port=NUMBER"),
             ("transfer:active:host=h", "a port is needed"),
             ("transfer:active:host=:port=1", "host= in ", "without spaces"),
             ("transfer:active:host=a b:port=1", "host=a b", "without spaces"),
