@@ -143,9 +143,7 @@ class Leftovers:
         return cleared
 
 
-def atMost(
-    clock: IReactorTime, seconds: float, event: Deferred[None]
-) -> Deferred[None]:
+def atMost(clock: IReactorTime, seconds: float, event: Deferred[Any]) -> Deferred[None]:
     """
     Wait for an event for a bounded time.
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -23,7 +24,7 @@ from twisted.python.usage import UsageError
 
 from twisted_transfer.command.options import Versioned
 from twisted_transfer.command.reports import ConsoleReport, Status, sayable
-from twisted_transfer.deferreds import Promise
+from twisted_transfer.deferreds import Promise, atMost, deferring
 
 _PATIENCE = 5.0
 """Seconds that a process has to end by itself after SIGTERM."""
@@ -41,8 +42,10 @@ class _Process(ProcessProtocol):
     """
     A ``twisted-transfer`` process whose lines are passed on.
 
-    :ivar invited: fires with the description that lets the partner in, or with
-        None if the process ended without one.
+    :ivar invited: has the description that lets the partner in, or None if the
+        process ended without one.
+    :ivar ended: has the exit status: 128 and the number of the signal if one ended
+        the process.
     """
 
     def __init__(self, tell: Callable[[str], object], stdin: str) -> None:
@@ -50,9 +53,8 @@ class _Process(ProcessProtocol):
         :param tell: called with each line that the process writes.
         :param stdin: what the process reads.
         """
-        self.invited: Deferred[str | None] = Deferred()
-        self._status: int | None = None
-        self._ended: Promise[int] = Promise()
+        self.invited: Promise[str | None] = Promise()
+        self.ended: Promise[int] = Promise()
         self._tell = tell
         self._stdin = stdin
         self._unfinished = b""
@@ -68,68 +70,57 @@ class _Process(ProcessProtocol):
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
         for line in map(os.fsdecode, lines):
             self._tell(line)
-            if line.startswith(_INVITED) and not self.invited.called:
-                self.invited.callback(shlex.split(line)[-1])
+            if line.startswith(_INVITED):
+                self.invited.fire(shlex.split(line)[-1])
 
     def processEnded(self, reason: Failure) -> None:
         """Tell the exit status."""
         value: Any = reason.value
-        self._status = 128 + value.signal if value.signal else value.exitCode
-        if not self.invited.called:
-            self.invited.callback(None)
-        self._ended.fire(self._status)
+        self.invited.fire(None)
+        self.ended.fire(128 + value.signal if value.signal else value.exitCode)
 
-    def whenEnded(self) -> Deferred[int]:
-        """
-        :returns: a Deferred with the exit status: 128 and the number of the
-            signal if one ended the process.
-        """
-        return self._ended.wait()
-
-    def end(self, reactor: Any) -> Deferred[int]:
+    @deferring
+    async def end(self, reactor: Any) -> None:
         """
         End the process if it runs, by force if that takes too long.
 
-        :returns: see :meth:`whenEnded`.
+        :returns: a Deferred that fires when it has ended.
         """
         self._signal("TERM")
-        force = reactor.callLater(_PATIENCE, self._signal, "KILL")
-
-        def calm(status: int) -> int:
-            force.cancel()
-            return status
-
-        return self.whenEnded().addCallback(calm)
+        await atMost(reactor, _PATIENCE, self.ended.wait())
+        self._signal("KILL")
+        await self.ended.wait()
 
     def _signal(self, name: str) -> None:
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess(name)  # type: ignore[union-attr]
 
 
+def _readSize(text: str) -> int:
+    """
+    Read the value of ``--size``.
+
+    :param text: the value.
+    :returns: the number of MiB.
+    :raises UsageError: if it is invalid.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"--size {text}: give a whole number of MiB, 1 or more")
+    return int(text)
+
+
 class DemoOptions(Versioned):
-    """
-    The options of ``demo``.
+    """The options of ``demo``."""
 
-    :ivar mebibytes: the size of the file to move.
-    """
-
-    mebibytes = 64
     synopsis = "[options]"
     longdesc = (
         "Move a generated file between two processes on this machine, each time by "
         "an invitation and with a receipt: first the sender dials, then the receiver. "
         "Everything is made in a temporary folder and removed at the end."
     )
-    optParameters: ClassVar[list[list[str]]] = [
-        ["size", "s", "64", "The size of the file in MiB."],
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["size", "s", 64, "The size of the file in MiB.", _readSize],
     ]
-
-    def postOptions(self) -> None:
-        """Check the size."""
-        text = self["size"]
-        if not (text.isascii() and text.isdigit() and int(text) > 0):
-            raise UsageError(f"--size {text}: give a whole number of MiB, 1 or more")
-        self.mebibytes = int(text)
 
 
 class Demo:
@@ -144,21 +135,19 @@ class Demo:
         self._mebibytes = mebibytes
         self._show = ConsoleReport(sys.stdout).say
         self._complain = ConsoleReport(sys.stderr).complain
-        self._folder = ""
+        self._folder = Path()
         self._processes: list[_Process] = []
 
-    def run(self) -> Deferred[int]:
+    @deferring
+    async def run(self) -> int:
         """
         Show both transfers.
 
         :returns: a Deferred with the exit status, when every process has ended
             and the folder is gone; it may be cancelled.
         """
-        return Deferred.fromCoroutine(self._run())
-
-    async def _run(self) -> int:
         try:
-            self._folder = tempfile.mkdtemp(prefix="twisted-transfer-demo-")
+            self._folder = Path(tempfile.mkdtemp(prefix="twisted-transfer-demo-"))
             try:
                 return await self._inFolder()
             finally:
@@ -173,14 +162,14 @@ class Demo:
             f"Two processes on this machine move a file of {self._mebibytes} MiB.  The "
             "one that waits\ninvites the other, and nobody else gets in."
         )
-        with open(self._path("original"), "xb") as file:
+        with open(self._folder / "original", "xb") as file:
             for _ in range(self._mebibytes):
                 file.write(os.urandom(_MEBIBYTE))
                 await self._breathe()
-        for number, sides in enumerate(
-            [("receiver", "sender"), ("sender", "receiver")]
-        ):
-            status = await self._transfer(f"received-{number + 1}", *sides)
+        directions = [("receiver", "sender"), ("sender", "receiver")]
+        for number, (waits, dials) in enumerate(directions, 1):
+            self._show(f"\n{number}. The {waits} waits, the {dials} dials.")
+            status = await self._transfer(f"received-{number}", waits, dials)
             if status != Status.DONE:
                 return status
         self._show(
@@ -199,28 +188,23 @@ class Demo:
         :param dials: the other one.
         :returns: the exit status.
         """
-        self._show(f"\n{received[-1]}. The {waits} waits, the {dials} dials.")
         words = {"sender": ["send", "original"], "receiver": ["receive", received]}
         waiting = self._start(waits, [*words[waits], _WAITS])
-        invitation = await waiting.invited
+        invitation = await waiting.invited.wait()
         if invitation is None:
-            return await waiting.whenEnded()
+            return await waiting.ended.wait()
         # Others can see command lines, so the secret is given by standard input.
         dialling = self._start(dials, [*words[dials], "-"], f"{invitation}\n")
-        status = await dialling.whenEnded()
-        if status == Status.DONE:
-            status = await waiting.whenEnded()
-        else:
-            # Nobody else will come to the side that waits.
-            await waiting.end(self._reactor)
-        if status != Status.DONE:
-            return status
+        for process in (dialling, waiting):
+            status = await process.ended.wait()
+            if status != Status.DONE:
+                return status
         digest = await self._digest("original")
         if await self._digest(received) != digest:
             self._complain("the received file is not the one that was sent")
             return Status.TRUNCATED
         self._show(f"   Both files have the same SHA-256, {digest[:16]}...")
-        os.unlink(self._path(received))
+        os.unlink(self._folder / received)
         return Status.DONE
 
     def _start(self, role: str, words: list[str], stdin: str = "") -> _Process:
@@ -238,7 +222,7 @@ class Demo:
             # one there is only what was made here, in the caller's anything.
             [sys.executable, "-m", "twisted_transfer", *words],
             env=None,
-            path=self._folder,
+            path=str(self._folder),
         )
         self._processes.append(process)
         return process
@@ -246,15 +230,12 @@ class Demo:
     async def _digest(self, name: str) -> str:
         """:returns: the digest of a file in the folder."""
         digest = hashlib.sha256()
-        with open(self._path(name), "rb") as file:
+        with open(self._folder / name, "rb") as file:
             while block := file.read(_MEBIBYTE):
                 digest.update(block)
                 await self._breathe()
         return digest.hexdigest()
 
     def _breathe(self) -> Deferred[None]:
-        """Let the reactor see to everything else, such as Ctrl-C."""
+        """Let the reactor do what else is due, such as a signal's work."""
         return deferLater(self._reactor, 0)
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)

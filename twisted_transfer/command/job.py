@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command.reports import (
+    ProgressBar,
     Report,
-    ShowsProgress,
     Status,
     statusOf,
     summary,
@@ -33,6 +33,7 @@ from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Progress
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.data.streams import StreamDestination, StreamSource
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
@@ -194,13 +195,14 @@ class Job:
         self._reactor = reactor
         self._request = request
         self._report = report
-        self._bar: ShowsProgress | None = None
+        self._bar: ProgressBar | None = None
         self._began = 0.0
         command = request.description.socketCommand
         self._waits = request.description.mode == "passive"
         self._invites = self._waits and command is not None and makesInvitation(command)
 
-    def run(self) -> Deferred[int]:
+    @deferring
+    async def run(self) -> int:
         """
         Make the transfer.
 
@@ -209,9 +211,6 @@ class Job:
             is cancelled, it fails with ``CancelledError``, after everything
             was closed.
         """
-        return Deferred.fromCoroutine(self._run())
-
-    async def _run(self) -> int:
         try:
             self._check()
             await self._transfer().start()
@@ -275,8 +274,9 @@ class Job:
     def connecting(self, connector: TransferConnector) -> None:
         """Say where it listens, and how the partner gets there."""
         if self._waits:
-            Deferred.fromCoroutine(self._sayHow(connector))
+            self._sayHow(connector)
 
+    @deferring
     async def _sayHow(self, connector: TransferConnector) -> None:
         try:
             address = await connector.whenListening()
@@ -288,12 +288,10 @@ class Job:
             options += " --raw"
         # The partner's command may hold a secret, as it has to.
         tell = self._report.tellSecret if self._invites else self._report.say
-        label = "partner"
-        for command in await partnerCommands(
-            connector, address, options, self._request.paths
-        ):
-            tell(f"{label}: {command}")
-            label = "or"
+        paths = self._request.paths
+        commands = await partnerCommands(connector, address, options, paths)
+        for number, command in enumerate(commands):
+            tell(f"{'or' if number else 'partner'}: {command}")
         if self._invites:
             self._report.say(_KEEP_IT)
 

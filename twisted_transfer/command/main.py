@@ -256,7 +256,7 @@ def _main(arguments: Sequence[str]) -> int:
 
     work: Demo | Job
     if isinstance(chosen, DemoOptions):
-        work = Demo(reactor, chosen.mebibytes)
+        work = Demo(reactor, chosen["size"])
     else:
         work = Job(reactor, chosen.request, report)
     return Run(reactor, work.run, report).untilDone()

@@ -130,9 +130,9 @@ _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 def readSize(text: str) -> int:
     """
-    Read a number of bytes.
+    Read the value of ``--max-size``.
 
-    :param text: the value of ``--max-size``.
+    :param text: the value.
     :returns: the number of bytes.
     :raises UsageError: if the value is invalid.
     """
@@ -204,14 +204,13 @@ class TransferOptions(Versioned):
             )
         except BadDescription as error:
             raise UsageError(str(error)) from error
-        maxSize = self.get("max-size")
         self.request = Request(
             self.sends,
             paths,
             description,
             raw=bool(self["raw"]),
             force=bool(self.get("force", False)),
-            maxSize=None if maxSize is None else readSize(maxSize),
+            maxSize=self.get("max-size"),
         )
 
     def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -282,8 +281,8 @@ class ReceiveOptions(TransferOptions):
     optFlags: ClassVar[list[list[str | None]]] = [
         ["force", "f", "Replace what exists at PATH."],
     ]
-    optParameters: ClassVar[list[list[str | None]]] = [
-        ["max-size", None, None, "Take no file of more bytes: 5000, 10M, 2G."],
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["max-size", None, None, "Take no file of more bytes: 5000, 10M, 2G.", readSize]
     ]
     epilogue = """\
 Receive from the partner into a file, into a folder by the names that the

@@ -19,20 +19,7 @@ from twisted.internet.error import (
 )
 from twisted.python.failure import Failure
 
-from twisted_transfer.errors import (
-    BadOption,
-    DestinationError,
-    NotAdmitted,
-    NotAReceiptPartner,
-    NotEnoughData,
-    PartnerFailed,
-    PartnerProtocolError,
-    PartnerTimeout,
-    PeerRefused,
-    ReceiptMismatch,
-    SourceError,
-    Truncated,
-)
+from twisted_transfer import errors
 from twisted_transfer.printable import printable
 
 _KIB = 1024.0
@@ -70,16 +57,6 @@ def summary(done: str, count: int, seconds: float) -> str:
 BUG = "this is a bug in twisted_transfer, please report it with what follows"
 
 
-class ShowsProgress(Protocol):
-    """Shows the progress of a transfer."""
-
-    def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
-        """Show how many bytes have moved, of how many if known, and how fast."""
-
-    def close(self) -> None:
-        """Show nothing more."""
-
-
 class Report(Protocol):
     """
     Takes what is to be told about one transfer.
@@ -101,7 +78,7 @@ class Report(Protocol):
     def bug(self, failure: Failure) -> None:
         """Tell what happened that should not."""
 
-    def progress(self, label: str) -> ShowsProgress | None:
+    def progress(self, label: str) -> ProgressBar | None:
         """Begin to show the progress, or give None if nobody sees it."""
 
 
@@ -145,7 +122,7 @@ class ConsoleReport:
         """Write the traceback."""
         self._write(f"twisted-transfer: {BUG}\n{failure.getTraceback()}")
 
-    def progress(self, label: str) -> ShowsProgress | None:
+    def progress(self, label: str) -> ProgressBar | None:
         """Make a bar, on a terminal only."""
         stream = self._stream
         # A dumb terminal cannot go back to the beginning of a line to draw a bar;
@@ -193,13 +170,11 @@ class ProgressBar:
         # is needed only on a terminal.
         from tqdm import tqdm
 
-        class Bar(tqdm):  # type: ignore[type-arg]
-            # No thread that watches over bars which are not updated.
-            monitor_interval = 0
-
+        # No thread that watches over bars which are not updated.
+        tqdm.monitor_interval = 0
         # The default is shared with other processes and costs a semaphore.
-        Bar.set_lock(threading.RLock())
-        return Bar(
+        tqdm.set_lock(threading.RLock())
+        return tqdm(
             total=total,
             # What an earlier try has moved says nothing of the rate.
             initial=count,
@@ -234,14 +209,15 @@ class Status(IntEnum):
 # The first that fits counts: ConnectBindError is a ConnectError, and
 # DNSLookupError an OSError.
 _STATUSES: tuple[tuple[Status, tuple[type[BaseException], ...]], ...] = (
-    (Status.USAGE, (BadOption,)),
+    (Status.USAGE, (errors.BadOption,)),
     (Status.LOCAL, (ConnectBindError,)),
-    (Status.NO_PARTNER, (PartnerTimeout, ConnectError, DNSLookupError)),
-    (Status.REFUSED, (PeerRefused, NotAdmitted)),
-    (Status.TRUNCATED, (PartnerFailed, Truncated, ReceiptMismatch)),
-    (Status.TRUNCATED, (NotAReceiptPartner, PartnerProtocolError)),
-    (Status.LOCAL, (NotEnoughData, CannotListenError, SourceError)),
-    (Status.LOCAL, (DestinationError, OSError)),
+    (Status.NO_PARTNER, (errors.PartnerTimeout, ConnectError, DNSLookupError)),
+    (Status.REFUSED, (errors.PeerRefused, errors.NotAdmitted)),
+    (Status.TRUNCATED, (errors.PartnerFailed, errors.Truncated)),
+    (Status.TRUNCATED, (errors.ReceiptMismatch, errors.NotAReceiptPartner)),
+    (Status.TRUNCATED, (errors.PartnerProtocolError,)),
+    (Status.LOCAL, (errors.NotEnoughData, errors.SourceError)),
+    (Status.LOCAL, (errors.DestinationError, CannotListenError, OSError)),
 )
 
 # The kinds of PartnerFailed by which the partner does not even begin.
@@ -255,7 +231,7 @@ def statusOf(error: BaseException) -> Status:
     :param error: why a transfer has failed.
     :returns: the status; ``BUG`` for what should not happen.
     """
-    if isinstance(error, PartnerFailed) and error.kind in _REFUSALS:
+    if isinstance(error, errors.PartnerFailed) and error.kind in _REFUSALS:
         return Status.REFUSED
     for status, kinds in _STATUSES:
         if isinstance(error, kinds):

@@ -225,7 +225,7 @@ class Conversation:
                 elif isinstance(unit, DataHeader):
                     self._step(unit, self._partner)
                 else:
-                    events.append(self._heard(decode(unit.payload)))
+                    events.append(self._heard(decode(unit)))
         except BadMessage as problem:
             self.error = broken(str(problem))
         except TransferError as error:

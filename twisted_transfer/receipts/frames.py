@@ -60,17 +60,6 @@ class DataHeader:
     length: int
 
 
-@dataclass(frozen=True)
-class Box:
-    """
-    A whole message.
-
-    :ivar payload: its bytes, an AMP box.
-    """
-
-    payload: bytes
-
-
 def header(kind: int, length: int) -> bytes:
     """
     Write the header of a frame.
@@ -119,12 +108,13 @@ class Deframer:
         self._wanted = len(SIGNATURE)
         self._held = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Data | DataHeader | Box]:
+    def feed(self, data: bytes) -> Iterator[Data | DataHeader | bytes]:
         """
         Take some bytes.
 
         :param data: the next bytes, of any number.
-        :returns: what they complete, in order.
+        :returns: what they complete, in order: ``bytes`` are a whole message, an
+            AMP box.
         :raises NotAReceiptPartner: at the first byte that is not as in the
             signature.
         :raises PartnerProtocolError: at an invalid header.
@@ -161,13 +151,13 @@ class Deframer:
             "if it is the right one, give --raw, or let it use receipts too"
         )
 
-    def _complete(self) -> Iterator[DataHeader | Box]:
+    def _complete(self) -> Iterator[DataHeader | bytes]:
         """Go on to the next part."""
         part, held = self._part, bytes(self._held)
         self._held.clear()
         self._part, self._wanted = _Part.HEADER, HEADER_SIZE
         if part is _Part.MESSAGE:
-            yield Box(held)
+            yield held
         elif part is _Part.HEADER:
             self._part, most = _KINDS[held[0]]
             self._wanted = int.from_bytes(held[1:], "big")

@@ -9,18 +9,10 @@ from typing import Protocol
 
 from twisted.internet.defer import CancelledError
 
+from twisted_transfer import errors
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.data.progress import Progress
-from twisted_transfer.errors import (
-    DestinationError,
-    NotAReceiptPartner,
-    NotEnoughData,
-    PartnerProtocolError,
-    ReceiptMismatch,
-    SourceError,
-    Truncated,
-)
 from twisted_transfer.receipts.messages import FailureKind
 
 
@@ -93,13 +85,17 @@ _UNREADABLE = "what is to be sent cannot be read to its end"
 # What the partner is told of an error, but for DestinationError; no words: those of
 # the error.  They never have a path of this machine.
 _TOLD: tuple[tuple[type[BaseException], FailureKind, str], ...] = (
-    (SourceError, FailureKind.SOURCE, _UNREADABLE),
-    (NotEnoughData, FailureKind.SOURCE, _UNREADABLE),
+    (errors.SourceError, FailureKind.SOURCE, _UNREADABLE),
+    (errors.NotEnoughData, FailureKind.SOURCE, _UNREADABLE),
     (CancelledError, FailureKind.CANCELLED, "the transfer was cancelled there"),
-    (ReceiptMismatch, FailureKind.MISMATCH, ""),
-    (PartnerProtocolError, FailureKind.PROTOCOL, ""),
-    (NotAReceiptPartner, FailureKind.PROTOCOL, ""),
-    (Truncated, FailureKind.PROTOCOL, "the connection has ended too early there"),
+    (errors.ReceiptMismatch, FailureKind.MISMATCH, ""),
+    (errors.PartnerProtocolError, FailureKind.PROTOCOL, ""),
+    (errors.NotAReceiptPartner, FailureKind.PROTOCOL, ""),
+    (
+        errors.Truncated,
+        FailureKind.PROTOCOL,
+        "the connection has ended too early there",
+    ),
 )
 
 
@@ -110,7 +106,7 @@ def told(error: BaseException) -> tuple[FailureKind, str]:
     :param error: why this side gives up.
     :returns: the kind of failure, and the reason without any path of this machine.
     """
-    if isinstance(error, DestinationError):
+    if isinstance(error, errors.DestinationError):
         return _STORING.get(error.kind, FailureKind.STORING), error.reason
     for kind, failure, words in _TOLD:
         if isinstance(error, kind):

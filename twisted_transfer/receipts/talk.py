@@ -7,13 +7,12 @@ This is what :mod:`twisted_transfer.receipts.sending` and
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, TimeoutError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -21,7 +20,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.receiving import gone
-from twisted_transfer.deferreds import atMost
+from twisted_transfer.deferreds import Promise, atMost, deferring
 from twisted_transfer.errors import NotAReceiptPartner, TransferError, Truncated
 from twisted_transfer.receipts.conversation import Conversation, Event
 from twisted_transfer.receipts.messages import (
@@ -73,10 +72,10 @@ class Talk(Protocol):
         self._channel = channel
         self._conversation = Conversation(role)
         self._state = _State.TALKING
-        self._events: deque[Event] = deque()
-        self._waiting: Deferred[None] | None = None  # for the next event
+        self._events: DeferredQueue[Event] = DeferredQueue()
+        self._error: TransferError | None = None  # once it has failed
         self._alarm: Callable[[], object] | None = None  # called at an error
-        self._over: Deferred[None] = Deferred()  # nothing more comes
+        self._over: Promise[None] = Promise()  # nothing more comes
         self._paused = False
 
     # Both sides' beginning.
@@ -98,9 +97,7 @@ class Talk(Protocol):
                 "use receipts too"
             )
 
-        await Deferred.fromCoroutine(self.next(Hello)).addTimeout(
-            GREETING_TIMEOUT, self.clock, onTimeoutCancel=silent
-        )
+        await self.next(Hello).addTimeout(GREETING_TIMEOUT, self.clock, silent)
 
     # What this side says.
 
@@ -134,29 +131,25 @@ class Talk(Protocol):
 
     # What the partner says.
 
+    @deferring
     async def next(self, *kinds: type[Event]) -> Event:
         """
         Wait for what the partner says next.
 
         :param kinds: what may come now; the conversation refuses everything
             else.
-        :returns: what the partner says.
-        :raises TransferError: what has gone wrong.
+        :returns: a Deferred with what the partner says, which may be cancelled.
+        :raises TransferError: what has gone wrong, now and at any later call.
         """
-        while not self._events:
+        if not self._events.pending:
             self._pause(False)
-            self._waiting = Deferred()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-        event = self._events[0]
+        event = await self._events.get()
         if isinstance(event, TransferError):
+            self._events.put(event)
             raise event
         assert isinstance(event, kinds), event
-        self._events.popleft()
         # A failure of the partner is heard also while nobody asks.
-        self._pause(bool(self._events))
+        self._pause(bool(self._events.pending))
         return event
 
     async def unless(self, doing: Deferred[_T]) -> _T:
@@ -170,14 +163,14 @@ class Talk(Protocol):
         """
         self._alarm = doing.cancel
         try:
-            if self._state is _State.FAILED:
+            if self._error is not None:
                 doing.cancel()
             return await doing
         except Exception as error:
-            if self._state is _State.FAILED:
+            if self._error is not None:
                 # The partner's own words are better than those of a producer
                 # that has lost its connection.
-                raise self._events[-1] from error  # type: ignore[misc]
+                raise self._error from error
             raise
         finally:
             self._alarm = None
@@ -192,10 +185,10 @@ class Talk(Protocol):
             self._conversation.ended()
         except TransferError as error:
             self._heard([error])
-        self._end()
+        self._over.fire(None)
 
     def writeConnectionLost(self) -> None:
-        """Nobody asks for that."""
+        """Do nothing: the end of the connection tells more."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; the channel knows how it went."""
@@ -214,27 +207,22 @@ class Talk(Protocol):
                 )
                 error.__cause__ = failure.value
             self._heard([error])
-        self._end()
-
-    def _end(self) -> None:
-        if not self._over.called:
-            self._over.callback(None)
+        self._over.fire(None)
 
     def _heard(self, events: list[Event]) -> None:
         if self._state is not _State.TALKING:
             return
-        self._events += events
-        if self._events and isinstance(self._events[-1], TransferError):
-            self._state = _State.FAILED
+        if events and isinstance(events[-1], TransferError):
+            self._state, self._error = _State.FAILED, events[-1]
             if self._alarm is not None:
                 self._alarm()
-        if self._events and self._waiting is not None:
-            self._waiting.callback(None)
+        for event in events:
+            self._events.put(event)
         # An error waits for nobody, and what comes behind it is dropped.
-        self._pause(bool(self._events) and self._state is _State.TALKING)
+        self._pause(bool(self._events.pending) and self._state is _State.TALKING)
 
     def _pause(self, pause: bool) -> None:
-        if pause != self._paused and not self._over.called:
+        if pause != self._paused and not self._over.fired:
             self._paused = pause
             if pause:
                 self._channel.pauseProducing()
@@ -255,9 +243,7 @@ class Talk(Protocol):
             self.say(Finished())
             if sends:
                 with suppress(CancelledError, TimeoutError):
-                    await Deferred.fromCoroutine(self.next(Finished)).addTimeout(
-                        LINGER, self.clock
-                    )
+                    await self.next(Finished).addTimeout(LINGER, self.clock)
         # The sender hears the last word, and so is the one who closes.
         await self._leave(linger=not sends)
 
@@ -285,13 +271,13 @@ class Talk(Protocol):
         :param linger: whether the partner may close first, unless this is
             cancelled.
         """
-        self._events.clear()
+        self._events.pending.clear()
         self._alarm = None
         self._state = _State.LEAVING
         self._pause(False)
         if linger:
             try:
-                await atMost(self.clock, LINGER, self._over)
+                await atMost(self.clock, LINGER, self._over.wait())
             except CancelledError:
                 self._channel.abortConnection()
         self._channel.loseConnection()

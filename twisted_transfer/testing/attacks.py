@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twisted_transfer.deferreds import severed
+from twisted_transfer.deferreds import deferring, severed
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.testing.peers import HostilePeer, Scanner
@@ -104,12 +104,13 @@ def thiefEndpoint(
     return TCP4ClientEndpoint(reactor, host, port, bindAddress=(bindAddress, 0))
 
 
-def attack(
+@deferring
+async def attack(
     reactor: Any,
     endpoint: IStreamClientEndpoint | ClientEndpoint,
     makePeer: Callable[[], _P],
     patience: float = PATIENCE,
-) -> Deferred[_P]:
+) -> _P:
     """
     Attack a server with one hostile peer.
 
@@ -125,26 +126,22 @@ def attack(
     """
     peer = makePeer()
     factory = _OnePeer(peer)
-
-    async def run() -> _P:
-        unexpected: Exception | None = None
-        try:
-            connecting = maybeDeferred(endpoint.connect, factory)
-            await severed(connecting, lambda late: None)
-        except Exception as error:
-            if not isinstance(error, (ConnectError, DNSLookupError)):
-                unexpected = error
-            if factory.taken.called:
-                peer.abort()  # the endpoint has failed after it connected
-            else:
-                factory.taken.callback(None)
-                peer.notReached(Failure())
-        await _ended(reactor, peer, patience)
-        if unexpected is not None:
-            raise unexpected
-        return peer
-
-    return Deferred.fromCoroutine(run())
+    unexpected: Exception | None = None
+    try:
+        connecting = maybeDeferred(endpoint.connect, factory)
+        await severed(connecting, lambda late: None)
+    except Exception as error:
+        if not isinstance(error, (ConnectError, DNSLookupError)):
+            unexpected = error
+        if factory.taken.called:
+            peer.abort()  # the endpoint has failed after it connected
+        else:
+            factory.taken.callback(None)
+            peer.notReached(Failure())
+    await _ended(reactor, peer, patience)
+    if unexpected is not None:
+        raise unexpected
+    return peer
 
 
 def siege(
@@ -195,6 +192,7 @@ def siege(
     failures: list[Failure] = []
     turns = iter(range(count))
 
+    @deferring
     async def column() -> None:
         """Send one peer after the other, as long as there are any."""
         for turn in turns:
@@ -209,7 +207,7 @@ def siege(
             for each in columns:
                 each.cancel()
 
-    columns = [Deferred.fromCoroutine(column()) for _ in range(min(count, concurrency))]
+    columns = [column() for _ in range(min(count, concurrency))]
     for each in columns:
         each.addErrback(broken)
     return DeferredList(columns).addCallback(
@@ -251,6 +249,7 @@ def ambush(
     peer = makePeer()
     factory = _OnePeer(peer)
 
+    @deferring
     async def meet(port: Any) -> _P:
         try:
             try:
@@ -263,6 +262,6 @@ def ambush(
         return peer
 
     def listening(port: Any) -> tuple[IAddress, Deferred[_P]]:
-        return port.getHost(), Deferred.fromCoroutine(meet(port))
+        return port.getHost(), meet(port)
 
     return maybeDeferred(endpoint.listen, factory).addCallback(listening)

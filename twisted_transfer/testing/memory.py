@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     CannotListenError,
     ConnectingCancelledError,
@@ -42,7 +42,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
-from twisted_transfer.deferreds import Promise
+from twisted_transfer.deferreds import Promise, deferring
 from twisted_transfer.errors import BadOption
 from twisted_transfer.interfaces import StreamProtocol
 
@@ -204,10 +204,6 @@ class MemoryTransport(FileDescriptor):
         self._log.failure(
             "unhandled error in {protocol}", failure, protocol=self.protocol
         )
-        if self._output is not _Output.ENDED:
-            self._output = _Output.ENDED
-            done = Failure(ConnectionDone())
-            self._clock.callLater(0, self.other.readConnectionLost, done)
         self.connectionLost(failure)
 
     def readConnectionLost(self, reason: Failure) -> None:
@@ -269,11 +265,11 @@ def memoryPair(clock: Any) -> tuple[TransferChannel, TransferChannel]:
     """
     first = IPv4Address("TCP", "192.0.2.1", 1024)
     second = IPv4Address("TCP", "192.0.2.2", 2048)
-    left, right = MemoryTransport.pair(clock, first, second)
-    links = Link(clock), Link(clock)
-    left.attach(links[0])
-    right.attach(links[1])
-    return TransferChannel(links[0]), TransferChannel(links[1])
+    ends = MemoryTransport.pair(clock, first, second)
+    left, right = Link(clock), Link(clock)
+    for end, link in zip(ends, (left, right), strict=True):
+        end.attach(link)
+    return TransferChannel(left), TransferChannel(right)
 
 
 def settle(clock: Clock, steps: int = 10000) -> None:
@@ -517,7 +513,8 @@ class MemoryListener:
         """The port that is listened on; None while nobody listens."""
         return None if self._port is None or self._port.closed else self._port
 
-    def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
+    @deferring
+    async def listen(self, protocolFactory: Any) -> IListeningPort:
         """
         Open the port.
 
@@ -525,13 +522,10 @@ class MemoryListener:
         :returns: a Deferred with the port.  It fails with
             ``CannotListenError`` if there is one already.
         """
-        return execute(self._listen, protocolFactory)
-
-    def _listen(self, factory: Any) -> IListeningPort:
         if self.port is not None:
             inUse = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             raise CannotListenError(self.address.host, self.address.port, inUse)
-        self._port = MemoryPort(self._clock, self.address, factory)
+        self._port = MemoryPort(self._clock, self.address, protocolFactory)
         return self._port
 
     def client(self, host: str = "127.0.0.1") -> MemoryClient:

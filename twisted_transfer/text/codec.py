@@ -49,6 +49,7 @@ class Decoder:
         self._encoding = encoding
         self._translation = translation
         self._eofChar = eofChar
+        self._plain = (encoding, translation, eofChar) == (None, "lf", None)
         # Bytes are Latin-1, in and out again.
         factory = codecs.getincrementaldecoder(encoding or "latin-1")
         self._codec = factory()  # a tool: its state is set before each use
@@ -93,7 +94,7 @@ class Decoder:
         if self.ended:
             self._raw += data
             return self._given("")
-        if self._untouched:
+        if self._plain and not self._sawCR:
             self._offset += len(data)
             return data
         raw = self._raw + data
@@ -162,13 +163,6 @@ class Decoder:
         new._newlines(text[:end])
         new._sawCR = new._sawCR and end != at
         return new
-
-    @property
-    def _untouched(self) -> bool:
-        """Whether everything goes through as it is."""
-        if self._encoding is not None or self._eofChar is not None:
-            return False
-        return self._translation == "lf" and not self._sawCR
 
     def _check(self) -> None:
         if self._bad is not None:
@@ -414,8 +408,6 @@ class Encoder:
                     f"this channel carries bytes, not {type(text).__name__}; encode "
                     "it, or set an encoding with configure(encoding=...)"
                 )
-            if self._newline == "\n":
-                return text
             return text.replace(b"\n", self._newline.encode("ascii"))
         if not isinstance(text, str):
             raise TypeError(

@@ -10,14 +10,13 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.copying import copy
 from twisted_transfer.data.destinations import BoundedDestination
 from twisted_transfer.data.progress import Progress, quietly
 from twisted_transfer.data.receiving import gone, receive
-from twisted_transfer.deferreds import atMost
+from twisted_transfer.deferreds import atMost, deferring
 from twisted_transfer.errors import (
     DestinationError,
     HalfCloseUnsupported,
@@ -47,12 +46,13 @@ async def _discard(channel: TransferChannel, first: bytearray) -> None:
                 first += data[: len(SIGNATURE) - len(first)]
 
 
-def sendRaw(
+@deferring
+async def sendRaw(
     reactor: Any,
     source: Source,
     channel: TransferChannel,
     progress: Progress | None = None,
-) -> Deferred[int]:
+) -> int:
     """
     Send everything that a source has, end the data, and close.
 
@@ -72,31 +72,27 @@ def sendRaw(
         a transfer with receipts.  It may be cancelled.
     """
     first = bytearray()
-
-    async def send() -> int:
-        ended = Deferred.fromCoroutine(_discard(channel, first))
+    ended = Deferred.fromCoroutine(_discard(channel, first))
+    try:
+        count = await copy(source, channel, progress=progress)
         try:
-            count = await copy(source, channel, progress=progress)
-            try:
-                channel.writeEOF()
-            except HalfCloseUnsupported:
-                pass
-            else:
-                await atMost(reactor, LINGER, ended)
-            channel.loseConnection()
-            await channel.whenClosed()
-        except Exception as error:
-            quietly(source.close, "close() of a source")
-            channel.abortConnection()
-            await gone(channel)
-            if looksLikeReceipts(bytes(first)) and isinstance(error, Truncated):
-                raise _usesReceipts() from error
-            raise
-        if looksLikeReceipts(bytes(first)):
-            raise _usesReceipts()
-        return count
-
-    return Deferred.fromCoroutine(send())
+            channel.writeEOF()
+        except HalfCloseUnsupported:
+            pass
+        else:
+            await atMost(reactor, LINGER, ended)
+        channel.loseConnection()
+        await channel.whenClosed()
+    except Exception as error:
+        quietly(source.close, "close() of a source")
+        channel.abortConnection()
+        await gone(channel)
+        if looksLikeReceipts(bytes(first)) and isinstance(error, Truncated):
+            raise _usesReceipts() from error
+        raise
+    if looksLikeReceipts(bytes(first)):
+        raise _usesReceipts()
+    return count
 
 
 def _usesReceipts() -> PartnerProtocolError:
@@ -128,22 +124,21 @@ class _Guarded(BoundedDestination):
         held, self._held = self._held, None
         return super().write(held) if held else None
 
-    def finish(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
+    @deferring
+    async def finish(self) -> None:
         waiting = self._release()
         if waiting is not None:
             await waiting
         await self.destination.finish()
 
 
-def receiveRaw(
+@deferring
+async def receiveRaw(
     channel: TransferChannel,
     destination: Destination,
     progress: Progress | None = None,
     maxSize: int | None = None,
-) -> Deferred[int]:
+) -> int:
     """
     Store everything that the partner sends up to its orderly end, then close.
 
@@ -156,11 +151,8 @@ def receiveRaw(
         ``"too-large"`` if there are more than ``maxSize``, and with
         ``PartnerProtocolError`` if the partner expects a transfer with receipts.
     """
-
-    def explain(failure: Failure) -> Failure:
-        if failure.check(_WantsReceipts):
-            raise _usesReceipts()
-        return failure
-
     guarded = _Guarded(destination, maxSize)
-    return receive(channel, guarded, progress).addErrback(explain)
+    try:
+        return await receive(channel, guarded, progress)
+    except _WantsReceipts as error:
+        raise _usesReceipts() from error

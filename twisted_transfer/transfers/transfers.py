@@ -65,7 +65,7 @@ def keepAlive(channel: TransferChannel) -> None:
 
 
 class Unwatched:
-    """Tells nobody, or one function, how a transfer goes on."""
+    """Tell nothing but the progress, and that to one function at most."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         """
@@ -74,13 +74,13 @@ class Unwatched:
         self._progress: Progress = progress or (lambda count, total, rate: None)
 
     def connecting(self, connector: TransferConnector) -> None:
-        """Nobody is told."""
+        """Do nothing."""
 
     def connected(self, channel: TransferChannel) -> None:
-        """Nobody is told."""
+        """Do nothing."""
 
     def ends(self, receipt: Receipt) -> None:
-        """Nobody is told."""
+        """Do nothing."""
 
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """:returns: what is called after each block."""
@@ -177,8 +177,7 @@ class Transfer:
         except Exception as error:
             self._error = error
             for asked in self._asked:
-                if not asked.called:
-                    asked.cancel()
+                asked.cancel()
             raise
         finally:
             self._release()
@@ -361,6 +360,7 @@ class Receiver(Transfer):
                 "file give FileDestination(path), for a folder FolderDestination(path)"
             )
         self._maxSize = maxSize
+        self._folder: FolderDestination | None = None
         self._target: Any = destination
         if isinstance(destination, FolderDestination):
             if raw:
@@ -368,6 +368,7 @@ class Receiver(Transfer):
                     "a folder goes with receipts only, for a raw sender suggests no "
                     "names: give the path of a file, or leave raw= out"
                 )
+            self._folder = destination
         elif not raw:
             self._target = digestedDestination(destination, self._reactor, maxSize)
 
@@ -376,17 +377,17 @@ class Receiver(Transfer):
 
     def _release(self) -> None:
         # What is finished is not touched by this, nor what is kept.
-        if not isinstance(self._target, FolderDestination):
+        if self._folder is None:
             quietly(self._target.abort, "abort() of a destination")
 
     def _choose(self, offer: Offer) -> DigestedDestination:
-        if isinstance(self._target, FolderDestination):
-            return self._target.choose(self._reactor, offer, self._maxSize)
+        if self._folder is not None:
+            return self._folder.choose(self._reactor, offer, self._maxSize)
         return cast(DigestedDestination, self._target)
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
-            many = isinstance(self._target, FolderDestination)
+            many = self._folder is not None
             return await accept(self._reactor, channel, self._choose, self._watch, many)
         progress = self._watch.begins(None, None, 0)
         return self._rawly(

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 from hypothesis import given
@@ -36,6 +37,7 @@ from twisted_transfer.command.job import (
     partnerPath,
     sourceAt,
 )
+from twisted_transfer.command.reports import ProgressBar
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.data.streams import StreamDestination, StreamSource
@@ -52,10 +54,11 @@ from twisted_transfer.receipts.sending import (
 )
 
 
-class KeepingBar:
+class KeepingBar(ProgressBar):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
+        super().__init__("", StringIO())
         self.told: list[tuple[int, int | None]] = []
         self.closed = 0
 

@@ -12,7 +12,6 @@ from tests.support.receiptcases import SIGNATURE, cuts, pieces
 from twisted_transfer.errors import NotAReceiptPartner, PartnerProtocolError, Truncated
 from twisted_transfer.receipts import frames as receiptwire
 from twisted_transfer.receipts.frames import (
-    Box,
     Data,
     DataHeader,
     Deframer,
@@ -136,12 +135,12 @@ class FrameTests(SynchronousTestCase):
         deframer = _signed()
         self.assertEqual(
             list(deframer.feed(b"M\x00\x00\x03abcD\x00\x00\x05hel")),
-            [Box(b"abc"), DataHeader(5), Data(b"hel")],
+            [b"abc", DataHeader(5), Data(b"hel")],
         )
         self.assertEqual(
-            list(deframer.feed(b"loM\x00\x00\x01xM\x00")), [Data(b"lo"), Box(b"x")]
+            list(deframer.feed(b"loM\x00\x00\x01xM\x00")), [Data(b"lo"), b"x"]
         )
-        self.assertEqual(list(deframer.feed(b"\x00\x01y")), [Box(b"y")])
+        self.assertEqual(list(deframer.feed(b"\x00\x01y")), [b"y"])
 
     @given(
         st.lists(
@@ -159,7 +158,7 @@ class FrameTests(SynchronousTestCase):
             wanted += (
                 [DataHeader(len(payload)), *(bytes((byte,)) for byte in payload)]
                 if isData
-                else [Box(payload)]
+                else [payload]
             )
         deframer = Deframer()
         found: list[object] = []
@@ -171,7 +170,7 @@ class FrameTests(SynchronousTestCase):
                     else [unit]
                 )
         self.assertEqual(found, wanted)
-        self.assertEqual(list(deframer.feed(b"M\0\0\1x")), [Box(b"x")])
+        self.assertEqual(list(deframer.feed(b"M\0\0\1x")), [b"x"])
 
     def test_kind(self) -> None:
         """A frame of another kind is refused at its first byte."""
@@ -190,7 +189,7 @@ class FrameTests(SynchronousTestCase):
     def test_longest(self) -> None:
         """The longest message and the longest data are taken."""
         (box,) = _signed().feed(b"M\x00\x20\x00" + b"x" * 8192)
-        self.assertEqual(box, Box(b"x" * 8192))
+        self.assertEqual(box, b"x" * 8192)
         first, second = _signed().feed(b"D\xff\xff\xff" + b"x" * 9)
         self.assertEqual((first, second), (DataHeader(2**24 - 1), Data(b"x" * 9)))
 

@@ -62,7 +62,7 @@ class TalkingTestCase(TalkTestCase):
 
     def hear(self, talk: Talk, *kinds: Any) -> Any:
         """:returns: what the partner says next, which it has said by now."""
-        found = running(talk.next(*kinds))
+        found = talk.next(*kinds)
         self.settle()
         return self.successResultOf(found)
 
@@ -230,7 +230,7 @@ class NextTests(TalkingTestCase):
     def test_order(self) -> None:
         """Everything comes in the order in which it was said."""
         talk = self.begun(Role.RECEIVES)
-        waiting = running(talk.next(Offer, Finished))
+        waiting = talk.next(Offer, Finished)
         self.assertNoResult(waiting)
         self.partner.say(Offer("name", 9))
         self.settle()
@@ -248,7 +248,7 @@ class NextTests(TalkingTestCase):
             ((Data, End), Data(b"more!")),
             ((Data, End), End(9, _DIGEST)),
         ):
-            found = running(talk.next(*kinds))
+            found = talk.next(*kinds)
             self.settle()
             self.assertEqual(self.successResultOf(found), expected)
 
@@ -282,7 +282,7 @@ class NextTests(TalkingTestCase):
         self.assertLess(sum(held), 400_000)
         count = 0
         while count < 10_000_000:
-            found = running(talk.next(Data))
+            found: Deferred[Any] = talk.next(Data)
             self.settle()
             event = self.successResultOf(found)
             count += len(event.payload)
@@ -312,7 +312,7 @@ class NextTests(TalkingTestCase):
         event = self.hear(talk, Data)
         self.assertEqual(event, Data(b"data"))
         for _ in range(2):
-            error = self.failureResultOf(running(talk.next(Data)), PartnerFailed).value
+            error = self.failureResultOf(talk.next(Data), PartnerFailed).value
             self.assertEqual((error.kind, error.reason), ("source", "no more"))
         self.assertRaises(PartnerFailed, talk.say, Accept())
 
@@ -321,7 +321,7 @@ class NextTests(TalkingTestCase):
         for end in (TransferChannel.loseConnection, TransferChannel.abortConnection):
             self.setUp()
             talk = self.sending()
-            waiting = running(talk.next(Data))
+            waiting = talk.next(Data)
             end(self.theirs)
             self.settle()
             self.failureResultOf(waiting, Truncated)
@@ -331,12 +331,12 @@ class NextTests(TalkingTestCase):
         talk = self.sending()
         self.theirs.write(b"X")
         self.settle()
-        self.failureResultOf(running(talk.next(Data)), PartnerProtocolError)
+        self.failureResultOf(talk.next(Data), PartnerProtocolError)
 
     def test_cancelled(self) -> None:
         """Waiting may be cancelled, and begun again."""
         talk = self.begun(Role.RECEIVES)
-        waiting = running(talk.next(Offer))
+        waiting = talk.next(Offer)
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.partner.say(Offer())
@@ -556,7 +556,7 @@ class GiveUpTests(TalkingTestCase):
         talk = self.begun()
         self.partner.say(Failed(FailureKind.CANCELLED))
         self.settle()
-        self.failureResultOf(running(talk.next(Accept)), PartnerFailed)
+        self.failureResultOf(talk.next(Accept), PartnerFailed)
         heard = list(self.partner.heard)
         leaving = running(talk.giveUp(FailureKind.CANCELLED, "why not"))
         self.settle()

@@ -500,9 +500,9 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(encoder.encode("a\n"), b"\x00a\x00\r\x00\n")
 
     def test_binary(self) -> None:
-        """By the first settings bytes go through as the object that they are."""
+        """By the first settings bytes go through as they are."""
         data = bytes(range(256))
-        self.assertIs(TextSettings.BINARY.newEncoder().encode(data), data)
+        self.assertEqual(TextSettings.BINARY.newEncoder().encode(data), data)
 
     def test_wrongType(self) -> None:
         """
