@@ -18,14 +18,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.command.reports import (
-    ProgressBar,
-    Report,
-    Status,
-    statusOf,
-    summary,
-    wordsFor,
-)
+from twisted_transfer.command import reports
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.connecting.invitations import reachableHosts
 from twisted_transfer.data.destinations import FileDestination
@@ -47,7 +40,9 @@ STANDARD = "-"
 """The path that stands for standard input or output."""
 
 
-def _special(path: str, flags: int) -> int | None:
+def _special(
+    path: str, flags: int, verb: str, error: type[SourceError | DestinationError]
+) -> int | None:
     """
     Open what is no file or folder, but a pipe, a device or the like.
 
@@ -59,8 +54,11 @@ def _special(path: str, flags: int) -> int | None:
         return None
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
-    # A named pipe or a terminal must not keep us waiting, nor become ours.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        # A named pipe or a terminal must not keep us waiting, nor become ours.
+        return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as why:
+        raise error(f"cannot {verb} {path}: {reasonText(why)}") from why
 
 
 def sourceAt(reactor: Any, path: str) -> Source:
@@ -78,10 +76,7 @@ def sourceAt(reactor: Any, path: str) -> Source:
         if sys.__stdin__ is None:
             raise SourceError("standard input is closed; give the path of a file")
         return StreamSource(reactor, 0, name="standard input")
-    try:
-        fd = _special(path, os.O_RDONLY)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {reasonText(error)}") from error
+    fd = _special(path, os.O_RDONLY, "read", SourceError)
     if fd is None:
         return FileSource(path)
     return StreamSource(reactor, fd, name=path, close=True)
@@ -104,10 +99,7 @@ def destinationAt(
         if sys.__stdout__ is None:
             raise DestinationError("standard output is closed; give the path of a file")
         return StreamDestination(reactor, standardOutput, name="standard output")
-    try:
-        fd = _special(path, os.O_WRONLY)
-    except OSError as error:
-        raise DestinationError(f"cannot write {path}: {reasonText(error)}") from error
+    fd = _special(path, os.O_WRONLY, "write", DestinationError)
     if fd is None:
         return FileDestination(path, force, reactor)
     return StreamDestination(reactor, fd, name=path, close=True)
@@ -186,7 +178,7 @@ class Request:
 class Job:
     """One transfer."""
 
-    def __init__(self, reactor: Any, request: Request, report: Report) -> None:
+    def __init__(self, reactor: Any, request: Request, report: reports.Report) -> None:
         """
         :param reactor: runs the transfer.
         :param request: the transfer.
@@ -195,7 +187,7 @@ class Job:
         self._reactor = reactor
         self._request = request
         self._report = report
-        self._bar: ProgressBar | None = None
+        self._bar: reports.ProgressBar | None = None
         self._began = 0.0
         command = request.description.socketCommand
         self._waits = request.description.mode == "passive"
@@ -218,15 +210,15 @@ class Job:
             raise
         except Exception as error:
             self._closeBar()
-            status = statusOf(error)
-            if status is Status.BUG:
+            status = reports.statusOf(error)
+            if status is reports.Status.BUG:
                 self._report.bug(Failure())
             else:
-                self._report.complain(wordsFor(error))
+                self._report.complain(reports.wordsFor(error))
             return status
         finally:
             self._closeBar()
-        return Status.DONE
+        return reports.Status.DONE
 
     def _check(self) -> None:
         """Refuse options that would be ignored, change data, or tell a secret."""
@@ -314,7 +306,7 @@ class Job:
         done = "sent" if self._request.sends else "received"
         seconds = self._reactor.seconds() - self._began
         what = f"{done}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"
-        said = summary(what, receipt.moved, seconds)
+        said = reports.summary(what, receipt.moved, seconds)
         if receipt.digest is not None:
             before = receipt.size - receipt.moved
             if before:

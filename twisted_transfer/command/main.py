@@ -15,17 +15,10 @@ from typing import Any, ClassVar, TextIO
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.logger import (
-    ILogObserver,
-    LogEvent,
-    LogLevel,
-    formatEvent,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 from twisted.python.failure import Failure
 from zope.interface import provider
 
+from twisted import logger
 from twisted_transfer.command.demo import Demo, DemoOptions
 from twisted_transfer.command.job import Job
 from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOptions
@@ -195,17 +188,17 @@ Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
 def _beginLogging(report: Report, verbose: bool) -> None:
     """Show Twisted's log on standard error, or only the errors in it, in words."""
 
-    @provider(ILogObserver)
-    def inWords(event: LogEvent) -> None:
-        if event.get("log_level", LogLevel.debug) < LogLevel.error:
+    @provider(logger.ILogObserver)
+    def inWords(event: logger.LogEvent) -> None:
+        if event.get("log_level", logger.LogLevel.debug) < logger.LogLevel.error:
             return
         if "log_failure" in event:
             report.bug(event["log_failure"])
         else:
-            report.complain(formatEvent(event))
+            report.complain(logger.formatEvent(event))
 
-    observer = textFileLogObserver(sys.stderr) if verbose else inWords
-    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    observer = logger.textFileLogObserver(sys.stderr) if verbose else inWords
+    logger.globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

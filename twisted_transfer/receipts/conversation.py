@@ -18,16 +18,7 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.printable import printable
-from twisted_transfer.receipts.frames import (
-    DATA,
-    MESSAGE,
-    SIGNATURE,
-    Data,
-    DataHeader,
-    Deframer,
-    broken,
-    header,
-)
+from twisted_transfer.receipts import frames
 from twisted_transfer.receipts.messages import (
     MAX_REASON,
     MAX_SIZE,
@@ -93,7 +84,7 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.OFFERED: {(_R, Accept): Phase.ACCEPTED, **_FAILS},
     Phase.ACCEPTED: {(_S, Begin): Phase.SENDING, **_FAILS},
     Phase.SENDING: {
-        (_S, DataHeader): Phase.SENDING,
+        (_S, frames.DataHeader): Phase.SENDING,
         (_S, End): Phase.ENDED,
         **_FAILS,
     },
@@ -103,7 +94,7 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.FAILED: {},
 }
 
-Event = Message | Data | TransferError
+Event = Message | frames.Data | TransferError
 """What may come of the partner's bytes.  Failed is not among them: it comes as
 :class:`~twisted_transfer.errors.PartnerFailed`."""
 
@@ -127,7 +118,7 @@ class Conversation:
         self.error: TransferError | None = None
         self._partner = _R if role is _S else _S
         self._phase = Phase.START
-        self._deframer = Deframer()
+        self._deframer = frames.Deframer()
         # Of the present file: the size that was offered, the bytes that are
         # there, and the sender's last word on it.
         self._size: int | None = None
@@ -161,7 +152,7 @@ class Conversation:
         :returns: what this side sends first.
         :raises BadMessage: the second time.
         """
-        return SIGNATURE + self._frame(Hello(NEWEST_VERSION, self.role))
+        return frames.SIGNATURE + self._frame(Hello(NEWEST_VERSION, self.role))
 
     def send(self, message: Message) -> bytes:
         """
@@ -181,7 +172,7 @@ class Conversation:
     def _frame(self, message: Message) -> bytes:
         payload = encode(message)
         self._step(message, self.role)
-        return header(MESSAGE, len(payload)) + payload
+        return frames.header(frames.MESSAGE, len(payload)) + payload
 
     def dataHeader(self, length: int) -> bytes:
         """
@@ -194,8 +185,8 @@ class Conversation:
         :raises TransferError: :attr:`error`, if there is one.
         """
         self._raiseError()
-        self._step(DataHeader(length), self.role)
-        return header(DATA, length)
+        self._step(frames.DataHeader(length), self.role)
+        return frames.header(frames.DATA, length)
 
     def _raiseError(self) -> None:
         if self.error is not None:
@@ -220,14 +211,14 @@ class Conversation:
             return events
         try:
             for unit in self._deframer.feed(data):
-                if isinstance(unit, Data):
+                if isinstance(unit, frames.Data):
                     events.append(unit)
-                elif isinstance(unit, DataHeader):
+                elif isinstance(unit, frames.DataHeader):
                     self._step(unit, self._partner)
                 else:
                     events.append(self._heard(decode(unit)))
         except BadMessage as problem:
-            self.error = broken(str(problem))
+            self.error = frames.broken(str(problem))
         except TransferError as error:
             self.error = error
         if self.error is not None:
@@ -266,7 +257,7 @@ class Conversation:
 
     # What may be said.
 
-    def _step(self, said: Message | DataHeader, actor: Role) -> None:
+    def _step(self, said: Message | frames.DataHeader, actor: Role) -> None:
         """
         Go on by what one side says; nothing has changed if it may not say so.
 
@@ -277,7 +268,9 @@ class Conversation:
         """
         after = _STEPS[self._phase].get((actor, type(said)))
         if after is None:
-            name = "data" if isinstance(said, DataHeader) else type(said).__name__
+            name = (
+                "data" if isinstance(said, frames.DataHeader) else type(said).__name__
+            )
             raise BadMessage(
                 f"{name} of the {_NAMES[actor]} comes where {self._phase.value} is "
                 "expected"
@@ -285,7 +278,7 @@ class Conversation:
         self._check(said, actor)
         self._phase = after
 
-    def _check(self, said: Message | DataHeader, actor: Role) -> None:
+    def _check(self, said: Message | frames.DataHeader, actor: Role) -> None:
         """Check it against what was said before, and keep what binds later messages."""
         match said:
             case Hello():
@@ -308,7 +301,7 @@ class Conversation:
                         "accepted"
                     )
                 self._position = said.offset
-            case DataHeader():
+            case frames.DataHeader():
                 most = MAX_SIZE if self._size is None else self._size
                 if said.length > most - self._position:
                     raise BadMessage(

@@ -22,15 +22,8 @@ from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.deferreds import Promise, atMost, deferring
 from twisted_transfer.errors import NotAReceiptPartner, TransferError, Truncated
+from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
-from twisted_transfer.receipts.messages import (
-    Failed,
-    FailureKind,
-    Finished,
-    Hello,
-    Message,
-    Role,
-)
 
 _T = TypeVar("_T")
 
@@ -61,7 +54,9 @@ class Talk(Protocol):
     :ivar consumer: where a producer of what is written has to register.
     """
 
-    def __init__(self, clock: IReactorTime, channel: TransferChannel, role: Role):
+    def __init__(
+        self, clock: IReactorTime, channel: TransferChannel, role: messages.Role
+    ):
         """
         :param clock: measures the time.
         :param channel: carries the bytes, without an encoding.
@@ -97,11 +92,11 @@ class Talk(Protocol):
                 "use receipts too"
             )
 
-        await self.next(Hello).addTimeout(GREETING_TIMEOUT, self.clock, silent)
+        await self.next(messages.Hello).addTimeout(GREETING_TIMEOUT, self.clock, silent)
 
     # What this side says.
 
-    def say(self, message: Message) -> None:
+    def say(self, message: messages.Message) -> None:
         """
         Send a message.
 
@@ -238,16 +233,16 @@ class Talk(Protocol):
         It takes a bounded time, which is cut short when it is cancelled; how it
         goes does not count any more.
         """
-        sends = self._conversation.role is Role.SENDS
+        sends = self._conversation.role is messages.Role.SENDS
         with suppress(TransferError):
-            self.say(Finished())
+            self.say(messages.Finished())
             if sends:
                 with suppress(CancelledError, TimeoutError):
-                    await self.next(Finished).addTimeout(LINGER, self.clock)
+                    await self.next(messages.Finished).addTimeout(LINGER, self.clock)
         # The sender hears the last word, and so is the one who closes.
         await self._leave(linger=not sends)
 
-    async def giveUp(self, kind: FailureKind, reason: object) -> None:
+    async def giveUp(self, kind: messages.FailureKind, reason: object) -> None:
         """
         Tell the partner why it is over, if it can still be told, and close.
 
@@ -258,7 +253,7 @@ class Talk(Protocol):
         # A partner that has not said Hello may be anybody.
         tells = self._conversation.mayFail and self._conversation.version is not None
         if tells:
-            self.say(Failed.because(kind, reason))
+            self.say(messages.Failed.because(kind, reason))
         # To close while something is unread would be a reset, which can
         # destroy what is on its way to the partner (RFC 1122, section
         # 4.2.2.13); so the partner has some time to close first.

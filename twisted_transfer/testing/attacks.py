@@ -8,14 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from twisted.internet import interfaces
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.interfaces import (
-    IAddress,
-    IStreamClientEndpoint,
-    IStreamServerEndpoint,
-)
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -47,7 +43,7 @@ class _OnePeer(Factory, Generic[_P]):
         self._peer = peer
         self.taken: Deferred[None] = Deferred()
 
-    def buildProtocol(self, addr: IAddress | None) -> HostilePeer:
+    def buildProtocol(self, addr: interfaces.IAddress | None) -> HostilePeer:
         if self.taken.called:
             return Scanner()
         self.taken.callback(None)
@@ -107,7 +103,7 @@ def thiefEndpoint(
 @deferring
 async def attack(
     reactor: Any,
-    endpoint: IStreamClientEndpoint | ClientEndpoint,
+    endpoint: interfaces.IStreamClientEndpoint | ClientEndpoint,
     makePeer: Callable[[], _P],
     patience: float = PATIENCE,
 ) -> _P:
@@ -146,7 +142,7 @@ async def attack(
 
 def siege(
     reactor: Any,
-    makeEndpoint: Callable[[], IStreamClientEndpoint | ClientEndpoint],
+    makeEndpoint: Callable[[], interfaces.IStreamClientEndpoint | ClientEndpoint],
     makePeers: Sequence[Callable[[], HostilePeer]],
     count: int,
     concurrency: int = CONCURRENCY,
@@ -217,10 +213,10 @@ def siege(
 
 def ambush(
     reactor: Any,
-    endpoint: IStreamServerEndpoint | ServerEndpoint,
+    endpoint: interfaces.IStreamServerEndpoint | ServerEndpoint,
     makePeer: Callable[[], _P],
     patience: float = PATIENCE,
-) -> Deferred[tuple[IAddress, Deferred[_P]]]:
+) -> Deferred[tuple[interfaces.IAddress, Deferred[_P]]]:
     """
     Let a hostile peer wait for a program that dials::
 
@@ -261,7 +257,7 @@ def ambush(
             await stopping
         return peer
 
-    def listening(port: Any) -> tuple[IAddress, Deferred[_P]]:
+    def listening(port: Any) -> tuple[interfaces.IAddress, Deferred[_P]]:
         return port.getHost(), meet(port)
 
     return maybeDeferred(endpoint.listen, factory).addCallback(listening)

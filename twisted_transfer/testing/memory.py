@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from twisted.internet import interfaces
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -24,15 +25,6 @@ from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,
     NoProtocol,
-)
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IListeningPort,
-    IProtocol,
-    IStreamClientEndpoint,
-    IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -88,11 +80,11 @@ class MemoryTransport(FileDescriptor):
         super().__init__(clock)
         self.connected = 1
         self._clock = clock
-        self._host: IAddress = host
-        self._peer: IAddress = peer
+        self._host: interfaces.IAddress = host
+        self._peer: interfaces.IAddress = peer
         self._reading = True
         self._output = _Output.OPEN
-        self._call: IDelayedCall | None = None  # of the next turn's work
+        self._call: interfaces.IDelayedCall | None = None  # of the next turn's work
         self._whenGone: Promise[None] = Promise()
 
     @classmethod
@@ -129,11 +121,11 @@ class MemoryTransport(FileDescriptor):
         """
         return self._whenGone.wait()
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> interfaces.IAddress:
         """:returns: the address of this end."""
         return self._host
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> interfaces.IAddress:
         """:returns: the address of the other end."""
         return self._peer
 
@@ -177,7 +169,7 @@ class MemoryTransport(FileDescriptor):
             other.readConnectionLost(Failure(ConnectionDone()))
         if lost is not None:
             self.connectionLost(Failure(lost))
-        elif IHalfCloseableProtocol.providedBy(self.protocol):
+        elif interfaces.IHalfCloseableProtocol.providedBy(self.protocol):
             self.protocol.writeConnectionLost()
 
     def writeSomeData(self, data: bytes) -> int | BaseException:
@@ -210,7 +202,7 @@ class MemoryTransport(FileDescriptor):
         """Tell the protocol that the other end sends no more."""
         if self.disconnected or self.disconnecting:
             return
-        if IHalfCloseableProtocol.providedBy(self.protocol):
+        if interfaces.IHalfCloseableProtocol.providedBy(self.protocol):
             self.protocol.readConnectionLost()
         else:
             self.connectionLost(reason)
@@ -230,8 +222,6 @@ class MemoryTransport(FileDescriptor):
 
     def write(self, data: bytes) -> None:
         """Send some bytes."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"a transport takes bytes, not {type(data).__name__}")
         if self._output is not _Output.ENDED:
             super().write(data)
 
@@ -306,7 +296,7 @@ class _Dial:
         :param host: the address of the client.
         :param peer: the address that is dialled.
         """
-        self.connecting: Deferred[IProtocol] = Deferred(
+        self.connecting: Deferred[interfaces.IProtocol] = Deferred(
             lambda ignored: self.fail(ConnectingCancelledError(peer))
         )
         self.host = host
@@ -363,7 +353,7 @@ class _Listening(Enum):
     CLOSED = auto()
 
 
-@implementer(IListeningPort)
+@implementer(interfaces.IListeningPort)
 class MemoryPort:
     """
     A port of a :class:`~twisted_transfer.testing.MemoryListener`.
@@ -376,7 +366,7 @@ class MemoryPort:
 
     _log = Logger()
 
-    def __init__(self, clock: Any, address: IAddress, factory: Any) -> None:
+    def __init__(self, clock: Any, address: interfaces.IAddress, factory: Any) -> None:
         """
         :param clock: has one turn after the other.
         :param address: the address that is listened on.
@@ -452,7 +442,7 @@ class MemoryPort:
         self.factory.doStop()
         self._whenClosed.fire(None)
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> interfaces.IAddress:
         """:returns: the address that is listened on."""
         return self._address
 
@@ -471,7 +461,7 @@ def _address(host: str, port: int) -> IPv4Address | IPv6Address:
     return kind("TCP", host, port)
 
 
-@implementer(IStreamServerEndpoint)
+@implementer(interfaces.IStreamServerEndpoint)
 class MemoryListener:
     """
     An address in memory: an endpoint to listen on, and a maker of those that dial it.
@@ -514,7 +504,7 @@ class MemoryListener:
         return None if self._port is None or self._port.closed else self._port
 
     @deferring
-    async def listen(self, protocolFactory: Any) -> IListeningPort:
+    async def listen(self, protocolFactory: Any) -> interfaces.IListeningPort:
         """
         Open the port.
 
@@ -540,7 +530,7 @@ class MemoryListener:
         _address(host, 0)
         return MemoryClient(self, host)
 
-    def dial(self, host: str, factory: Any) -> Deferred[IProtocol]:
+    def dial(self, host: str, factory: Any) -> Deferred[interfaces.IProtocol]:
         """
         Connect, as the endpoints of :meth:`client` do.
 
@@ -557,7 +547,7 @@ class MemoryListener:
         return dial.connecting
 
 
-@implementer(IStreamClientEndpoint)
+@implementer(interfaces.IStreamClientEndpoint)
 @dataclass
 class MemoryClient:
     """Dials a memory listener from one address."""
@@ -565,5 +555,5 @@ class MemoryClient:
     _listener: MemoryListener
     _host: str
 
-    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
+    def connect(self, protocolFactory: Any) -> Deferred[interfaces.IProtocol]:
         return self._listener.dial(self._host, protocolFactory)

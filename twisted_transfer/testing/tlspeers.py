@@ -12,10 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL
-from twisted.internet.interfaces import (
-    IOpenSSLClientConnectionCreator,
-    IOpenSSLServerConnectionCreator,
-)
+from twisted.internet import interfaces
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -40,7 +37,10 @@ _ALERTS: dict[int, str] = {
 }
 
 
-@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
+@implementer(
+    interfaces.IOpenSSLClientConnectionCreator,
+    interfaces.IOpenSSLServerConnectionCreator,
+)
 class HandshakingPeer(HostilePeer):
     """
     A hostile peer that speaks TLS, and accepts any partner.

@@ -11,19 +11,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from twisted_transfer import errors
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.copying import copy
 from twisted_transfer.data.destinations import BoundedDestination
 from twisted_transfer.data.progress import Progress, quietly
 from twisted_transfer.data.receiving import gone, receive
 from twisted_transfer.deferreds import atMost, deferring
-from twisted_transfer.errors import (
-    DestinationError,
-    HalfCloseUnsupported,
-    PartnerProtocolError,
-    TransferError,
-    Truncated,
-)
 from twisted_transfer.interfaces import Destination, Source
 from twisted_transfer.receipts.frames import SIGNATURE, looksLikeReceipts
 
@@ -39,7 +33,7 @@ async def _discard(channel: TransferChannel, first: bytearray) -> None:
     :param first: gets the beginning, by which a partner with receipts is known.
     """
     # How the connection ends is told by whenClosed().
-    with suppress(TransferError):
+    with suppress(errors.TransferError):
         async for data in channel:
             # A partner with receipts needs a channel without an encoding.
             if isinstance(data, bytes):
@@ -77,7 +71,7 @@ async def sendRaw(
         count = await copy(source, channel, progress=progress)
         try:
             channel.writeEOF()
-        except HalfCloseUnsupported:
+        except errors.HalfCloseUnsupported:
             pass
         else:
             await atMost(reactor, LINGER, ended)
@@ -87,7 +81,7 @@ async def sendRaw(
         quietly(source.close, "close() of a source")
         channel.abortConnection()
         await gone(channel)
-        if looksLikeReceipts(bytes(first)) and isinstance(error, Truncated):
+        if looksLikeReceipts(bytes(first)) and isinstance(error, errors.Truncated):
             raise _usesReceipts() from error
         raise
     if looksLikeReceipts(bytes(first)):
@@ -95,14 +89,14 @@ async def sendRaw(
     return count
 
 
-def _usesReceipts() -> PartnerProtocolError:
-    return PartnerProtocolError(
+def _usesReceipts() -> errors.PartnerProtocolError:
+    return errors.PartnerProtocolError(
         "the partner uses receipts, and this side does not; leave out --raw, or let "
         "the partner give it"
     )
 
 
-class _WantsReceipts(DestinationError):
+class _WantsReceipts(errors.DestinationError):
     """What comes is the signature of a partner that uses receipts, and no file."""
 
 

@@ -233,11 +233,9 @@ class Transfer:
 
     def _open(self) -> None:
         """Open the local end, before this side dials or listens."""
-        raise NotImplementedError
 
     def _release(self) -> None:
         """Close the local end."""
-        raise NotImplementedError
 
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         """Move the data, on a channel on which nothing has been said yet."""
