@@ -74,7 +74,7 @@ class _Process(ProcessProtocol):
                 self.invited.fire(shlex.split(line)[-1])
 
     def processEnded(self, reason: Failure) -> None:
-        """Tell the exit status."""
+        """Pass on the exit status."""
         value: Any = reason.value
         self.invited.fire(None)
         self.ended.fire(128 + value.signal if value.signal else value.exitCode)

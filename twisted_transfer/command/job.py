@@ -44,8 +44,12 @@ def _special(
     path: str, flags: int, verb: str, error: type[SourceError | DestinationError]
 ) -> int | None:
     """
-    Open what is no file or folder, but a pipe, a device or the like.
+    Open a path that is neither a file nor a folder, such as a pipe or a device.
 
+    :param path: the path.
+    :param flags: how to open it.
+    :param verb: what this side wants to do with it, for the error.
+    :param error: the type of the error if it cannot be opened.
     :returns: its descriptor; None for a file, a folder, or nothing.
     """
     try:
@@ -63,7 +67,7 @@ def _special(
 
 def sourceAt(reactor: Any, path: str) -> Source:
     """
-    Find what a path to send stands for.
+    Make the source for a path.
 
     :param reactor: watches what is no file.
     :param path: ``-`` for standard input, or any path that can be read.
@@ -86,7 +90,7 @@ def destinationAt(
     reactor: Any, path: str, force: bool, standardOutput: int = 1
 ) -> Destination:
     """
-    Find what a path to receive into stands for.
+    Make the destination for a path.
 
     :param reactor: watches what is no file.
     :param path: ``-`` for standard output, or any path that can be written.
@@ -264,7 +268,7 @@ class Job:
     # What a transfer tells while it goes on.
 
     def connecting(self, connector: TransferConnector) -> None:
-        """Say where it listens, and how the partner gets there."""
+        """Say where this side listens, and what the partner has to type."""
         if self._waits:
             self._sayHow(connector)
 
@@ -278,7 +282,7 @@ class Job:
         options = "receive" if self._request.sends else "send"
         if self._request.raw:
             options += " --raw"
-        # The partner's command may hold a secret, as it has to.
+        # An invitation holds a secret.
         tell = self._report.tellSecret if self._invites else self._report.say
         paths = self._request.paths
         commands = await partnerCommands(connector, address, options, paths)
@@ -288,7 +292,7 @@ class Job:
             self._report.say(_KEEP_IT)
 
     def connected(self, channel: TransferChannel) -> None:
-        """Say who the partner is."""
+        """Say that the partner is connected, and its address."""
         peer = addressText(channel.getPeer())
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")

@@ -157,7 +157,7 @@ class CommandOptions(CommandLine):
     """The command line as a whole."""
 
     program = "twisted-transfer"
-    synopsis = "Usage: twisted-transfer COMMAND [options]"
+    synopsis = f"Usage: twisted-transfer {CommandLine.synopsis}"
     subCommands: ClassVar[list[list[Any]]] = [
         ["send", None, _Send, "Send files, or standard input, to the partner."],
         ["receive", None, _Receive, "Receive files, or to standard output."],
@@ -179,10 +179,6 @@ One connection between two partners; either can dial, whoever sends.
 Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
 5 truncated or no receipt, 6 local input or output, 130 Ctrl-C, 143 terminated.
 """
-
-    def getSynopsis(self) -> str:
-        """Leave ``COMMAND`` out before the synopsis of a command."""
-        return self.synopsis if self.subCommand is None else "Usage: twisted-transfer"
 
 
 def _beginLogging(report: Report, verbose: bool) -> None:

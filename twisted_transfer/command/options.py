@@ -105,7 +105,14 @@ class CommandLine(Versioned):
     """
 
     program: ClassVar[str]
+    synopsis = "COMMAND [options]"
     subCommands: ClassVar[list[list[Any]]]
+
+    def getSynopsis(self) -> str:
+        """Leave ``COMMAND [options]`` out before the synopsis of a command."""
+        whole: str = super().getSynopsis()
+        known = self.subCommand is not None
+        return whole.removesuffix(CommandLine.synopsis).rstrip() if known else whole
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Exit with the status of a wrong command line, and say what is wrong."""
@@ -168,11 +175,11 @@ class TransferOptions(Versioned):
         self._words: tuple[str, ...] = ()
 
     def getUsage(self, width: int | None = None) -> str:
-        """Add an example and the forms of a description."""
+        """Add an example, and the forms of a description."""
         return f"{super().getUsage(width)}\n{self.epilogue}\n{_DESCRIPTIONS}"
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Take options also behind PATH and DESCRIPTION."""
+        """Accept options behind PATH and DESCRIPTION, too."""
         given = list(sys.argv[1:] if options is None else options)
         # What is wrong with an option, or is for a shell that completes words, is
         # Twisted's to say.
@@ -223,7 +230,7 @@ class TransferOptions(Versioned):
         """
         several = self.sends and not self["raw"]
         last = words[-1] if words else ""
-        # A lonely word is a path; so is, among several, what looks like one.
+        # A single word is a path; so is the last of several that looks like one.
         described = len(words) > 1 and (
             not several
             or last == STANDARD
@@ -232,7 +239,8 @@ class TransferOptions(Versioned):
         )
         paths = words[:-1] if described else words
         if described and last != STANDARD and os.path.lexists(last):
-            # Somebody else may have chosen that name, for a shell to find it.
+            # Another user may have made that file, so that PATH as a pattern (*)
+            # becomes its name.
             raise UsageError(
                 f"there is a file with the name {last!r}, which is a description as "
                 f"well; write ./{last} for the file, and behind it a description"

@@ -59,27 +59,27 @@ BUG = "this is a bug in twisted_transfer, please report it with what follows"
 
 class Report(Protocol):
     """
-    Takes what is to be told about one transfer.
+    Shows or logs the messages about one transfer.
 
-    :ivar confidential: whether only the user sees it, and it is kept nowhere.
+    :ivar confidential: whether only the user sees them, and they are not stored.
     """
 
     confidential: bool
 
     def say(self, text: str) -> None:
-        """Tell what goes well."""
+        """Report a step of the transfer, or its success."""
 
     def tellSecret(self, text: str) -> None:
-        """Tell what the user has to pass on; only if this is confidential."""
+        """Report what the user has to pass on; only if this is confidential."""
 
     def complain(self, text: str) -> None:
-        """Tell why the transfer has failed, if a person can do something about it."""
+        """Report why the transfer has failed: an error that the user can mend."""
 
     def bug(self, failure: Failure) -> None:
-        """Tell what happened that should not."""
+        """Report an error of this library."""
 
     def progress(self, label: str) -> ProgressBar | None:
-        """Begin to show the progress, or give None if nobody sees it."""
+        """Make a bar that shows the progress; None where there is no terminal."""
 
 
 class ConsoleReport:

@@ -1,7 +1,7 @@
 """
-What may be said when in a transfer with receipts: bytes in, events out.
+The order of the messages in a transfer with receipts: bytes in, events out.
 
-There is no input or output in here, and no time.  The format is described in
+Nothing here reads, writes or waits.  The format is described in
 ``docs/reference/receipts.rst``, to the byte.
 """
 
@@ -68,7 +68,7 @@ _FAILS: dict[tuple[Role, type], Phase] = {
     (_R, Failed): Phase.FAILED,
 }
 
-# Who may say what in each phase, and which one is next.
+# What each side may send in each phase, and the phase that follows.
 _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.START: {
         (_S, Hello): Phase.SENDER_GREETED,
@@ -101,7 +101,7 @@ Event = Message | frames.Data | TransferError
 
 class Conversation:
     """
-    What has been said on one connection, by both sides.
+    Follow what both sides say on one connection, and refuse what breaks the order.
 
     :ivar role: what this side does.
     :ivar version: the version of the protocol that both sides know; None until
@@ -236,7 +236,7 @@ class Conversation:
 
     def ended(self) -> None:
         """
-        Take it that the partner has closed its end in order.
+        Note that the partner has closed its end in order.
 
         :raises Truncated: if it should have sent more.
         :raises NotAReceiptPartner: if what it has sent was no whole signature.

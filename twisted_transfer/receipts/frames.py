@@ -168,7 +168,7 @@ class Deframer:
 
     def ended(self) -> None:
         """
-        Take it that no more bytes come.
+        Note that no more bytes come.
 
         :raises NotAReceiptPartner: if there was no whole signature.
         :raises Truncated: if nothing has come at all.

@@ -53,7 +53,7 @@ class FailureKind(str, Enum):
     STORING = "storing"
     #: the sender cannot read it.
     SOURCE = "source"
-    #: somebody has ended the transfer.
+    #: the transfer was cancelled.
     CANCELLED = "cancelled"
     #: what was received is not what was sent.
     MISMATCH = "mismatch"
@@ -79,8 +79,8 @@ class Offer:
     """
     The sender has a file.
 
-    :ivar name: what it suggests to call it, or None.  It is a suggestion of
-        somebody else: see :func:`~twisted_transfer.transfers.folder.suggestedName`.
+    :ivar name: the name that it suggests, or None.  Check it before it is used:
+        :func:`~twisted_transfer.transfers.folder.suggestedName`.
     :ivar size: how many bytes it has, or None if that is not known.
     """
 

@@ -25,7 +25,7 @@ class Receipt:
         transfers.
     :ivar size: how many bytes it has.
     :ivar digest: its SHA-256, 32 bytes, on which both sides agree; None for raw
-        transfers, where nobody compares.
+        transfers, which compare none.
     :ivar moved: how many of its bytes this transfer has moved; fewer than
         ``size`` where an earlier one had begun.
     """
@@ -37,7 +37,7 @@ class Receipt:
 
 
 class Watch(Protocol):
-    """Is told of the progress of a transfer, file by file."""
+    """Is called at each step of a transfer, file by file."""
 
     def connecting(self, connector: TransferConnector) -> None:
         """

@@ -38,9 +38,9 @@ the connection has to end."""
 class _State(Enum):
     """Where a talk stands."""
 
-    TALKING = "what the partner says is kept until it is asked for"
-    FAILED = "an error has come; nothing behind it counts"
-    LEAVING = "nobody asks any more; what comes is dropped"
+    TALKING = "what the partner says is kept until next() is called"
+    FAILED = "an error has come; what comes behind it is dropped"
+    LEAVING = "the connection is being closed; what comes is dropped"
 
 
 @implementer(IHalfCloseableProtocol)
@@ -48,7 +48,7 @@ class Talk(Protocol):
     """
     One conversation.
 
-    What has come and was not asked for is kept, and the partner has to wait.
+    What has come is kept until :meth:`next` is called, and the partner is paused.
 
     :ivar clock: measures the time.
     :ivar consumer: where a producer of what is written has to register.
@@ -77,7 +77,7 @@ class Talk(Protocol):
 
     async def begin(self) -> None:
         """
-        Say Hello, and hear the partner's.
+        Say Hello, and wait for the partner's.
 
         :raises TransferError: ``NotAReceiptPartner``, if the partner says something
             else, or nothing in time; or for whatever else it does.
@@ -143,16 +143,16 @@ class Talk(Protocol):
             self._events.put(event)
             raise event
         assert isinstance(event, kinds), event
-        # A failure of the partner is heard also while nobody asks.
+        # A failure of the partner is noticed also while next() is not called.
         self._pause(bool(self._events.pending))
         return event
 
     async def unless(self, doing: Deferred[_T]) -> _T:
         """
-        Wait for something of this side's, unless the partner breaks off, or
+        Wait for something local, and fail as soon as the partner breaks off, or
         :meth:`breakOff` is called.
 
-        :param doing: what is waited for; it is cancelled if the partner does.
+        :param doing: what is waited for; it is cancelled then.
         :returns: its result.
         :raises TransferError: what has gone wrong with the partner.
         """
@@ -175,7 +175,7 @@ class Talk(Protocol):
         self._heard(self._conversation.receive(data))
 
     def readConnectionLost(self) -> None:
-        """The partner says no more, in order."""
+        """Note that the partner has closed its end in order."""
         try:
             self._conversation.ended()
         except TransferError as error:
@@ -186,7 +186,7 @@ class Talk(Protocol):
         """Do nothing: the end of the connection tells more."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; the channel knows how it went."""
+        """Find out from the channel how the connection has ended."""
         self._channel.whenClosed().addCallbacks(
             lambda ignored: self.readConnectionLost(), self._broken
         )
@@ -213,7 +213,7 @@ class Talk(Protocol):
                 self._alarm()
         for event in events:
             self._events.put(event)
-        # An error waits for nobody, and what comes behind it is dropped.
+        # What comes behind an error is dropped, so it is not held back.
         self._pause(bool(self._events.pending) and self._state is _State.TALKING)
 
     def _pause(self, pause: bool) -> None:
@@ -230,8 +230,8 @@ class Talk(Protocol):
         """
         Say Finished, since everything is stored, and close.
 
-        It takes a bounded time, which is cut short when it is cancelled; how it
-        goes does not count any more.
+        It takes a bounded time, less if it is cancelled, and raises no error if
+        the partner breaks off.
         """
         sends = self._conversation.role is messages.Role.SENDS
         with suppress(TransferError):
@@ -250,7 +250,7 @@ class Talk(Protocol):
         :param reason: in words, without anything that is none of the partner's
             business.
         """
-        # A partner that has not said Hello may be anybody.
+        # A partner that has not said Hello may be any program.
         tells = self._conversation.mayFail and self._conversation.version is not None
         if tells:
             self.say(messages.Failed.because(kind, reason))

@@ -152,7 +152,7 @@ class MemoryTransport(FileDescriptor):
             call.cancel()
 
     def _move(self) -> None:
-        """Move a piece; when there is no more, do what was asked for after that."""
+        """Move a piece; after the last one end the output, if that was asked for."""
         self._call = None
         other = self.other
         readable = other._reading or other.disconnected or other.disconnecting
@@ -192,7 +192,7 @@ class MemoryTransport(FileDescriptor):
         return len(piece)
 
     def _failed(self, failure: Failure) -> None:
-        """Be lost as a transport is whose protocol has raised an error."""
+        """Lose the connection, as transports do whose protocol raises an error."""
         self._log.failure(
             "unhandled error in {protocol}", failure, protocol=self.protocol
         )
@@ -320,7 +320,7 @@ class _Dial:
             self._transport.loseConnection()
 
     def refuse(self) -> None:
-        """End the attempt as a port does that nobody listens on."""
+        """Fail as an attempt does where there is no port."""
         self.fail(ConnectionRefusedError())
 
     def accepted(self, transport: MemoryTransport) -> None:
@@ -382,7 +382,7 @@ class MemoryPort:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody can connect any more."""
+        """Whether the port is closed."""
         return self._state is _Listening.CLOSED
 
     def arrive(self, dial: _Dial) -> None:

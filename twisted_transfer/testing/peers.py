@@ -74,7 +74,7 @@ class HostilePeer(Protocol):
     # What a subclass does.
 
     def begin(self) -> None:
-        """Do it: the connection is made."""
+        """Begin the attack: the connection is made."""
 
     def finish(self) -> None:
         """Leave nothing behind: the connection is gone."""
@@ -95,7 +95,7 @@ class HostilePeer(Protocol):
         self._ending = "left"
         self.transport.loseConnection()
 
-    # What anybody may ask.
+    # For users.
 
     @property
     def ended(self) -> Deferred[None]:

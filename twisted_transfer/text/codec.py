@@ -74,7 +74,7 @@ class Decoder:
 
     def pending(self) -> bytes:
         """
-        Say what was taken in and not given out.
+        Return the bytes that were fed and not decoded yet.
 
         :returns: these bytes: part of a character, a CR that may begin a CRLF, or
             everything from an end-of-file character or an invalid byte on.
@@ -332,7 +332,7 @@ def codecName(name: str) -> str | None:
 
 def changedCharacters(codec: str) -> str:
     """
-    Say which characters a codec writes as something else, without an error.
+    Return the characters that a codec writes as others, without an error.
 
     :param codec: what :func:`codecName` returned.
     :returns: the characters that are others when they are encoded and decoded

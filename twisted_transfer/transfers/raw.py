@@ -27,7 +27,7 @@ LINGER = 5.0
 
 async def _discard(channel: TransferChannel, first: bytearray) -> None:
     """
-    Read to the end of what the partner sends, and so see that it ends.
+    Read and drop what the partner sends, until it ends.
 
     :param channel: is read from.
     :param first: gets the beginning, by which a partner with receipts is known.
@@ -101,7 +101,7 @@ class _WantsReceipts(errors.DestinationError):
 
 
 class _Guarded(BoundedDestination):
-    """Hands on to a destination what may be stored in it."""
+    """Pass data to a destination, unless it begins with the receipts' signature."""
 
     _held: bytes | None = b""  # the beginning, while it may be either
 

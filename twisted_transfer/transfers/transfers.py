@@ -126,7 +126,7 @@ class Transfer:
         self._raw = raw
         self._watch: Watch = watch or Unwatched(progress)
         self._state = _State.NEW
-        # What the connector was asked for, and why that will never come.
+        # What waits for the connector's port, and the error that ends that wait.
         self._asked: list[Deferred[Any]] = []
         self._error: Exception | None = None
 
@@ -170,7 +170,7 @@ class Transfer:
                 keepAlive(channel)
                 self.receipts = await self._move(channel)
             except Exception:
-                # An error of whoever watches has not closed it.
+                # An error of the watch has not closed it.
                 channel.abortConnection()
                 await gone(channel)
                 raise
@@ -185,13 +185,13 @@ class Transfer:
         return sum(receipt.size for receipt in self.receipts)
 
     async def _connect(self) -> TransferChannel:
-        # If the connector is busy, it is somebody else's, and not closed.
+        # A connector that is busy already is left alone: this raises an error.
         connecting = self._connector.connect()
         try:
             self._watch.connecting(self._connector)
             return await connecting
         except Exception:
-            # If whoever watches has failed, nobody waits for it.
+            # After an error of the watch this Deferred is not waited for.
             connecting.addErrback(lambda failure: None)
             await self._connector.close()
             raise

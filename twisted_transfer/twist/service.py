@@ -35,7 +35,6 @@ class Options(CommandLine):
     """The command line behind ``twist transfer``."""
 
     program = "twist transfer"
-    synopsis = "COMMAND [options]"
     longdesc = (
         "Make one transfer and stop; the exit status is that of twisted-transfer. "
         "What happens is told in the log."
@@ -44,13 +43,6 @@ class Options(CommandLine):
         ["send", None, SendOptions, "Send files, or standard input, to the partner."],
         ["receive", None, ReceiveOptions, "Receive files, or to standard output."],
     ]
-
-    def getSynopsis(self) -> str:
-        """Leave ``COMMAND`` out before the synopsis of a command."""
-        whole: str = super().getSynopsis()
-        if self.subCommand is None:
-            return whole
-        return whole.removesuffix(self.synopsis).rstrip()
 
 
 _log = Logger("twisted_transfer")
