@@ -111,8 +111,9 @@ class CommandLine(Versioned):
     def getSynopsis(self) -> str:
         """Leave ``COMMAND [options]`` out before the synopsis of a command."""
         whole: str = super().getSynopsis()
-        known = self.subCommand is not None
-        return whole.removesuffix(CommandLine.synopsis).rstrip() if known else whole
+        if self.subCommand is None:
+            return whole
+        return whole.removesuffix(CommandLine.synopsis).rstrip()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Exit with the status of a wrong command line, and say what is wrong."""
