@@ -103,27 +103,14 @@ class _WantsReceipts(errors.DestinationError):
 class _Guarded(BoundedDestination):
     """Pass data to a destination, unless it begins with the receipts' signature."""
 
-    _held: bytes | None = b""  # the beginning, while it may be either
+    _first = b""
 
     def write(self, data: bytes) -> Deferred[None] | None:
-        if self._held is None:
-            return super().write(data)
-        self._held += data
-        receipts = looksLikeReceipts(self._held)
-        if receipts:
-            raise _WantsReceipts("this is no file")
-        return self._release() if receipts is False else None
-
-    def _release(self) -> Deferred[None] | None:
-        held, self._held = self._held, None
-        return super().write(held) if held else None
-
-    @deferring
-    async def finish(self) -> None:
-        waiting = self._release()
-        if waiting is not None:
-            await waiting
-        await self.destination.finish()
+        if len(self._first) < len(SIGNATURE):
+            self._first += data[: len(SIGNATURE)]
+            if looksLikeReceipts(self._first):
+                raise _WantsReceipts("this is no file")
+        return super().write(data)
 
 
 @deferring

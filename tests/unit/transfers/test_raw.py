@@ -289,7 +289,7 @@ class ReceiveRawTests(ChannelTestCase):
             self.assertEqual(destination.events[-1], "abort")
 
     def test_slow(self) -> None:
-        """A beginning that was held back is waited for like everything else."""
+        """The end waits for a destination that takes its time."""
         destination = ListDestination(slow=True)
         receiving = receiveRaw(self.ours, destination)
         self.theirs.write(SIGNATURE[:7])
@@ -354,11 +354,12 @@ class BeginningTests(SynchronousTestCase):
 
     @given(st.binary(max_size=60), cuts)
     def test_hint(self, more: bytes, places: list[int]) -> None:
-        """Who sends the signature uses receipts; nothing of it is stored."""
+        """A partner that sends the signature uses receipts; no file comes of it."""
         receiving, destination = self.received(pieces(SIGNATURE + more, places))
         error = self.failureResultOf(receiving, PartnerProtocolError).value
         self.assertIn("leave out --raw", str(error))
-        self.assertEqual((destination.content, destination.events[-1]), (b"", "abort"))
+        self.assertIn(destination.content, SIGNATURE[:-1])
+        self.assertEqual(destination.events[-1], "abort")
 
 
 class MixedTests(TalkTestCase):
