@@ -7,12 +7,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -147,12 +146,12 @@ class Demo:
             and the folder is gone; it may be cancelled.
         """
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="twisted-transfer-demo-"))
-            try:
-                return await self._inFolder()
-            finally:
-                await gatherResults([p.end(self._reactor) for p in self._processes])
-                shutil.rmtree(self._folder)
+            with TemporaryDirectory(prefix="twisted-transfer-demo-") as folder:
+                self._folder = Path(folder)
+                try:
+                    return await self._inFolder()
+                finally:
+                    await gatherResults([p.end(self._reactor) for p in self._processes])
         except OSError as error:
             self._complain(f"the demonstration has failed: {error}")
             return Status.LOCAL
@@ -204,7 +203,7 @@ class Demo:
             self._complain("the received file is not the one that was sent")
             return Status.TRUNCATED
         self._show(f"   Both files have the same SHA-256, {digest[:16]}...")
-        os.unlink(self._folder / received)
+        (self._folder / received).unlink()
         return Status.DONE
 
     def _start(self, role: str, words: list[str], stdin: str = "") -> _Process:

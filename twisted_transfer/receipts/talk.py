@@ -110,7 +110,7 @@ class Talk(Protocol):
         Send some bytes of the file.
 
         :param payload: at most as many as a frame may have.  They are dropped
-            when it is over, of which a source may hear too late.
+            after an error, since a source may be told of that too late.
         """
         if payload and self._state is _State.TALKING:
             header = self._conversation.dataHeader(len(payload))
