@@ -1,17 +1,17 @@
 """
-Feed what a partner should not send to the protocol of receipts.
+Fuzz the protocol of transfers with receipts.
 
-Each input is made from its number and the seed alone, so that one that shows a
-defect can be made again::
+Each input is made from its number and the seed alone, so that an input that shows a
+defect can be reproduced::
 
     python benchmarks/fuzz_receipts.py --count 1000000 --seed 1
     python benchmarks/fuzz_receipts.py --seed 1 --only 4711
 
-It is random bytes, or what a real partner would send, changed: bytes, frames,
-or values in messages.  A sender or a receiver reads it, and answers as a real
-one does.  A defect is any exception that is not documented, an event that
-cannot be there, text that should not be shown, too much memory, too much time,
-or a result that depends on how the input was cut.
+An input is random bytes, or the output of a real partner with changes in its bytes,
+its frames, or the values in its messages.  A sender or a receiver reads it, and
+answers as a real one does.  A defect is an exception that is not documented, an
+invalid event, unescaped text, too much memory, too much time, or a result that
+depends on how the input was divided into chunks.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def _run(play: Play, pieces: list[bytes]) -> tuple[str, Side]:
 
 def _compare(play: Play, data: bytes, rng: random.Random) -> None:
     """
-    See that another cutting makes no difference.
+    Check that the result does not depend on how the input is divided into chunks.
 
-    Joining frames does, for a partner that does not wait for answers.
+    Frames are not joined: that changes the result, for a partner that does not wait
+    for answers.
     """
     runs = [_run(play, cutFrames(rng, data)) for _ in range(2)]
     outcomes = [outcome for outcome, _ in runs]
@@ -59,7 +60,7 @@ def _compare(play: Play, data: bytes, rng: random.Random) -> None:
 
 
 def _described(side: Side) -> list[object]:
-    """What a side has heard and said; one error shows more when more came at once."""
+    """List what a side has received and sent, but for what depends on the chunks."""
     return [
         type(event) if isinstance(event, NotAReceiptPartner) else repr(event)
         for event in side.heard
@@ -72,12 +73,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def fuzz(seed: int, index: int) -> str:
     """
-    Make an input, and try it.
+    Make an input, and run it.
 
-    :param seed: of the whole run.
+    :param seed: the seed of the whole run.
     :param index: the number of the input.
-    :returns: what came of it, in one word.
-    :raises Defect: if that cannot be; or any other exception.
+    :returns: the result, in one word.
+    :raises Defect: if the result is invalid; other exceptions are defects, too.
     """
     rng = random.Random((seed << 64) | index)
     play = rng.choice(PLAYS)
@@ -114,7 +115,7 @@ def fuzz(seed: int, index: int) -> str:
 
 
 def main() -> None:
-    """Run as many inputs as wanted, and tell what came of them."""
+    """Run the inputs, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="how many inputs")
     parser.add_argument("--seed", type=int, default=1)

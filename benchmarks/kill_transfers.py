@@ -1,26 +1,26 @@
 """
-Kill either side of a transfer at any byte, again and again, and look what is left.
+Kill either side of a transfer at random bytes, and check what is left.
 
-In each round the two real commands transfer a file through a relay.  Behind a
-certain byte of the connection it kills one of them (SIGKILL).  Then it passes on
-what still comes, ends and resets included; or what the victim had still on its way
-is lost, and an end comes in its place.  The survivor has to end with the right
-status and words, or still waits if it had not admitted its partner; the target
-has to be old, new or absent; and the next try has to end well, and to send only
-what the part does not have.  Of the rounds, three in four count the bytes of the
-sender from any of them, the others those of the receiver, or the sender's last.
-In some another receiver wants the same target meanwhile, or somebody changes the
-part before the next try, which then has to send everything::
+In each round two processes of the command transfer a file through a relay.  After a
+certain byte the relay kills one of them (SIGKILL).  Then it forwards the remaining
+data, ends and resets; or it drops the data of the victim that is still on its way, and
+sends an end instead.  The survivor has to end with the right status and message, or to
+continue to wait if it had not admitted its partner.  The target has to be old, new or
+absent.  The next try has to succeed, and to send only what the part does not have.  In
+three of four rounds the byte is any of the sender's; in the others it is one of the
+receiver's, or one of the sender's last.  In some rounds another receiver has the same
+target meanwhile, or the part is changed before the next try, which then has to send
+everything::
 
     python benchmarks/kill_transfers.py --count 200 --size 64M --plain
     python benchmarks/kill_transfers.py --count 200 --size 64M --mtls
     python benchmarks/kill_transfers.py --mtls --seed 1 --only 4711
 
-Who is killed, when, what is lost, who dials, and whether there is an old target that
---force replaces, is made from the seed and the number of the round alone, so that a
-round can be made again; but the moment is not the same to the microsecond.  The
-targets are in a temporary folder, below ``TMPDIR``.  The exit status is 1 if anything
-was wrong, or if in all less than half was kept of what had come through.
+The victim, the byte, the loss, the side that dials, and whether there is an old target
+that --force replaces, are made from the seed and the number of the round alone, so that
+a round can be repeated, except for its exact timing.  The targets are in a temporary
+folder, below ``TMPDIR``.  The exit status is 1 if a check failed, or if the parts have
+less than half of the data that had been forwarded.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def makeSource(folder: Path, size: int) -> Source:
 
 def measure(source: Source, folder: Path, transport: str) -> Totals:
     """
-    Do it without a kill.
+    Transfer without a kill, and count the bytes.
 
     :param source: what is sent.
     :param folder: where to.
@@ -95,8 +95,8 @@ class Rounds:
     """
     All rounds over one transport.
 
-    :ivar plans: what happened in each.
-    :ivar outcomes: and what came of it.
+    :ivar plans: the plan of each.
+    :ivar outcomes: the outcome of each.
     """
 
     def __init__(self, seed: int, source: Source, folder: Path, transport: str) -> None:
@@ -141,7 +141,7 @@ class Rounds:
         self.outcomes.append(outcome)
 
     def summary(self) -> Iterable[str]:
-        """:returns: what is to be said of them, line by line."""
+        """:returns: a summary of the rounds, line by line."""
         outs, size = self.outcomes, self._source.size
         kills = Counter(
             f"{plan.victim} ({'dials' if plan.victim == plan.dialler else 'waits'})"
@@ -183,23 +183,23 @@ class Rounds:
 
     @property
     def passed(self) -> int:
-        """How many bytes of senders had come through, of what was not stored."""
+        """How many bytes of senders were forwarded, for files that were not stored."""
         return sum(out.passed for out in self.outcomes if not out.stored)
 
     @property
     def kept(self) -> int:
-        """How many of them were in parts."""
+        """How many of these bytes were in parts."""
         return sum(out.kept for out in self.outcomes if not out.stored)
 
     @property
     def good(self) -> bool:
-        """Whether nothing was wrong, and most was kept of what had come through."""
+        """Whether no check failed, and most of the forwarded data was kept."""
         bad = any(out.late or out.wrong for out in self.outcomes)
         return not bad and self.kept >= self.passed // 2
 
 
 def main() -> int:
-    """Run as many rounds as wanted; the result is the exit status."""
+    """Run the rounds; the result is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--count", type=int, default=200, help="how many rounds each")
     parser.add_argument("--size", type=readSize, default="64M", help="such as 64M")

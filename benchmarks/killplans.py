@@ -1,5 +1,5 @@
 """
-What is to happen in a round, and what comes of it.
+The plan of a round, and its outcome.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class Source:
 @dataclass(frozen=True)
 class Plan:
     """
-    What is to happen in a round.
+    The plan of a round.
 
     :ivar transport: ``plain`` or ``mtls``.
-    :ivar victim: who is killed: ``sender`` or ``receiver``.
-    :ivar dialler: who dials; the other one listens.
-    :ivar counted: whose bytes are counted.
-    :ivar at: behind how many of them the victim is killed.
-    :ivar lost: whether what the victim had still on its way is lost with it, as
-        if its machine had stopped, too.
+    :ivar victim: the side that is killed: ``sender`` or ``receiver``.
+    :ivar dialler: the side that dials; the other one listens.
+    :ivar counted: the side whose bytes are counted.
+    :ivar at: after how many of them the victim is killed.
+    :ivar lost: whether the victim's data that is still on its way is lost, as if its
+        machine had crashed.
     :ivar force: whether there is an old target, to be replaced.
-    :ivar second: whether another receiver wants the same target just before.
-    :ivar spoil: whether somebody changes the part before the next try.
-    :ivar nextDialler: who dials in the next try.
+    :ivar second: whether another receiver tries to use the target just before.
+    :ivar spoil: whether the part is changed before the next try.
+    :ivar nextDialler: the side that dials in the next try.
     """
 
     transport: str
@@ -96,21 +96,20 @@ class Plan:
 @dataclass
 class Outcome:
     """
-    What came of a round.
+    The outcome of a round.
 
-    :ivar late: whether everything had ended before the byte came; then nothing
-        was tried.
-    :ivar wrong: what should not have been, in words.
+    :ivar late: whether the transfer ended before that byte; then nothing was checked.
+    :ivar wrong: the checks that failed, in words.
     :ivar torn: whether the target was neither old, new, nor absent.
     :ivar hung: whether a process did not end.
-    :ivar waited: whether the survivor had not admitted the victim yet, and went
-        on waiting.
+    :ivar waited: whether the survivor had not admitted the victim yet, and continued
+        to wait.
     :ivar stored: whether the new target was there after the kill.
-    :ivar untold: whether it was, and the sender did not know.
-    :ivar second: whether another receiver was turned away before the kill.
+    :ivar untold: whether it was there, and the sender did not know.
+    :ivar second: whether another receiver was refused before the kill.
     :ivar spoiled: whether the part was changed.
     :ivar survivor: the seconds from the kill until the survivor had ended.
-    :ivar passed: the sender's bytes that came through before the end.
+    :ivar passed: the sender's bytes that were forwarded before the end.
     :ivar kept: the bytes in the part.
     :ivar again: the sender's bytes of the next try; None: there was none.
     """
@@ -131,5 +130,5 @@ class Outcome:
 
 
 def other(side: str) -> str:
-    """:returns: the sender for the receiver, and the other way round."""
+    """:returns: the other side: the sender for the receiver, and vice versa."""
     return "receiver" if side == "sender" else "sender"

@@ -1,5 +1,5 @@
 """
-One side of a transfer: the real command in a process of its own.
+One side of a transfer: the command in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class TooLong(Exception):
-    """Something did not happen in the time that it had."""
+    """An event did not happen in time."""
 
 
 class TooEarly(Exception):
-    """A process has ended that should not have."""
+    """A process has ended too early."""
 
 
 class Side:
     """
-    A process, and what it says on standard error.
+    A process, and its standard error.
 
-    :ivar said: everything that it has said so far.
+    :ivar said: its output so far.
     """
 
     def __init__(self, words: Sequence[str], description: str) -> None:
@@ -79,7 +79,7 @@ class Side:
         return self._process.wait() < 0
 
     def _hear(self, seconds: float) -> bool:
-        """:returns: whether it has said more, or cannot any more."""
+        """:returns: whether there is more output, or its end."""
         ready, _, _ = select.select([self._errors], [], [], max(seconds, 0))
         if not ready:
             return False

@@ -1,5 +1,5 @@
 """
-Something between two partners that counts their bytes, and strikes at one of them.
+A relay between two partners that counts their bytes, and acts after one of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _QUEUE = 2**17
 @dataclass(frozen=True)
 class Strike:
     """
-    What is to happen in the middle.
+    The action in the middle of a connection.
 
-    :ivar byDialler: whether the bytes of the one who dials are counted, or those
-        of the other.
-    :ivar at: behind how many of them, from 1 on.
-    :ivar blow: what is done then; meanwhile nothing is passed on.
+    :ivar byDialler: whether the bytes of the side that dials are counted, or those
+        of the other side.
+    :ivar at: after how many of them, from 1 on.
+    :ivar blow: the action; meanwhile nothing is forwarded.
     :ivar loses: the side of which what is still on its way is lost then: whether
         it is the dialler, or None if nothing is.  The other side gets what has
         passed, and an end.
@@ -185,7 +185,7 @@ class Relay:
                 self._outlive(self._ways[1 if strike.loses else 0].source)
 
     def _outlive(self, survivor: socket.socket) -> None:
-        """From now on, there is only one side."""
+        """Go on with one side only."""
         with suppress(OSError):
             survivor.shutdown(socket.SHUT_WR)
         while True:
@@ -203,7 +203,7 @@ class Relay:
 
 
 def _close(sock: socket.socket, inOrder: bool) -> None:
-    """Close a connection, with a reset if that is not in order."""
+    """Close a connection, with a reset if its end is not orderly."""
     if not inOrder:
         linger = struct.pack("ii", 1, 0)
         with suppress(OSError):

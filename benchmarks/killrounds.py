@@ -36,7 +36,7 @@ class Try:
     A transfer through a relay.
 
     :ivar sides: the two processes.
-    :ivar relay: what is between them.
+    :ivar relay: the relay between them.
     """
 
     def __init__(self, stack: ExitStack, source: Path, target: Path) -> None:
@@ -61,13 +61,13 @@ class Try:
         return process
 
     def listen(self, side: str, force: bool, transport: str) -> None:
-        """Start one side, to wait for the other."""
+        """Start the side that listens."""
         waiting = self.begin(side, force, _DESCRIPTIONS[transport])
         self._invitation = waiting.invitation(HANG)
         self._dialler = other(side)
 
     def dial(self, force: bool, strike: Strike | None = None) -> None:
-        """Start the other side, with a relay between them."""
+        """Start the side that dials, through a relay."""
         port, description = self._invitation
         self.relay = Relay(port, strike)
         self._stack.callback(self.relay.close)
@@ -75,7 +75,7 @@ class Try:
         self.begin(self._dialler, force, there)
 
     def passed(self, side: str) -> int:
-        """:returns: how many bytes of that side came through."""
+        """:returns: how many bytes of that side were forwarded."""
         return self.relay.passed(side == self._dialler)
 
 
@@ -98,7 +98,7 @@ class Round:
         self._struck = 0.0
 
     def run(self) -> Outcome:
-        """:returns: what came of it."""
+        """:returns: the outcome."""
         self._folder.mkdir()
         try:
             if self._plan.force:
@@ -119,7 +119,7 @@ class Round:
             self._out.wrong.append(otherwise)
 
     def state(self) -> str:
-        """:returns: what the target is: absent, old, new, or torn."""
+        """:returns: the state of the target: absent, old, new, or torn."""
         if not self._target.exists():
             state = "torn" if self._plan.force else "absent"
         elif self._target.stat().st_size == len(_OLD):
@@ -182,7 +182,7 @@ class Round:
             self._finish(second)
 
     def _judge(self, survivor: Side, status: int) -> None:
-        """Look at how the survivor has ended."""
+        """Check how the survivor has ended."""
         plan, out = self._plan, self._out
         out.stored = self.state() == "new"
         said = f"the {other(plan.victim)} ends with {status}: {survivor.said}"
@@ -198,7 +198,7 @@ class Round:
             out.untold = out.stored and untold
 
     def _bringSecond(self, stack: ExitStack) -> None:
-        """What one process receives is not received by another."""
+        """Check that another process cannot receive into the target."""
         self._out.second = True
         status, said = self._alone(stack)
         words = "another transfer is receiving"
@@ -214,7 +214,7 @@ class Round:
         return status, f"{status}, {receiver.said}"
 
     def _lookAtPart(self) -> None:
-        """See that what was left is the beginning of the file, for nobody else."""
+        """Check that the part is the beginning of the file, and private."""
         if not self._part.exists():
             return
         part = self._part.read_bytes()
@@ -232,14 +232,14 @@ class Round:
                 file.write(bytes([part[len(part) // 2] ^ 1]))
 
     def _refused(self, stack: ExitStack) -> None:
-        """What is stored already is not received again."""
+        """Check that a stored file is not received again."""
         status, said = self._alone(stack)
         refused = status == 6 and "exists" in said
         self._demand(refused, f"what is there is received again: {said}")
         self._demand(self.state() == "new", "what was there is not there any more")
 
     def _finish(self, last: Try) -> None:
-        """The next try ends well, and sends only what was missing."""
+        """Check that the next try succeeds, and sends only what is missing."""
         out = self._out
         for name, side in last.sides.items():
             status = side.end(HANG)

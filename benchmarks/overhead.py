@@ -4,9 +4,9 @@ Measure what the library costs on top of Twisted, in one process on one reactor.
     python benchmarks/overhead.py
 
 - own Python calls for each 64 KiB chunk that is received, by ``sys.setprofile``;
-- a message of 64 bytes that goes to and fro 4,000 times, 200 MB through a protocol
-  at both ends, and connections that are set up and ended: each beside plain Twisted
-  endpoints, in turn, as ratios of the medians.
+- 4,000 round trips of a message of 64 bytes, 200 MB through a protocol at both ends,
+  and the set-up and end of connections: each compared with plain Twisted endpoints, in
+  turn, as ratios of the medians.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Ended(Protocol):
 
 
 class Echo(Protocol):
-    """Sends back what comes."""
+    """Sends back what it receives."""
 
     def dataReceived(self, data: bytes) -> None:
         """Send it back."""
@@ -57,7 +57,7 @@ class Echo(Protocol):
 
 
 class Pinger(Ended):
-    """Sends a message again each time that it comes back."""
+    """Sends a message again each time that it is echoed."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Sink(Ended):
 
 
 class Feeder(Ended):
-    """Writes chunks at the pace at which they are taken, then closes."""
+    """Writes chunks with back-pressure, then closes."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Feeder(Ended):
 
 
 class One(Factory):
-    """Gives the first connection to a protocol that is there already."""
+    """Makes an existing protocol the protocol of the first connection."""
 
     noisy = False
 

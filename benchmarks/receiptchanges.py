@@ -1,5 +1,5 @@
 """
-What a partner in a transfer with receipts should not send, made from what it should.
+Make invalid input for a transfer with receipts from valid input.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _changeBytes(rng: random.Random, frames: list[bytes]) -> bytes:
 
 
 def _changeFrames(rng: random.Random, frames: list[bytes]) -> bytes:
-    """Leave frames out, double them, exchange them, or take some of others."""
+    """Leave out, double or exchange frames, or insert frames of other transfers."""
     for _ in range(rng.randint(1, 2)):
         place = rng.randrange(1, len(frames)) if len(frames) > 1 else 0
         other = rng.choice(PLAYS).said
@@ -84,7 +84,7 @@ def _changeFrames(rng: random.Random, frames: list[bytes]) -> bytes:
 
 
 def _changeMessage(rng: random.Random, frames: list[bytes]) -> bytes:
-    """Change what a message says."""
+    """Change the values in a message."""
     places = [i for i, frame in enumerate(frames) if frame[:1] == b"M"]
     if not places:
         return b"".join(frames)
@@ -118,7 +118,7 @@ def _leave(rng: random.Random, frames: list[bytes]) -> bytes:
 
 
 def _randomBytes(rng: random.Random, frames: list[bytes]) -> bytes:
-    """Anything, behind a true beginning or none."""
+    """Make random bytes, after a valid beginning or none."""
     beginning = b"".join(frames[: rng.randint(0, len(frames))])
     kind = rng.choice((b"", b"", b"M", b"D", b"M\0\0", b"D\0\0", b"M\0\x20\0"))
     return beginning + kind + rng.randbytes(rng.choice((1, 9, 80, 700, 9000)))

@@ -1,5 +1,5 @@
 """
-What two partners in a transfer with receipts say to each other.
+Make the messages that two partners in a transfer with receipts exchange.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted_transfer.receipts.messages import Failed, FailureKind, Role
 
 
 def _plans() -> list[Plan]:
-    """What real partners do."""
+    """Make plans of valid transfers."""
     rng = random.Random(0)
     text = "report.pdf"
     long = rng.randbytes(300)
@@ -41,9 +41,9 @@ def _plans() -> list[Plan]:
 @dataclass(frozen=True)
 class Play:
     """
-    A plan, and what the partner says in it.
+    A plan, and the messages of the partner in it.
 
-    :ivar role: what the side does that reads.
+    :ivar role: the role of the side that reads.
     :ivar said: the partner's signature, and its frames.
     """
 
@@ -53,7 +53,7 @@ class Play:
 
 
 def plays() -> list[Play]:
-    """Let real partners talk, and keep what each says."""
+    """Run transfers between real partners, and keep what each of them sends."""
     found = []
     for plan in _plans():
         sides = [Side(role, plan) for role in Role]

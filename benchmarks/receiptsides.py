@@ -1,7 +1,7 @@
 """
-Two sides of a transfer with receipts, as they are without any connection.
+Two sides of a transfer with receipts, without a connection.
 
-They answer each other as real ones do, and look closely at what they get.
+They answer each other as real ones do, and check what they receive.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MOST_HELD = 8192  # bytes, as documented
 
 
 class Defect(Exception):
-    """The protocol has done what it must not do."""
+    """The protocol has violated its specification."""
 
 
 def demand(condition: bool, what: str) -> None:
@@ -60,12 +60,12 @@ def _sha256(data: bytes) -> bytes:
 @dataclass(frozen=True)
 class File:
     """
-    A file of the sender's, and what the receiver has of it.
+    A file of the sender's, and the receiver's part of it.
 
-    :ivar content: what the sender has.
-    :ivar name: what the sender suggests to call it.
-    :ivar hasSize: whether the sender knows its size before.
-    :ivar there: what the receiver has.
+    :ivar content: the sender's file.
+    :ivar name: the name that the sender suggests.
+    :ivar hasSize: whether the sender knows the size in advance.
+    :ivar there: the receiver's part.
     """
 
     content: bytes
@@ -77,10 +77,10 @@ class File:
 @dataclass(frozen=True)
 class Plan:
     """
-    What the two do.
+    The plan of a transfer.
 
     :ivar files: the files, one after the other.
-    :ivar ends: how it ends, if not well: a failure, and whose.
+    :ivar ends: the failure that ends it, and the side that fails; or None.
     """
 
     files: tuple[File, ...]
@@ -89,10 +89,10 @@ class Plan:
 
 class Side:
     """
-    One of the two: reads, and answers.
+    One side, which reads and answers.
 
-    :ivar said: everything that it has said, frame by frame.
-    :ivar heard: everything that came of what it read; data is joined.
+    :ivar said: the frames that it has sent.
+    :ivar heard: the events of its input; data is joined.
     """
 
     def __init__(self, role: Role, plan: Plan) -> None:
@@ -233,9 +233,9 @@ class Side:
 
     def end(self) -> str:
         """
-        There are no more bytes.
+        End the input.
 
-        :returns: what came of them, in one word.
+        :returns: the result, in one word.
         """
         conversation = self.conversation
         outcome = "gave up"

@@ -1,11 +1,11 @@
 """
-How much later a partner is admitted while hostile peers of every kind come.
+Measure how much hostile peers of every kind delay the admission of the partner.
 
-A passive ``mtls`` connector waits in this process; the hostile peers come from
-a second process, and the partner, with the invitation, from a third.  The
-figure is the time from the partner's dialling to its channel, without hostile
-peers and with them.  Besides, it shows how much memory the waiting process has
-after each tenth of them, and that the port is closed in the end.
+A passive ``mtls`` connector listens in this process; the hostile peers connect from a
+second process, and the partner, with the invitation, from a third.  The result is the
+time from the partner's dialling to its channel, without hostile peers and with them.
+It also prints the memory of the listening process after each tenth of them, and checks
+that the port is closed at the end.
 
     python benchmarks/siege.py
     python benchmarks/siege.py --count 10000 --concurrency 256 --runs 5
@@ -92,7 +92,7 @@ class Child(ProcessProtocol):
 
 
 async def beSiege(count: int, concurrency: int) -> None:
-    """The second process: send the hostile peers."""
+    """Be the second process: connect the hostile peers."""
     print("ready", flush=True)
     port = int(sys.stdin.readline())
     outcomes = await siege(
@@ -107,7 +107,7 @@ async def beSiege(count: int, concurrency: int) -> None:
 
 
 async def bePartner() -> None:
-    """The third process: dial, and say how many seconds it took."""
+    """Be the third process: dial, and print how many seconds it took."""
     print("ready", flush=True)
     connector = TransferConnector.fromString(reactor, sys.stdin.readline().strip())
     started = reactor.seconds()
@@ -125,7 +125,7 @@ def resident() -> float:
 
 async def admit(count: int, concurrency: int, early: float) -> tuple[float, str]:
     """
-    Wait for the partner once.
+    Listen for the partner once.
 
     :param count: how many hostile peers come, in all; 0 for none.
     :param early: at which part of them the partner dials.
@@ -169,7 +169,7 @@ async def admit(count: int, concurrency: int, early: float) -> tuple[float, str]
 
 
 async def compare(count: int, concurrency: int, runs: int, early: float) -> None:
-    """Admit with and without a siege, by turns, and compare."""
+    """Admit with and without a siege, in turn, and compare."""
     quiet: list[float] = []
     besieged: list[float] = []
     for run in range(1, runs + 1):
@@ -191,7 +191,7 @@ async def compare(count: int, concurrency: int, runs: int, early: float) -> None
 
 
 def main() -> None:
-    """Read the command line, and do one of the three parts."""
+    """Read the command line, and run one of the three processes."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--concurrency", type=int, default=256)

@@ -1,13 +1,13 @@
 """
-A long stream from standard input to standard output, and the memory that it takes.
+Measure a long stream from standard input to standard output, and its memory.
 
     python benchmarks/stream.py
     python benchmarks/stream.py --size 4096 --mtls
 
-Two commands, ``send -`` and ``receive -``, with receipts, move so many MiB of
-bytes that nobody stores: they are made by this process and counted by it.  It
-prints how fast that was, and how much memory the two processes had after a
-sixteenth and in the end; it fails if that has grown, or if the bytes are others.
+Two commands, ``send -`` and ``receive -``, with receipts, transfer so many MiB, which
+this process makes and counts; they are not stored.  It prints the rate, and the memory
+of the two processes after a sixteenth and at the end.  It fails if the memory has
+grown, or if the received bytes differ.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GROWTH = 8.0
 @dataclass(frozen=True)
 class Measured:
     """
-    What came of one stream.
+    The result of one stream.
 
     :ivar seconds: how long it took.
     :ivar early: how many MiB of memory sender and receiver had after a
@@ -60,7 +60,7 @@ def _resident(process: subprocess.Popen[bytes]) -> float:
 
 
 def _invitation(listener: subprocess.Popen[bytes]) -> str:
-    """Read what the listener says until it says what the partner needs."""
+    """Read the listener's output up to the invitation."""
     assert listener.stderr is not None
     for line in listener.stderr:
         found = re.search(rb"^partner: .* '?(transfer:[^' ]*)'?$", line.rstrip())
@@ -115,7 +115,7 @@ def measure(size: int, description: str) -> Measured:
 
 
 def _lastWords(process: subprocess.Popen[bytes]) -> str:
-    """Wait for its end, and for what it says then."""
+    """Wait for the end of a process, and read its last output."""
     assert process.stderr is not None
     said = process.stderr.read().decode().splitlines()
     process.wait()

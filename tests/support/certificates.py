@@ -1,5 +1,5 @@
 """
-Certificates for tests: a fresh authority, and identities that it vouches for.
+Certificates for tests: a new authority, and identities that it has signed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Authority:
     """
     A certificate authority in a folder.
 
-    :ivar folder: holds everything that it makes.
-    :ivar trustRoots: a folder with nothing but its certificate, ``ca.pem``.
+    :ivar folder: has all files that it makes.
+    :ivar trustRoots: a folder with its certificate, ``ca.pem``, alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +70,7 @@ class Authority:
         :param name: the names of the files.
         :param begin: in how many hours it becomes valid.
         :param end: in how many hours it expires.
-        :param use: the only use it is good for; None: every one.
+        :param use: the only use for which it is valid; None: all uses.
         :returns: the paths of a certificate for localhost, 127.0.0.1 and ::1,
             and of its private key, both PEM.
         """

@@ -1,5 +1,5 @@
 """
-What every channel owes, whatever its connection is made of.
+The contract of every channel, for every kind of connection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from twisted_transfer import (
 
 
 class Recorder(Protocol):
-    """Keeps what it gets, and says when it is at an end."""
+    """Keeps what it gets, and fires a Deferred at the end."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -64,7 +64,7 @@ class Recorder(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class HalfRecorder(Recorder):
-    """A recorder that can go on when the partner sends no more."""
+    """A recorder that provides ``IHalfCloseableProtocol``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Pusher:
 
 @implementer(IPullProducer)
 class Puller:
-    """Writes one block each time it is asked."""
+    """Writes one block each time that it is resumed."""
 
     def __init__(self, channel: TransferChannel, blocks: list[bytes]) -> None:
         self.channel = channel
@@ -174,7 +174,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_keptForTheReader(self: Any) -> None:
-        """What comes before anybody reads is kept, and comes first."""
+        """What arrives before there is a reader is kept, and read first."""
         left, right = await self.pair()
         left.write(b"early ")
         await right.readExactly(1)  # so it has arrived
@@ -185,7 +185,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_read(self: Any) -> None:
-        """read() gives at least one byte and at most what was asked for."""
+        """read() gives at least one byte and at most the number requested."""
         left, right = await self.pair()
         left.write(b"abcdef")
         got = b""
@@ -229,7 +229,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_notEnough(self: Any) -> None:
-        """An end before what was asked for is an error that has what came."""
+        """An end before the requested number is an error that has the rest."""
         left, right = await self.pair()
         left.write(b"abc")
         left.loseConnection()
@@ -241,7 +241,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_oneReader(self: Any) -> None:
-        """Two cannot wait for the same bytes."""
+        """Two reads cannot wait at the same time."""
         left, right = await self.pair()
         waiting = right.read()
         self.assertRaises(AlreadyReading, right.read)
@@ -254,7 +254,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_cancelledRead(self: Any) -> None:
-        """A read that is cancelled takes nothing."""
+        """A cancelled read consumes nothing."""
         left, right = await self.pair()
         waiting = right.readExactly(6)
         left.write(b"abc")
@@ -267,7 +267,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_backPressure(self: Any) -> None:
-        """A writer has to wait for a reader that does not read; nothing is lost."""
+        """A reader that does not read causes back-pressure; nothing is lost."""
         left, right = await self.pair()
         total = 64 * 1024 * 1024
         pusher = Pusher(left, total)
@@ -303,7 +303,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_protocolTakesMuch(self: Any) -> None:
-        """A protocol gets everything, also what comes in large blocks."""
+        """A protocol gets everything, also large blocks."""
         left, right = await self.pair()
         recorder = right.start(Recorder())
         data = os.urandom(3_000_000)
@@ -313,7 +313,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_pullProducer(self: Any) -> None:
-        """A pull producer is asked until it has given everything."""
+        """A pull producer is resumed until it has written everything."""
         left, right = await self.pair()
         blocks = [os.urandom(50_000) for _ in range(20)]
         everything = b"".join(blocks)
@@ -345,7 +345,7 @@ class ChannelContract:
         await self.finish(left, right)
 
     async def test_orderlyEnd(self: Any) -> None:
-        """An orderly end is one for both sides, whenever they ask."""
+        """An orderly end is orderly for both sides, whenever they ask."""
         left, right = await self.pair()
         before = left.whenClosed()
         left.write(b"bye")
@@ -359,7 +359,7 @@ class ChannelContract:
 
     async def test_abort(self: Any) -> None:
         """
-        An abort is a truncation for both sides; it is never taken for an end.
+        An abort is a truncation for both sides, never an orderly end.
         """
         left, right = await self.pair()
         left.write(b"some")
@@ -380,7 +380,7 @@ class ChannelContract:
             await right.read()
 
     async def test_halfClose(self: Any) -> None:
-        """One direction ends and the other goes on, or the channel says no."""
+        """One direction ends and the other goes on, or writeEOF() raises."""
         left, right = await self.pair()
         left.write(b"question")
         if not self.halfCloses:
@@ -404,7 +404,7 @@ class ChannelContract:
         self.assertIsNone(await right.whenClosed())
 
     async def test_halfCloseableProtocol(self: Any) -> None:
-        """A protocol that knows of half-closing is told of both halves."""
+        """A protocol that can half-close is told of both halves."""
         if not self.halfCloses:
             left, right = await self.pair()
             half = right.start(HalfRecorder())
@@ -472,7 +472,7 @@ class ChannelContract:
         await self.finish(left)
 
     async def test_failingProtocol(self: Any) -> None:
-        """A protocol's error ends the connection, and not in an orderly way."""
+        """A protocol's error ends the connection with a reset."""
         await self.failing()
 
     async def test_failingTextProtocol(self: Any) -> None:

@@ -27,7 +27,7 @@ _HEADER, _CLOSE_NOTIFY = 5, b"\x17\x03\x03\x00\x13"
 
 
 class Where(TypingProtocol):
-    """Says where the cut is."""
+    """Decides where the cut is."""
 
     def look(self, data: bytes) -> int | None:
         """
@@ -38,7 +38,7 @@ class Where(TypingProtocol):
 
 
 class After:
-    """A cut behind a number of bytes."""
+    """A cut after a number of bytes."""
 
     def __init__(self, count: int) -> None:
         """
@@ -54,7 +54,7 @@ class After:
 
 
 class WithinCloseNotify:
-    """A cut in the record of TLS 1.3 in which one side says that it closes."""
+    """A cut in the record of TLS 1.3 that has one side's close_notify."""
 
     def __init__(self, count: int, after: int) -> None:
         """
@@ -93,7 +93,7 @@ class _End(Protocol):
     """
     One of the two connections of a cutter.
 
-    :ivar passed: how many bytes were passed on that came here.
+    :ivar passed: how many of the bytes received here were forwarded.
     :ivar over: fires when it is gone.
     """
 
@@ -113,7 +113,7 @@ class _End(Protocol):
             raw.setsockopt(socket.SOL_SOCKET, option, _QUEUE)
 
     def join(self, other: _End) -> None:
-        """Pass on to another one, no faster than that one can take it."""
+        """Forward to another one, with back-pressure."""
         self.other = other
         other.transport.registerProducer(self.transport, True)
 
@@ -127,7 +127,7 @@ class _End(Protocol):
         self.other.transport.write(data)
 
     def readConnectionLost(self) -> None:
-        """Pass on that nothing more comes."""
+        """Forward the end of the input."""
         if not self._cutter.isCut:
             self.other.transport.unregisterProducer()
             self.other.transport.loseWriteConnection()
@@ -136,14 +136,14 @@ class _End(Protocol):
         """That was passed on."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass on how it has ended."""
+        """Forward the end of the connection."""
         if not self._cutter.isCut and not reason.check(ConnectionDone):
             self.other.transport.abortConnection()
         self.over.callback(None)
 
 
 class _Door(Factory):
-    """Lets one in."""
+    """Accepts one connection."""
 
     noisy = False
 
@@ -156,7 +156,7 @@ class _Door(Factory):
 
 @implementer(IPullProducer)
 class _WhenSent:
-    """Is asked for more when everything was handed to the system."""
+    """Is resumed when everything was handed to the system."""
 
     def __init__(self, transport: Any, then: Callable[[], None]) -> None:
         self._then = then
@@ -178,7 +178,7 @@ class _WhenSent:
 
 class Cutter:
     """
-    Takes one connection, dials on, and passes on what comes, up to the cut.
+    Accepts one connection, dials the target, and forwards data up to the cut.
 
     :ivar port: where it listens, on 127.0.0.1.
     :ivar isCut: whether the cut was made.
@@ -274,7 +274,7 @@ class Cutter:
         """
         End whatever there still is.
 
-        :returns: a Deferred that fires when nothing is left.
+        :returns: a Deferred that fires when all connections are gone.
         """
         return Deferred.fromCoroutine(self._close())
 

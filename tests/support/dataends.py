@@ -1,5 +1,5 @@
 """
-Sources and destinations that do as a test tells them.
+Sources and destinations that a test controls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted_transfer.interfaces import IDestination, ISource
 @implementer(ISource, IPushProducer)
 class ListSource:
     """
-    Gives pieces at the pace of the consumer, then ends as it is told.
+    Gives pieces with back-pressure, then ends as the test requires.
 
     :ivar given: how many pieces it has given.
     :ivar closed: whether it was closed.
@@ -35,9 +35,9 @@ class ListSource:
     ) -> None:
         """
         :param pieces: what to give.
-        :param size: what it claims to have.
-        :param error: what it fails with at its end.
-        :param idle: whether it has no end, as a terminal where nobody types.
+        :param size: the size that it declares.
+        :param error: the error at its end.
+        :param idle: whether it has no end, as a terminal without input.
         :param unopenable: whether it cannot be opened.
         """
         self.size = size
@@ -101,7 +101,7 @@ class ListSource:
 @implementer(IDestination)
 class ListDestination:
     """
-    Keeps what it gets, and refuses and delays as it is told.
+    Keeps what it gets, and fails and delays as the test requires.
 
     :ivar pieces: what it has got.
     :ivar events: what happened, in order: ``open``, ``finish``, ``abort``.
@@ -118,7 +118,7 @@ class ListDestination:
         """
         :param refuses: the method that fails.
         :param slow: whether each write has to be waited for.
-        :param finishing: what finishing waits for.
+        :param finishing: a Deferred that ``finish()`` waits for.
         """
         self.pieces: list[bytes] = []
         self.events: list[str] = []

@@ -1,6 +1,5 @@
 """
-A third-party endpoint type that really connects: a UNIX socket that is named by a
-nickname.
+A third-party endpoint type that connects to a UNIX socket by its nickname.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class NicknameEndpoint:
 )
 class NicknameParser:
     """
-    Reads ``nickname:NAME``.
+    Parses ``nickname:NAME``.
 
     :ivar folder: where the sockets are.
     """

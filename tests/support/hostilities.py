@@ -1,5 +1,5 @@
 """
-What the tests of the hostile peers attack: in memory, and over real sockets.
+Servers and clients for hostile peers to attack, in memory and on real sockets.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from twisted_transfer.tls.keys import Identity
 
 
 def join(clock: Clock, server: IProtocol, peer: IProtocol) -> None:
-    """Have a peer dial a server in memory, and let happen what then happens."""
+    """Connect a peer to a server in memory, and run all calls that are due."""
     listener = MemoryListener(clock)
     listener.listen(One(server))
     listener.client().connect(One(peer))
@@ -47,10 +47,10 @@ def join(clock: Clock, server: IProtocol, peer: IProtocol) -> None:
 @implementer(IHandshakeListener)
 class Server(Protocol):
     """
-    Writes down what comes.
+    Records what it receives.
 
     :ivar made: fires with the server when it is connected.
-    :ivar ended: fires when it no longer is.
+    :ivar ended: fires when its connection is lost.
     :ivar proved: whether a TLS handshake was completed with it.
     """
 
@@ -149,7 +149,7 @@ class AmbushTestCase(SynchronousTestCase):
         return meeting
 
     def dial(self, protocol: Protocol, tls: Any = None) -> None:
-        """Let a program dial, and let happen what then happens."""
+        """Let a program dial, and run all calls that are due."""
         endpoint: IStreamClientEndpoint = self.listener.client()
         if tls is not None:
             endpoint = wrapClientTLS(tls, endpoint, clock=self.clock)

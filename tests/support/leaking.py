@@ -39,7 +39,7 @@ class _Cycle:
 
 
 class _Reader(FileDescriptor):
-    """Something that the reactor waits for until it is told not to."""
+    """A reader that stays in the reactor until it is removed."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(reactor)
@@ -56,7 +56,7 @@ def leakPort() -> None:
 
 
 def leakReader() -> None:
-    """Leave the reactor waiting for something that never comes."""
+    """Leave a reader in the reactor."""
     reader, writer = os.pipe()
     _kept.append(writer)
     reactor.addReader(_Reader(reader))
@@ -93,7 +93,7 @@ def leakChild() -> None:
 
 
 def leakZombie() -> None:
-    """Leave a process that has ended and was not waited for."""
+    """Leave a child process that has ended, without waiting for it."""
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     _kept.append(process)
     assert process.stdout is not None

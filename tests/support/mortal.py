@@ -3,11 +3,11 @@ A receiver that is killed, run as a program of its own.
 
 ``python -m tests.support.mortal steps TARGET`` reads lines ``STEP FORCE``.  For each it
 receives :data:`CONTENT` in a child process that is killed (SIGKILL) before its
-call number STEP of the system, and prints what became of the child: its signal
-or, negative, its exit status.
+system call number STEP, and prints the result of the child: its signal or,
+negative, its exit status.
 
 ``python -m tests.support.mortal stream TARGET`` receives its standard input.  It prints
-how many bytes it can go on behind before it reads, and ``open`` before that.
+``open``, and then, before it reads, the length of the part that it resumes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def begun(target: str, content: bytes, force: bool) -> ResumableFileDestination:
 
 
 def _countDown(step: int) -> None:
-    """Let this process be killed before a certain call of the system."""
+    """Kill this process before a certain system call."""
     left = [step]
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:

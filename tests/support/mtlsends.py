@@ -1,7 +1,7 @@
 """
-Partners over mutual TLS, driven by hand and byte by byte if need be.
+Partners over mutual TLS that a test drives by hand, byte by byte if necessary.
 
-They are made of Python's own :mod:`ssl`, not of what the library is made of.
+They use Python's :mod:`ssl`, and not the library's TLS implementation.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which programs of others are on this machine, by the Debian packages they are in.
+Find out which other programs are on this machine, by their Debian packages.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Run the command in a process of its own, and be its partner by plain sockets.
+Run the command in a process of its own, with plain sockets as its partner.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _DEADLINE = 30.0
 
 class Program:
     """
-    A process, and what it says on standard error.
+    A process, and its standard error.
 
-    :ivar said: what it has written there so far.
+    :ivar said: its output there so far.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Program:
     ) -> None:
         """
         :param case: ends the process, if it does not end by itself.
-        :param words: the command line behind the name of the program.
+        :param words: the command line after the name of the program.
         :param command: the program.
         :param stdin: its standard input.
         :param stdout: its standard output.
@@ -95,7 +95,7 @@ class Program:
                     pipe.close()
 
     def _hear(self, deadline: float) -> bool:
-        """Read what it says next; False at the end."""
+        """Read its next output; False at the end."""
         wait = max(deadline - time.monotonic(), 0)
         ready, _, _ = select.select([self._errors], [], [], wait)
         if not ready:
@@ -111,7 +111,7 @@ class Program:
         return bool(data)
 
     def hears(self, text: str) -> None:
-        """Wait until it has said something."""
+        """Wait until it has printed a text."""
         deadline = time.monotonic() + _DEADLINE
         while text not in self.said:
             if not self._hear(deadline):
@@ -201,7 +201,7 @@ def closedPort(case: SynchronousTestCase) -> int:
 
 def until(condition: Callable[[], object], what: str) -> None:
     """
-    Wait for something that the system tells only when it is asked.
+    Wait for a condition of the system that has to be polled.
 
     :param condition: asks it.
     :param what: what is waited for.
@@ -226,7 +226,7 @@ def dialled(port: int) -> int:
 
 def dropPrivileges() -> None:
     """
-    Let permission bits count for root too; for the child of a fork.
+    Make permission bits apply to root, too; for the child of a fork.
 
     Without these capabilities (capabilities(7)) in its bounding set, a program
     that root executes does not get them.

@@ -1,5 +1,5 @@
 """
-What may be said in a transfer with receipts, for tests.
+Valid messages of a transfer with receipts, for tests.
 """
 
 from __future__ import annotations

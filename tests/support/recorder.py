@@ -1,9 +1,9 @@
 """
-A third-party endpoint type that writes down what Twisted's parser makes of a
+A third-party endpoint type that records the result of Twisted's parser for a
 description.
 
-Twisted's parser itself is private, but each plugin is handed what it found, and
-so a plugin is all that is needed to compare with it.
+Twisted's parser is private, but each plugin gets its result, so a plugin suffices to
+compare with it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Something between two programs that passes on as much as a test wants.
+A relay between two programs that forwards as much as a test requires.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Relay:
     One connection through a test, in the thread of the test.
 
     :ivar port: where it listens, on 127.0.0.1.
-    :ivar passed: how many bytes it has passed on, in both directions.
+    :ivar passed: how many bytes it has forwarded, in both directions.
     """
 
     def __init__(self, case: SynchronousTestCase) -> None:
@@ -49,7 +49,7 @@ class Relay:
 
     def forward(self, limit: int | None = None) -> None:
         """
-        Pass on what comes, and ends, and resets.
+        Forward data, ends, and resets.
 
         :param limit: until so many bytes were passed on altogether; None: until
             both sides have ended.

@@ -1,5 +1,5 @@
 """
-Endpoints over simulated sockets: what happens to them is what a test says.
+Endpoints over simulated sockets, which a test controls.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class SimulatedPort:
     """
     A port that is stopped when the test says so, or at once.
 
-    :ivar factory: makes the protocols of those who come.
-    :ivar stopping: the Deferreds of those who have stopped it.
+    :ivar factory: makes the protocols of the connections.
+    :ivar stopping: the Deferreds of ``stopListening()``.
     :ivar stopped: whether it is closed.
     """
 
@@ -41,7 +41,7 @@ class SimulatedPort:
         self._atOnce = atOnce
 
     def startListening(self) -> None:
-        """It does so already."""
+        """Do nothing: the port is open already."""
 
     def stopListening(self) -> Deferred[None]:
         stopped: Deferred[None] = Deferred()
@@ -51,7 +51,7 @@ class SimulatedPort:
         return stopped
 
     def close(self) -> None:
-        """It is closed now."""
+        """Complete the closing of the port."""
         self.stopped = True
         stopping, self.stopping = self.stopping, []
         for stopped in stopping:
@@ -62,10 +62,10 @@ class SimulatedPort:
 
 
 class StubbornDeferred(Deferred[Any]):
-    """The result of something that cannot be stopped any more."""
+    """The result of an operation that cannot be cancelled any more."""
 
     def cancel(self) -> None:
-        """Do nothing: the result comes all the same."""
+        """Do nothing: the Deferred fires all the same."""
 
 
 @implementer(IStreamServerEndpoint)
@@ -74,7 +74,7 @@ class SimulatedServerEndpoint:
     Listens when the test says so, or at once.
 
     :ivar ports: the ports that there were, the last one last.
-    :ivar listening: who waits for one.
+    :ivar listening: the Deferreds of ``listen()``.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SimulatedServerEndpoint:
         return listening
 
     def bind(self) -> SimulatedPort:
-        """The port is bound now."""
+        """Complete the opening of the port."""
         port = SimulatedPort(self._factory, self._stopsAtOnce)
         self.ports.append(port)
         self.listening.callback(port)
@@ -122,10 +122,10 @@ class SimulatedServerEndpoint:
 @implementer(IStreamClientEndpoint)
 class SimulatedClientEndpoint:
     """
-    Dials, with the result that the test says.
+    Dials, with the result that the test gives.
 
-    :ivar dials: how often it was asked to.
-    :ivar connecting: who waits for the latest result.
+    :ivar dials: the number of calls of ``connect()``.
+    :ivar connecting: the Deferred of the latest one.
     """
 
     def __init__(self, reactor: SimulatedReactor, *, stubborn: bool = False) -> None:

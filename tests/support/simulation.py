@@ -2,9 +2,9 @@
 A reactor and sockets for unit tests: no network and no real time.
 
 The sockets are Twisted's own ``FileDescriptor`` with its buffers, producers and
-endings; only the system under it is simulated, with buffers of a known size.
-The reactor goes on when it is told to, one turn at a time: the calls that are
-due when the turn begins, then reading and writing, as the real ones do.
+endings; only the operating system is simulated, with buffers of a known size.
+The test runs the reactor turn by turn.  As in a real reactor, a turn first runs the
+calls that are due when it begins, and then reads and writes.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class HalfClosed(ConnectionDone):
 
 class Flow:
     """
-    One direction of a connection, as the system keeps it.
+    One direction of a connection, in the system's buffers.
 
     :ivar data: what was sent and not read yet.
-    :ivar capacity: how much of it there may be.
+    :ivar capacity: the size of the buffer.
     :ivar ended: whether the sender has ended it.
     :ivar broken: whether it was reset.
-    :ivar deaf: whether the receiver has closed.
+    :ivar deaf: whether the receiver has closed its end.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -119,7 +119,7 @@ class SimulatedSocket(FileDescriptor):
         self.peer: IAddress = IPv4Address("TCP", "192.0.2.2", 2000)
 
     def attach(self, protocol: Any) -> None:
-        """Connect a protocol."""
+        """Connect a protocol to the socket."""
         self.protocol = protocol
         self.startReading()
         protocol.makeConnection(self)
@@ -214,7 +214,7 @@ class Partner:
         self.outgoing.ended = True
 
     def close(self) -> None:
-        """Send a FIN and read nothing more."""
+        """Send a FIN, and stop reading."""
         self.outgoing.ended = self.incoming.deaf = True
 
     def reset(self) -> None:
@@ -265,7 +265,7 @@ class TLSPartner:
             self.tls.set_accept_state()
 
     def do(self, step: Callable[[], Any]) -> Any:
-        """Do something, with what has come, and send what is to be sent."""
+        """Run a TLS operation: feed the received bytes, and send its output."""
         data = self.raw.take()
         if data:
             self.tls.bio_write(data)
@@ -305,5 +305,5 @@ class TLSPartner:
         self.do(lambda: self.tls.send(data))
 
     def closeNotify(self) -> None:
-        """Say that nothing more is sent; go on reading."""
+        """Send a close_notify, and go on reading."""
         self.do(self.tls.shutdown)

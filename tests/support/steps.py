@@ -1,5 +1,5 @@
 """
-Writing down which steps the states of an object take.
+Record the state changes of objects.
 """
 
 from __future__ import annotations

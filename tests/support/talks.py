@@ -1,6 +1,6 @@
 """
-Transfers with receipts in memory: both sides, or one and a partner that says
-what a test tells it to.
+Transfers with receipts in memory: both sides, or one side and a partner that a test
+controls.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class ThreadedClock(Clock):
 @implementer(IHalfCloseableProtocol)
 class Partner(Protocol):
     """
-    The other side of a conversation, which says what it is told to.
+    The other side of a conversation, whose messages the test chooses.
 
     :ivar heard: what this side's partner has said, in order.
-    :ivar raw: the same as bytes.
+    :ivar raw: the messages as bytes.
     :ivar ended: whether it says no more.
     :ivar reason: how the connection went, once it is gone.
     """
@@ -93,7 +93,7 @@ class Partner(Protocol):
         self.channel.write(self.conversation.begin())
 
     def say(self, *messages: Message) -> None:
-        """Say something that may be said."""
+        """Send a message that is valid now."""
         for message in messages:
             self.channel.write(self.conversation.send(message))
 
@@ -124,7 +124,7 @@ class Partner(Protocol):
 
 class KeepingWatch:
     """
-    Keeps all that it is told of a transfer.
+    Records all calls.
 
     :ivar events: what happened, in order.
     """
@@ -159,7 +159,7 @@ class KeepingWatch:
 
 
 def runFor(clock: Clock, seconds: float) -> None:
-    """Let so much time pass, and everything happen when it is due."""
+    """Advance the clock, and run all calls when they are due."""
     settle(clock)
     end = clock.seconds() + seconds
     while clock.calls and clock.calls[0].getTime() <= end:
@@ -177,15 +177,15 @@ class TalkTestCase(SynchronousTestCase):
         self.ours, self.theirs = memoryPair(self.clock)
 
     def settle(self) -> None:
-        """Let everything happen that is to happen now."""
+        """Run all calls that are due now."""
         settle(self.clock, 100_000)
 
     def pass_(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock."""
         runFor(self.clock, seconds)
 
     def assertGone(self, *channels: TransferChannel) -> None:
-        """The connection is gone, and nothing is left to do."""
+        """Check that the connection is gone, and that no call is left."""
         self.settle()
         for channel in channels or (self.ours,):
             closed = channel.whenClosed()

@@ -1,9 +1,9 @@
 """
-The console blocks of a page, typed into terminals as a reader would type them.
+Type the console blocks of a page into terminals, as a reader does.
 
-A block is what stands in a ``console`` block of code.  A line that begins with
-``$`` is a command, with ``>`` its continuation, and every other line is what
-the terminal then shows.  ``^C`` is typed, not shown.  A line ``…`` stands for
+A block is a code block of the language ``console``.  A line that begins with ``$``
+is a command, one with ``>`` its continuation, and every other line is the expected
+output.  ``^C`` is typed, not shown.  A line ``…`` stands for
 any lines, and a ``…`` in a line for any text.  Blocks whose caption is the same
 are of one terminal.
 
@@ -74,8 +74,8 @@ class Block:
     """
     One block of a page.
 
-    :ivar terminal: which terminal it is about.
-    :ivar lines: what stands in it.
+    :ivar terminal: the caption, which names the terminal.
+    :ivar lines: its lines.
     """
 
     terminal: str
@@ -100,7 +100,7 @@ def blocksOf(page: str) -> Iterator[Block]:
 
 
 def _pattern(line: str) -> re.Pattern[str]:
-    """Make a pattern of a line that is shown."""
+    """Make a pattern from a line of output."""
     varying = "|".join(f"({what})" for what, _ in _VARYING)
     pattern, position = "", 0
     for found in re.finditer(varying, line):
@@ -192,7 +192,7 @@ class Terminal:
 
     def follow(self, lines: tuple[str, ...]) -> None:
         """
-        Type what is typed in a block, and see what is shown.
+        Type the commands of a block, and compare their output.
 
         :param lines: of the block.
         :raises AssertionError: if something else is shown.
@@ -219,7 +219,7 @@ class Terminal:
         self._busy, self._interrupted = True, False
 
     def _see(self, wanted: str) -> None:
-        """Wait for a line that has to be shown."""
+        """Wait for an expected line of output."""
         pattern = _pattern(wanted)
         passed = []
         while not pattern.fullmatch(line := self._line(wanted)):
@@ -252,9 +252,9 @@ class Terminal:
 
     def close(self) -> None:
         """
-        Come to the end of the page.
+        End the page.
 
-        :raises AssertionError: if the last command has not done well.
+        :raises AssertionError: if the last command has failed.
         """
         self.finish()
         if self._failure:
@@ -279,7 +279,7 @@ def follow(case: SynchronousTestCase, page: str, folder: Path) -> int:
     :param folder: where the reader works; the programs in it are changed to use
         free ports.
     :returns: how many blocks there were.
-    :raises AssertionError: if it goes otherwise than the page says.
+    :raises AssertionError: if the output differs from the page.
     """
     ports = {port: str(freePort()) for port in _PORTS}
 

@@ -1,5 +1,5 @@
 """
-What the tests of text settings try: every codec, and data to send through it.
+Cases for tests of text settings: every codec, and data for it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _STRAY = (
 
 
 def cut(data: AnyStr, places: list[int]) -> list[AnyStr]:
-    """The data in pieces; the places are taken modulo its length."""
+    """Cut the data into pieces; the places are taken modulo its length."""
     cuts = {0, len(data), *(place % (len(data) + 1) for place in places)}
     return [data[a:b] for a, b in pairwise(sorted(cuts))]
 

@@ -1,5 +1,5 @@
 """
-A reactor's threads that work when a test tells them to.
+A reactor's thread pool that a test runs.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 
 class HeldThreads:
     """
-    Stands for a reactor and for its thread pool; nothing in it is a thread.
+    Replaces a reactor and its thread pool; there are no threads.
 
-    :ivar work: what the threads have still to do.
+    :ivar work: the queued work.
     """
 
     def __init__(self) -> None:
@@ -44,6 +44,6 @@ class HeldThreads:
         call(*args)
 
     def run(self) -> None:
-        """Do all that there is to do."""
+        """Run all queued work."""
         while self.work:
             self.work.popleft()()

@@ -28,7 +28,7 @@ from twisted_transfer.channel.link import Link
 
 class Identities:
     """
-    A server's identity, and how both sides speak TLS with it.
+    A server's identity, and TLS contexts of both sides.
 
     :ivar server: Twisted's options for the server.
     """
@@ -68,7 +68,7 @@ class Identities:
 
 
 class One(Factory):
-    """Gives the one protocol that it was given."""
+    """Returns an existing protocol."""
 
     noisy = False
 
