@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import sphinx.util.inspect
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -136,9 +138,14 @@ def _hideSignatures(
     signature: str | None,
     returned: str | None,
 ) -> tuple[str | None, str | None] | None:
-    """Leave out a signature that a user has no use for."""
+    """
+    Leave out a signature that a user has no use for, and say that a function
+    made by ``deferring`` returns a Deferred.
+    """
     if name in _MADE_INSIDE or signature == "(*args, **kwargs)":
         return "", returned
+    if inspect.iscoroutinefunction(getattr(documented, "__wrapped__", None)):
+        return signature, f"~twisted.internet.defer.Deferred[{returned}]"
     return None
 
 
@@ -147,8 +154,13 @@ def _nameOf(interface: Any) -> str:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is defined here, and have interfaces written by their names."""
+    """
+    Connect what is defined here, have interfaces written by their names, and show
+    no function that returns a Deferred as ``async``.
+    """
     InterfaceClass.__repr__ = _nameOf  # type: ignore[method-assign]
+    isCoroutine: Any = inspect.iscoroutinefunction
+    sphinx.util.inspect.iscoroutinefunction = isCoroutine
     app.connect("autodoc-process-signature", _hideSignatures)
     app.connect("autodoc-process-bases", _dropInternalBases)
     app.connect("missing-reference", _resolve)
