@@ -260,7 +260,16 @@ class TransferChannel:
         self._delivery.resume()
 
     def stopProducing(self) -> None:
-        """Close the connection, as Twisted's own transports do here."""
+        """
+        Close the connection: the partner sends no more, or nobody takes it.
+
+        As with Twisted's own transports a producer is stopped at once; but what
+        was written is sent first.
+        """
+        producer = self._link.wire.producer
+        if producer is not None:
+            self.unregisterProducer()
+            producer.stopProducing()
         self.loseConnection()
 
     # Writing.
@@ -310,7 +319,7 @@ class TransferChannel:
         if self._output is Output.LOSING:
             self._finish(Output.CLOSED)
         self._link.wire.unregisterProducer()
-        if self._output is Output.ENDING:
+        if self._output is Output.ENDING and not self._link.lost:
             self._finish(Output.ENDED)
             self._link.wire.closeWrite()
         elif self._output is Output.CLOSED:
@@ -411,20 +420,6 @@ class TransferChannel:
             self._finish(Output.CLOSED)
         if not producing or self._encoder is None:
             self._link.close()
-
-    def partnerEnded(self) -> None:
-        """
-        Close the connection: the partner sends no more, and the protocol does not
-        half-close.
-
-        As with Twisted's own transports a producer is stopped at once; but what
-        was written is sent first.
-        """
-        producer = self._link.wire.producer
-        if producer is not None:
-            self.unregisterProducer()
-            producer.stopProducing()
-        self.loseConnection()
 
     @property
     def losing(self) -> bool:

@@ -37,8 +37,8 @@ class IReadChannel(TypingProtocol):
     def losing(self) -> bool:
         """Whether this side has begun to close the connection."""
 
-    def partnerEnded(self) -> None:
-        """The partner sends no more, and the protocol does not half-close."""
+    def stopProducing(self) -> None:
+        """Close the connection: the partner sends no more."""
 
     def abortConnection(self) -> None:
         """Close the connection at once."""
@@ -229,6 +229,8 @@ class Delivery:
 
     def _keep(self, data: bytes) -> None:
         """Put bytes behind those that wait already."""
+        if self._channel.losing:
+            return  # nobody gets them, and a producer may take long to its end
         self._busy = True  # how much is left is known after the reader's turn
         self._inbox.feed(data)
         self._busy = False
@@ -296,7 +298,7 @@ class Delivery:
                 self._fail()
             finally:
                 self._busy = False
-            if self._lost is not None:
+            if self._lost is not None and self.protocol is not None:
                 self._tellLost(self._lost)
         self._settle()
 
@@ -348,4 +350,4 @@ class Delivery:
         if IHalfCloseableProtocol.providedBy(protocol):
             protocol.readConnectionLost()
         else:
-            self._channel.partnerEnded()
+            self._channel.stopProducing()

@@ -136,11 +136,12 @@ class UNIXWire(Wire):
 
     def close(self) -> None:
         """
-        Close two turns of the reactor later.
+        Close two turns of the reactor later, and read nothing more.
 
         By then what was written has been handed to the system, so that a broken
         connection says nothing about it.
         """
+        self._transport.pauseProducing()
         self._later = self._clock.callLater(0, self._close, 1)
 
     def _close(self, turns: int) -> None:

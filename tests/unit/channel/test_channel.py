@@ -468,6 +468,24 @@ class ProducerTests(ChannelTestCase):
         self.assertFalse(slow.stopped)
         self.assertIsNone(self.successResultOf(channel.whenClosed()))
 
+    def test_closingKeepsNothing(self) -> None:
+        """
+        What comes while closing waits for the producer is dropped: with text
+        settings, too, a partner cannot fill the memory meanwhile.
+        """
+        self.channel.configure(encoding="latin-1")
+        self.channel.registerProducer(Slow(self.channel), True)
+        self.partner.send(b"before")
+        self.reactor.turn()
+        self.channel.loseConnection()
+        for _ in range(3):
+            self.partner.send(b"after")
+            self.reactor.turn()
+        self.channel.unregisterProducer()
+        self.reactor.run(3)
+        self.assertEqual(self.successResultOf(self.channel.read()), "before")
+        self.assertEqual(self.successResultOf(self.channel.read()), "")
+
     def test_closeWaitsForPaused(self) -> None:
         """Closing waits for one that was paused, and takes all that it writes."""
         pusher = Pusher(self.channel, 300_000)
@@ -525,6 +543,42 @@ class ProducerTests(ChannelTestCase):
         self.partner.send(b"answer")
         self.reactor.turn()
         self.assertEqual(self.successResultOf(self.channel.read()), b"answer")
+
+    def test_writeEOFOfALostOne(self) -> None:
+        """Nothing is left to end if the connection was lost meanwhile."""
+        pusher = Pusher(self.channel, 1)
+        self.channel.registerProducer(pusher, True)
+        self.channel.writeEOF()
+        self.partner.reset()
+        self.reactor.turn()
+        self.assertTrue(pusher.stopped)
+        self.channel.unregisterProducer()
+        self.assertEqual(self.reactor.writers, set())
+
+    def test_stopProducing(self) -> None:
+        """
+        A channel whose consumer is gone stops its own producer, which may be
+        that very consumer, as in ``twisted.protocols.portforward``.
+        """
+        link, _, partner = serverLink(self.reactor, Identities(self))
+        partner.handshake(self.reactor)
+        secure = TransferChannel(link)
+        for channel, settings in (
+            (self.channel, {}),
+            (self.connect()[2], {"encoding": "latin-1"}),
+            (secure, {}),
+        ):
+            channel.configure(**settings)
+            slow = Slow(channel)
+            channel.registerProducer(slow, True)
+            channel.stopProducing()
+            self.assertTrue(slow.stopped)
+            self.reactor.run(3)
+            partner.read()
+            partner.closeNotify()
+            self.reactor.run(3)
+            self.assertIsNone(self.successResultOf(channel.whenClosed()))
+        self.assertTrue(partner.ended)
 
     def test_abortDoesNotWait(self) -> None:
         """An abort stops it."""

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -424,6 +425,28 @@ class EndTests(IntakeTestCase):
         self.assertEqual(noting.told[:2], ["made", "output ended"])
         self.assertIn(noting.told[2], (b"x", "x"))
         self.assertEqual(noting.told[3:], [ConnectionDone, within])
+
+    def test_toldOnceFromWithin(self) -> None:
+        """
+        So is the end of a transport that ends within the protocol's own call,
+        whether what the protocol gets had waited for it or not.
+        """
+        for early in (b"", b"early"):
+            transport = StringTransportWithDisconnection()
+            link = transport.protocol = Link(self.reactor)
+            link.makeConnection(transport)
+            link.dataReceived(early)
+
+            def goOnAndClose(protocol: Noting) -> None:
+                protocol.channel.pauseProducing()
+                protocol.channel.resumeProducing()
+                protocol.channel.loseConnection()
+
+            noting = TransferChannel(link).start(Noting(data=goOnAndClose))
+            self.reactor.turn()
+            if not early:
+                link.dataReceived(b"late")
+            self.assertEqual(noting.told, ["made", early or b"late", ConnectionDone])
 
     def test_toldOnce(self) -> None:
         """Each of the ends is told of once, whatever is done afterwards."""

@@ -132,6 +132,14 @@ class UNIXWireTests(SynchronousTestCase):
         self.assertTrue(self.wire.complete)
         self.assertFalse(self.wire.outputLost)
 
+    def test_readsNothing(self) -> None:
+        """What comes in these turns is not read, as after any other closing."""
+        self.wire.close()
+        self.partner.send(b"too late")
+        self.reactor.run(3)
+        self.assertEqual(self.partner.outgoing.data, b"too late")
+        self.assertTrue(self.socket.disconnected)
+
     def test_notEverything(self) -> None:
         """If that was not enough for everything, something may be missing."""
         self.wire.write(b"many last words")
