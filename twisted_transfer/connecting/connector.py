@@ -389,8 +389,9 @@ class TransferConnector:
             this connector is left.  It is safe in every state, any number of
             times.
         """
+        over = self._over
         self._cancel()
-        return self._over.wait()
+        return over.wait()
 
     # Listening.
 

@@ -91,9 +91,13 @@ async def _dialOnce(
 ) -> Link:
     factory = _Dialling(reactor)
     winner: Link | None = None
+    arguments: tuple[Any, ...] = (factory,)
+    if isinstance(endpoint, MutualTLSClientEndpoint):
+        # It has connections of which no link knows yet.
+        arguments += (leftovers,)
     try:
         protocol = await severed(
-            maybeDeferred(endpoint.connect, factory), lambda ignored: None
+            maybeDeferred(endpoint.connect, *arguments), lambda ignored: None
         )
         # An endpoint may wrap our protocol, and give its wrapper.
         link = protocol if isinstance(protocol, Link) else factory.links[-1]
@@ -108,9 +112,6 @@ async def _dialOnce(
         return link
     finally:
         factory.over = True
-        if isinstance(endpoint, MutualTLSClientEndpoint):
-            # It has connections of which no link knows yet.
-            leftovers.add(endpoint.gates.cleared())
         for each in factory.links:
             if each is not winner:
                 discard(each, leftovers)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -52,7 +52,7 @@ class Confirmation(State):
     HANDSHAKE = "the handshake is under way"
     UNCONFIRMED = "this side accepts the partner"
     CONFIRMED = "the partner accepts this side, too"
-    OPEN = "the user's protocol has the connection"
+    OPEN = "the user's protocol gets the connection"
     REFUSED = "there will be no connection"
 
 
@@ -67,7 +67,7 @@ CONFIRMATION_STEPS = {
         Confirmation.OPEN,
         Confirmation.REFUSED,
     },
-    Confirmation.CONFIRMED: {Confirmation.OPEN, Confirmation.REFUSED},
+    Confirmation.CONFIRMED: {Confirmation.OPEN},
     Confirmation.OPEN: set(),
     Confirmation.REFUSED: set(),
 }
@@ -91,11 +91,13 @@ class Gate(Protocol):
         endpoint: MutualTLSClientEndpoint,
         factory: IProtocolFactory,
         address: IAddress | None,
+        gates: Leftovers,
     ) -> None:
         """
         :param endpoint: whom this side accepts, and how long it waits.
         :param factory: makes the user's protocol.
         :param address: the partner's, for the factory.
+        :param gates: counts the connections that no protocol has yet.
         """
         self.state = Confirmation.HANDSHAKE
         self.opened: Deferred[IProtocol] = Deferred(lambda ignored: self.abandon())
@@ -103,6 +105,7 @@ class Gate(Protocol):
         self._endpoint = endpoint
         self._factory = factory
         self._address = address
+        self._gates = gates
         self._early: list[bytes] = []
         self._refusal: NotAdmitted | PartnerTimeout | None = None
         self._call: IDelayedCall | None = endpoint.clock.callLater(
@@ -117,7 +120,7 @@ class Gate(Protocol):
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         self._receive: Callable[[bytes], None] = self.transport.dataReceived
         self.transport.dataReceived = self._received
-        self._endpoint.gates.add(self.gone.wait())
+        self._gates.add(self.gone.wait())
         if self.state is Confirmation.REFUSED:
             self.transport.abortConnection()
 
@@ -194,21 +197,24 @@ class Gate(Protocol):
         transport = self.transport
         assert isinstance(transport, TLSMemoryBIOProtocol)
         transport.dataReceived = self._receive
+        self._step(Confirmation.OPEN)
         try:
             protocol = self._factory.buildProtocol(self._address)
             if protocol is None:
                 raise NoProtocol()
+            transport.wrappedProtocol = protocol
+            self.gone.fire(None)
+            nameInLog(transport, self.logPrefix(), protocol)
+            protocol.makeConnection(transport)
+            if IHandshakeListener.providedBy(protocol):
+                protocol.handshakeCompleted()
+            if self.opened.called:
+                raise CancelledError()  # from within one of these calls
         except BaseException:
-            self.opened.errback()
-            self._refuse(None)
+            if not self.opened.called:
+                self.opened.errback()
+            transport.abortConnection()
             return
-        self._step(Confirmation.OPEN)
-        transport.wrappedProtocol = protocol
-        nameInLog(transport, self.logPrefix(), protocol)
-        protocol.makeConnection(transport)
-        if IHandshakeListener.providedBy(protocol):
-            protocol.handshakeCompleted()
-        self.gone.fire(None)
         self.opened.callback(protocol)
         for data in self._early:
             protocol.dataReceived(data)
@@ -234,10 +240,14 @@ class _GateFactory(Factory):
     noisy = False
 
     def __init__(
-        self, endpoint: MutualTLSClientEndpoint, factory: IProtocolFactory
+        self,
+        endpoint: MutualTLSClientEndpoint,
+        factory: IProtocolFactory,
+        gates: Leftovers,
     ) -> None:
         self._endpoint = endpoint
         self._factory = factory
+        self._gates = gates
         self._abandoned = False
         self.gate: Gate | None = None
 
@@ -248,7 +258,7 @@ class _GateFactory(Factory):
         self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Gate:
-        self.gate = Gate(self._endpoint, self._factory, addr)
+        self.gate = Gate(self._endpoint, self._factory, addr, self._gates)
         if self._abandoned:
             self.gate.abandon()
         return self.gate
@@ -262,11 +272,7 @@ class _GateFactory(Factory):
 
 @implementer(IStreamClientEndpoint)
 class MutualTLSClientEndpoint:
-    """
-    Dials through another endpoint, and has both sides prove who they are.
-
-    :ivar gates: the connections that no protocol has yet.
-    """
+    """Dials through another endpoint, and has both sides prove who they are."""
 
     def __init__(
         self,
@@ -290,18 +296,21 @@ class MutualTLSClientEndpoint:
         self.policy = policy
         self.timeout = timeout
         self.confirms = confirms
-        self.gates = Leftovers()
         self._endpoint = endpoint
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+    def connect(
+        self, protocolFactory: IProtocolFactory, leftovers: Leftovers | None = None
+    ) -> Deferred[IProtocol]:
         """
         :param protocolFactory: makes the protocol, when both sides are content.
+        :param leftovers: counts the connections of this dial that no protocol has
+            yet; None: nobody waits for them to be gone.
         :returns: a Deferred with the protocol.  It fails as the endpoint does
             that is dialled, or with ``PeerRefused`` if the partner does not
             accept this side, ``NotAdmitted`` if this side does not accept the
             partner, ``PartnerTimeout`` if the handshake takes too long.
         """
-        gates = _GateFactory(self, protocolFactory)
+        gates = _GateFactory(self, protocolFactory, leftovers or Leftovers())
         connecting = maybeDeferred(
             self._endpoint.connect,
             TLSMemoryBIOFactory(self.policy, True, gates, clock=self.clock),

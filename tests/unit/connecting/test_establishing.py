@@ -61,6 +61,9 @@ from twisted_transfer.errors import (
     PartnerTimeout,
     PeerRefused,
 )
+from twisted_transfer.tls.client import MutualTLSClientEndpoint
+from twisted_transfer.tls.keys import Identity
+from twisted_transfer.tls.policy import Policy
 
 
 class DialTests(SynchronousTestCase):
@@ -302,6 +305,24 @@ class DialTLSTests(SynchronousTestCase):
         self.reactor.run(3)
         self.failureResultOf(self.dialling, PeerRefused)
         self.over()
+
+    def test_oneEndpoint(self) -> None:
+        """A dial does not wait for the handshake of another at the same endpoint."""
+        policy = Policy(Identity.ephemeral(), frozenset({"0" * 64}))
+        endpoint = MutualTLSClientEndpoint(self.reactor, policy, self.endpoint)
+        silent, failing = Leftovers(), Leftovers()
+        dialling = Deferred.fromCoroutine(dial(self.reactor, endpoint, None, silent))
+        self.endpoint.succeed()
+        refused = Deferred.fromCoroutine(dial(self.reactor, endpoint, None, failing))
+        self.endpoint.fail(ConnectionRefusedError())
+        self.failureResultOf(refused, ConnectionRefusedError)
+        self.successResultOf(failing.cleared())
+        dialling.cancel()
+        self.failureResultOf(dialling, CancelledError)
+        clearing = silent.cleared()
+        self.assertNoResult(clearing)
+        self.reactor.run(2)
+        self.successResultOf(clearing)
 
     def test_retry(self) -> None:
         """
@@ -596,6 +617,27 @@ class ReentrantTests(SynchronousTestCase):
         connecting.cancel()
         self.connector.close()
         self.ended(connecting)
+
+    def test_connectAgain(self) -> None:
+        """
+        One who hears that there will be no port may connect anew: the cancelled
+        attempt is over all the same, and so is what waits for it.
+        """
+        endpoint = SimulatedServerEndpoint(SimulatedReactor(), atOnce=False)
+        connector = TransferConnector(
+            SimulatedReactor(), "passive", socketCommand=endpoint
+        )
+        first = connector.connect()
+        again: list[Deferred[TransferChannel]] = []
+        connector.whenListening().addErrback(
+            lambda ignored: again.append(connector.connect())
+        )
+        closing = connector.close()
+        self.failureResultOf(first, CancelledError)
+        self.successResultOf(closing)
+        [second] = again
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
 
 
 class StepsTests(SynchronousTestCase):

@@ -397,6 +397,35 @@ class NotAcceptedTests(GateTestCase):
                 self.reactor.turn()
             self.refused(socket, opened, error)
 
+    def test_failingProtocol(self) -> None:
+        """One that fails when it gets the connection, or is cancelled from there."""
+        for method in ("connectionMade", "handshakeCompleted"):
+            for tickets in (0, 2):  # opened by a timer, or by what came
+                dials: list[Deferred[Any]] = []
+
+                def fail(dials: list[Deferred[Any]] = dials) -> None:
+                    raise ZeroDivisionError
+
+                def cancel(dials: list[Deferred[Any]] = dials) -> None:
+                    dials[0].cancel()
+
+                for step, error in (
+                    (fail, ZeroDivisionError),
+                    (cancel, CancelledError),
+                ):
+                    self.protocol = Recorder()
+                    setattr(self.protocol, method, step)
+                    socket, hand, opened = self.reach(tickets=tickets)
+                    dials[:] = [opened]
+                    for _ in range(4):
+                        hand.step()
+                        self.reactor.turn()
+                    self.reactor.turn(CONFIRM_TIMEOUT)
+                    self.reactor.turn()
+                    self.failureResultOf(opened, error)
+                    self.assertEqual(self.protocol.events[-1], "lost")
+                    self.assertNothingLeft(socket)
+
     def test_cancelled(self) -> None:
         """Cancelling ends the connection, at whatever point of the handshake."""
         for steps in range(3):
