@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -97,7 +97,7 @@ class TransferPort:
         self._factory = factory
         connector.serveBy(factory)
         self._address: IAddress = IPv4Address("TCP", "0.0.0.0", 0)
-        self._search: Deferred[None] = succeed(None)
+        self._search: Deferred[None] = Deferred()
 
     def __repr__(self) -> str:
         return f"<TransferPort {self._connector.mode.value} {self._address}>"
@@ -190,6 +190,8 @@ class TransferPort:
                     self._serve(channel)
                 except Exception:
                     self._log.failure("the partner could not be served")
+                if self._search.called:
+                    return  # stopped from within the protocol
                 await channel.whenClosed().addErrback(_truncated)
             await deferLater(self._reactor, delays(failures))
 

@@ -519,6 +519,24 @@ class AgainTests(PortTestCase):
         self.waited()
         self.stop()
 
+    def test_stoppedFromWithin(self) -> None:
+        """The protocol may stop it when it is connected; nobody is dialled after it."""
+        port = self.port
+
+        class Stopping(Echo):
+            def connectionMade(self) -> None:
+                port.stopListening()
+
+        stopping = Stopping()
+        self.factory.echoes.append(stopping)
+        self.patch(self.factory, "buildProtocol", lambda addr: stopping)
+        _, partner = self.endpoint.succeed()
+        self.reactor.run(2)
+        self.talk(partner)
+        self.reactor.turn(100)
+        self.assertEqual(self.endpoint.dials, 1)
+        self.idle()
+
     def test_resetByPartner(self) -> None:
         """A connection that breaks is followed by the next one."""
         _, partner = self.endpoint.succeed()
