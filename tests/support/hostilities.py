@@ -113,7 +113,7 @@ def overTLS(clock: Clock, context: SSL.Context, factory: IProtocolFactory) -> An
 
 
 def options(authority: Authority, *, verify: bool) -> CertificateOptions:
-    """:returns: the same as :func:`serverContext`, for Twisted's endpoints."""
+    """:returns: as :func:`serverContext`, but for Twisted's endpoints."""
     # Twisted's annotations know only what pyOpenSSL deprecates.
     identity: Any = identityOf(*authority.issue())
     roots = Certificate.loadPEM((authority.trustRoots / "ca.pem").read_bytes())

@@ -45,7 +45,7 @@ def unreadableFiles(
 ) -> tuple[Path, Path]:
     """
     :param folder: where to.
-    :param identity: whose certificate to spoil.
+    :param identity: the identity whose certificate is made invalid.
     :param issuer: what signed it, and signs what comes of it.
     :returns: the paths of a certificate of version 6, which OpenSSL reads and
         cryptography does not, and of its private key, both PEM.
@@ -78,9 +78,9 @@ def clientContext(
 ) -> ssl.SSLContext:
     """
     :param folder: for the files that are needed for a moment.
-    :param identity: who it is; None: it shows no certificate.
+    :param identity: the client's identity; None: no certificate.
     :param newest: the newest version that it speaks.
-    :returns: how a client speaks TLS that takes any server for the right one.
+    :returns: the context of a client that accepts every server.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, folder, identity, newest)
     context.check_hostname = False
@@ -98,11 +98,11 @@ def serverContext(
 ) -> ssl.SSLContext:
     """
     :param folder: for the files that are needed for a moment.
-    :param identity: who it is.
+    :param identity: the server's identity.
     :param accepted: the one client that it accepts; None: every one.
     :param newest: the newest version that it speaks.
     :param tickets: how many session tickets it sends in TLS 1.3.
-    :returns: how such a server speaks TLS.
+    :returns: the context of such a server.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, folder, identity, newest)
     context.num_tickets = tickets
@@ -127,7 +127,7 @@ class Hand:
     def __init__(self, raw: Partner, context: ssl.SSLContext, *, server: bool) -> None:
         """
         :param raw: the connection under it.
-        :param context: how it speaks TLS.
+        :param context: its TLS context.
         :param server: whether it was dialled.
         """
         self.raw = raw

@@ -108,7 +108,7 @@ class SimulatedServerEndpoint:
         return port
 
     def arrive(self) -> tuple[SimulatedSocket | None, Partner]:
-        """:returns: the socket of one who dials, None if refused, and him."""
+        """:returns: the socket of a new connection, None if refused; its partner."""
         socket, partner = connected(self._reactor)
         protocol = None
         if self.ports and not self.ports[-1].stopped:
