@@ -1,10 +1,9 @@
 """
-The input of a channel: who reads it, and how fast it may come.
+The input of a channel: which reader gets it, with back-pressure.
 
-Until there is a reader, and for one that asks with ``read()``, input waits in the
-:mod:`~twisted_transfer.channel.inbox`.  A protocol gets what waits there first, and
-then, where no text setting has to look at the bytes, what the transport delivers
-with nothing in between.
+Until there is a reader, and for ``read()`` and its like, input is buffered in the
+:mod:`~twisted_transfer.channel.inbox`.  A protocol gets the buffered input first, and
+then, unless a text setting has to decode it, each chunk directly from the transport.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from twisted_transfer.text.settings import TextSettings
 
 
 class IReadChannel(TypingProtocol):
-    """The channel, as far as its input is concerned."""
+    """What the delivery of input needs of a channel."""
 
     @property
     def losing(self) -> bool:
@@ -45,13 +44,13 @@ class IReadChannel(TypingProtocol):
 
 
 class Reader(State):
-    """Who gets the input."""
+    """Which reader gets the input."""
 
-    NOBODY = "nobody, or one who asks"
-    QUEUED = "a protocol, what waits first"
+    NOBODY = "no protocol: input is buffered for read()"
+    QUEUED = "a protocol, from the buffer"
     DIRECT = "a protocol, from the transport"
     ENDED = "a protocol, and the input has ended"
-    OVER = "nobody: the connection is gone"
+    OVER = "no reader: the connection is gone"
 
 
 READER_STEPS = {
@@ -66,7 +65,7 @@ READER_STEPS = {
 
 class Delivery:
     """
-    Brings what the link receives to the one that reads the channel.
+    Delivers what the link receives to the reader of the channel.
 
     :ivar protocol: the protocol that has the channel, or None.  It may be
         replaced; the next bytes go to the new one.
@@ -107,14 +106,14 @@ class Delivery:
 
     @property
     def _waits(self) -> bool:
-        """Whether there is something to read, or the end."""
+        """Whether the buffer holds data, or the end of the input."""
         return self._unread is not None and self._unread.stirring
 
     # Who reads.
 
     def start(self, protocol: Any) -> None:
         """
-        Give everything that nobody has read yet to a protocol.
+        Deliver everything that was not read yet to a protocol.
 
         :param protocol: gets the channel as its transport.
         :raises AlreadyReading: if there is a reader already.
@@ -139,7 +138,7 @@ class Delivery:
     @property
     def inbox(self) -> Inbox:
         """
-        What one who asks reads from.
+        The buffer that ``read()`` and its like read from.
 
         :raises AlreadyReading: if a protocol reads.
         """
@@ -153,7 +152,7 @@ class Delivery:
 
     def configure(self, settings: TextSettings) -> None:
         """
-        Read by other settings from here on.
+        Decode by other text settings from here on.
 
         :param settings: hold for everything that was not read yet.
         """
@@ -169,22 +168,21 @@ class Delivery:
     # How fast.
 
     def pause(self) -> None:
-        """Give nothing more; the partner has to wait."""
+        """Pause the delivery, and the transport with it."""
         self._paused = True
         self._regulate()
 
     def resume(self) -> None:
-        """Go on."""
+        """Resume the delivery."""
         self._paused = False
         self._goOn()
 
     def _goOn(self) -> None:
         """
-        Deliver what waits in the next turn of the reactor, as Twisted's transports
-        do.
+        Deliver buffered input in the next turn of the reactor.
 
-        A protocol is not prepared to get data from within a call of its own, nor
-        a user who waits for a connected protocol before having it.
+        A protocol does not expect data from within a call of its own, and a user
+        who waits for a connected protocol has to get the protocol before the data.
         """
         if (
             self._state in (Reader.QUEUED, Reader.DIRECT)
@@ -196,14 +194,14 @@ class Delivery:
         self._settle()
 
     def _settle(self) -> None:
-        """Take the short way if nothing waits; then say how fast more may come."""
+        """Deliver directly once the buffer is empty; pause or resume the transport."""
         if self._state is Reader.QUEUED and self._binary and not self._waits:
             self._step(Reader.DIRECT)
             self._link.attach(self)
         self._regulate()
 
     def _regulate(self) -> None:
-        """Let the partner go on, or wait."""
+        """Pause or resume the transport."""
         if self._busy or self._lost is not None or self._channel.losing:
             return
         hold = self._paused or not (self._unread is None or self._unread.wanting)
@@ -217,18 +215,18 @@ class Delivery:
 
     @property
     def bytesArrived(self) -> Any:
-        """What takes bytes in the present state."""
+        """The method that takes chunks in the present state."""
         return self._pass if self._state is Reader.DIRECT else self._keep
 
     def _pass(self, data: bytes) -> None:
-        """Give bytes straight to the protocol."""
+        """Give a chunk directly to the protocol."""
         try:
             self.protocol.dataReceived(data)  # type: ignore[union-attr]
         except Exception:
             self._fail()
 
     def _keep(self, data: bytes) -> None:
-        """Put bytes behind those that wait already."""
+        """Append a chunk to the buffer, and deliver what the reader takes."""
         if self._channel.losing:
             return  # nobody gets them, and a producer may take long to its end
         self._busy = True  # how much is left is known after the reader's turn
@@ -237,7 +235,7 @@ class Delivery:
         self._deliver()
 
     def inputEnded(self) -> None:
-        """The partner sends no more."""
+        """Tell the reader, after everything buffered, that the input has ended."""
         if self._state is Reader.DIRECT and not self._paused:
             try:
                 self._tellInputEnded()
@@ -248,19 +246,19 @@ class Delivery:
             self._deliver()
 
     def outputEnded(self) -> None:
-        """This side's half-close is done."""
+        """Tell the protocol that this side's half-close is done."""
         protocol = self.protocol
         if protocol is not None and IHalfCloseableProtocol.providedBy(protocol):
             protocol.writeConnectionLost()
 
     def handshakeCompleted(self) -> None:
-        """TLS that was started on the channel has its handshake."""
+        """Tell the protocol that TLS started on the channel has its handshake."""
         protocol = self.protocol
         if protocol is not None and IHandshakeListener.providedBy(protocol):
             protocol.handshakeCompleted()
 
     def descriptorArrived(self, descriptor: int) -> None:
-        """A file descriptor came; with nobody to take it, it is closed."""
+        """Pass a file descriptor on, or close it if the protocol takes none."""
         protocol = self.protocol
         if protocol is None or not IFileDescriptorReceiver.providedBy(protocol):
             os.close(descriptor)
@@ -271,7 +269,7 @@ class Delivery:
             self._fail()
 
     def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
-        """The connection is gone."""
+        """Tell the reader, after everything buffered, that the connection is gone."""
         self._lost = reason
         if self._state in (Reader.DIRECT, Reader.ENDED):
             self._tellLost(reason)
@@ -282,7 +280,7 @@ class Delivery:
     # What a protocol gets of what waits.
 
     def _deliver(self) -> None:
-        """Give the protocol what there is, as long as it takes it."""
+        """Deliver buffered input until the protocol pauses or nothing is left."""
         if self._soon is not None:
             if self._soon.active():
                 self._soon.cancel()

@@ -1,5 +1,5 @@
 """
-Answering those who ask a channel for data, one at a time.
+The unread input of a channel, and the reads that wait for it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from twisted_transfer.text.settings import TextSettings
 
 Data = bytes | str
 
-_MOST_QUIET = 4096  # bytes that decode to nothing are kept, up to here
+_MOST_QUIET = 4096  # the most bytes to keep that decode to nothing
 
 
 @dataclass
 class _Segment:
-    """One decoded chunk, with what is needed to decode it otherwise."""
+    """A decoded chunk, with what is needed to decode it by other settings."""
 
     before: Decoder  # the decoder as it was
     raw: bytes
@@ -38,7 +38,7 @@ class _Segment:
 
 class Unread:
     """
-    The unread input of one channel.
+    Keeps the unread input of one channel, and decodes it on demand.
 
     :ivar size: how many raw bytes are kept.
     :ivar length: how many decoded units can be taken now.
@@ -69,19 +69,23 @@ class Unread:
         self.generation = 0
 
     def add(self, raw: bytes) -> None:
-        """Some bytes have come."""
-        if raw:  # no bytes stand for none to be had
+        """
+        Add received bytes.
+
+        :param raw: the bytes.
+        """
+        if raw:  # empty chunks would be taken for the end
             self._raw.append(raw)
             self.size += len(raw)
 
     @property
     def satisfied(self) -> bool:
-        """Whether more bytes would be of no use: the end of the data is here."""
+        """Whether the end of the data is known, so that no more bytes are needed."""
         return self.ended or self._decoder.ended
 
     @property
     def over(self) -> bool:
-        """Whether nothing can be decoded beyond what can be taken now."""
+        """Whether everything that can be decoded is decoded."""
         return self._decoder.ended or self._finished or self.error is not None
 
     def decode(self) -> bool:
@@ -120,6 +124,8 @@ class Unread:
 
     def take(self, count: int) -> Data:
         """
+        Take decoded units.
+
         :param count: how many units, at most :attr:`length`.
         :returns: exactly so many of them.
         """
@@ -141,11 +147,13 @@ class Unread:
 
     @property
     def firstLength(self) -> int:
-        """How many units can be taken without joining anything."""
+        """How many units the first chunk has left."""
         return len(self._segments[0].data) - self._offset if self._segments else 0
 
     def pieces(self, skip: int) -> Iterator[Data]:
         """
+        Look at the decoded units.
+
         :param skip: how many pieces to leave out.
         :returns: the units that can be taken, piece by piece, without taking
             them.
@@ -155,7 +163,7 @@ class Unread:
 
     @property
     def empty(self) -> Data:
-        """No units, in the type in which there are some."""
+        """An empty value of the type of the data: ``bytes`` or ``str``."""
         return b"" if self._settings.encoding is None else ""
 
     def configure(self, settings: TextSettings) -> None:
@@ -187,12 +195,12 @@ class Unread:
 
 
 FULL = 65536
-"""How many unread bytes make the partner wait."""
+"""The number of unread bytes from which on the transport is paused."""
 
 
 @dataclass
 class _Request:
-    """What the reader waits for; ``attempt`` gives None as long as it can't be."""
+    """A read that waits; ``attempt`` gives None while there is too little data."""
 
     attempt: Callable[[], Data | None]
     answer: Deferred[Data]
@@ -200,15 +208,15 @@ class _Request:
 
 class Inbox:
     """
-    Input that waits for its reader, and the reader who waits for input.
+    Answers reads of unread input, one at a time.
 
-    It has no transport: it is told what came, and says when it is full.
+    It does no input or output itself: it is fed chunks, and says when it is full.
     """
 
     def __init__(self, settings: TextSettings, onDemand: Callable[[], None]) -> None:
         """
         :param settings: how to decode.
-        :param onDemand: called when there may be room for more, or a need.
+        :param onDemand: called when there may be room for more, or a read waits.
         """
         self._unread = Unread(settings)
         self._onDemand = onDemand
@@ -218,16 +226,20 @@ class Inbox:
     # What comes.
 
     def feed(self, data: bytes) -> None:
-        """Some bytes have come."""
+        """
+        Add received bytes, and answer the read that waits for them.
+
+        :param data: the bytes.
+        """
         self._unread.add(data)
         self._answer()
 
     def end(self, error: TransferError | None = None) -> None:
         """
-        No more comes.
+        Note that no more input comes.
 
-        :param error: why, if it was not in order.  It does not count when the
-            input had ended in order before.
+        :param error: why, after an end that was not orderly.  It is ignored if the
+            input had ended in an orderly way before.
         """
         if not self._unread.ended:
             self._unread.ended = True
@@ -236,30 +248,30 @@ class Inbox:
 
     @property
     def wanting(self) -> bool:
-        """Whether more may come: there is room, or a reader in need of it."""
+        """Whether more input is wanted: there is room, or a read waits."""
         if self._unread.satisfied:
             return False
         return self._request is not None or self._unread.size < FULL
 
     @property
     def stirring(self) -> bool:
-        """Whether there is anything to read, or the end."""
+        """Whether there is something to read: data or the end."""
         return self._unread.size > 0 or self._unread.ended or self._unread.over
 
     @property
     def busy(self) -> bool:
-        """Whether a reader is waiting."""
+        """Whether a read waits."""
         return self._request is not None
 
     @property
     def atEnd(self) -> bool:
-        """Whether everything was read and no more will come."""
+        """Whether everything was read and no more comes."""
         unread = self._unread
         return not unread.length and not unread.decode() and unread.over
 
     @property
     def error(self) -> TransferError | None:
-        """What stands at the end of the data instead of an orderly end."""
+        """Why the data do not end in an orderly way, or None."""
         return self._unread.error or self._error
 
     def configure(self, settings: TextSettings) -> None:
@@ -338,7 +350,7 @@ class Inbox:
         return self._ask(attempt)
 
     def _emptyAtEnd(self) -> Data | None:
-        """Nothing as data where the data ends, None where more may come."""
+        """Give an empty value at the end of the data, and None before it."""
         if not self._unread.over:
             return None
         if self.error is not None:
@@ -346,7 +358,7 @@ class Inbox:
         return self._unread.empty
 
     def _ask(self, attempt: Callable[[], Data | None]) -> Deferred[Data]:
-        """Answer now or later; a cancelled request takes nothing."""
+        """Answer a read now or later; a cancelled read takes nothing."""
         if self._request is not None:
             raise AlreadyReading(
                 "another read is waiting on this channel; wait for it, or cancel it"
@@ -362,7 +374,7 @@ class Inbox:
         return request.answer
 
     def _answer(self) -> None:
-        """Try to satisfy the reader."""
+        """Answer the waiting read if there is enough data."""
         request = self._request
         if request is not None:
             try:

@@ -43,7 +43,7 @@ from twisted_transfer.tls.policy import handshakeError
 
 
 class LinkState(State):
-    """How far a connection is."""
+    """The states of a connection."""
 
     SETUP = "set-up"
     OPEN = "open"
@@ -114,7 +114,7 @@ class ILinkUser(TypingProtocol):
 
 
 class _Early:
-    """Keeps what happens before a link is attached to its user."""
+    """Keeps the events of a link until it is attached to its user."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -198,7 +198,7 @@ class Link(Protocol):
     # Set-up.
 
     def connectionMade(self) -> None:
-        """Plain connections are good at once; TLS has its handshake before it."""
+        """Complete the set-up of a plain connection; TLS has its handshake first."""
         transport: Any = self.transport
         self.secure = ISSLTransport.providedBy(transport)
         self.wire = wireOf(self.clock, transport, self)
@@ -280,12 +280,12 @@ class Link(Protocol):
         self._user.descriptorArrived(descriptor)
 
     def pause(self) -> None:
-        """Let the partner wait."""
+        """Pause the transport."""
         self.paused = True
         self._tell("pauseProducing")
 
     def resume(self) -> None:
-        """Let the partner go on."""
+        """Resume the transport."""
         self.paused = False
         self._tell("resumeProducing")
 
@@ -336,7 +336,7 @@ class Link(Protocol):
         self._user.outputEnded()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; find out how it went."""
+        """Judge how the connection ended, and tell the user."""
         self.wire.gone()
         aborted = self.state is LinkState.ABORTING
         self.truncation = judge(reason, self.wire, aborted)

@@ -1,5 +1,5 @@
 """
-The kinds of connections, as far as they are written to and ended differently.
+The kinds of connections, which are written to and ended in different ways.
 """
 
 from __future__ import annotations
