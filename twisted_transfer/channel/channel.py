@@ -316,10 +316,12 @@ class TransferChannel:
 
     def unregisterProducer(self) -> None:
         """The producer has written everything."""
+        if self._link.lost:
+            return
         if self._output is Output.LOSING:
             self._finish(Output.CLOSED)
         self._link.wire.unregisterProducer()
-        if self._output is Output.ENDING and not self._link.lost:
+        if self._output is Output.ENDING:
             self._finish(Output.ENDED)
             self._link.wire.closeWrite()
         elif self._output is Output.CLOSED:

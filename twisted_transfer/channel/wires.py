@@ -122,6 +122,7 @@ class Wire:
 
     def gone(self) -> None:
         """The connection has ended: stop every timer."""
+        self.producer = None  # the transport has stopped it
         if self._later is not None and self._later.active():
             self._later.cancel()
 

@@ -544,6 +544,20 @@ class ProducerTests(ChannelTestCase):
         self.reactor.turn()
         self.assertEqual(self.successResultOf(self.channel.read()), b"answer")
 
+    def test_unregisteredAfterTheEnd(self) -> None:
+        """One that was stopped by the end of the connection may say so later."""
+        link, socket, partner = serverLink(self.reactor, Identities(self))
+        partner.handshake(self.reactor)
+        channel = TransferChannel(link)
+        pusher = Pusher(channel, 100)
+        channel.registerProducer(pusher, True)
+        channel.abortConnection()
+        self.reactor.run(2)
+        self.assertTrue(pusher.stopped)
+        self.assertTrue(socket.disconnected)
+        channel.unregisterProducer()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_writeEOFOfALostOne(self) -> None:
         """Nothing is left to end if the connection was lost meanwhile."""
         pusher = Pusher(self.channel, 1)
