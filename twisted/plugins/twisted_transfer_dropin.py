@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from twisted.application.service import ServiceMaker
 
-from twisted_transfer.twist.parsers import MutualTLSParser, TransferParser
+from twisted_transfer.twist.parsers import EndpointParser
 
-transferEndpoints = TransferParser("transfer")
-mutualTLSEndpoints = MutualTLSParser("mtls")
+transferEndpoints = EndpointParser("transfer", "twisted_transfer.twist.endpoints")
+mutualTLSEndpoints = EndpointParser("mtls", "twisted_transfer.descriptions.mtls")
 
 transferService = ServiceMaker(
     "Twisted Transfer",

@@ -93,7 +93,7 @@ def _check(
     endpoints.checkValues(options, lowestPort=1 if names is _CLIENT else 0)
 
 
-def mtlsClient(reactor: Any, description: Description) -> IStreamClientEndpoint:
+def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpoint:
     """
     Make a client endpoint of ``mtls``.
 
@@ -138,7 +138,7 @@ def mtlsClient(reactor: Any, description: Description) -> IStreamClientEndpoint:
     )
 
 
-def mtlsServer(reactor: Any, description: Description) -> IStreamServerEndpoint:
+def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpoint:
     """
     Make a server endpoint of ``mtls``.
 

@@ -7,7 +7,7 @@ it is: ``transfer:passive:tls:/etc/pems:port=443:within=30``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -173,43 +173,40 @@ class TransferDescription(Written):
         :raises BadDescription: if it is invalid.
         :raises TypeError: if it is not a ``str``.
         """
-        description = Description.parse(text)
-        if description.kind != "transfer":
-            raise BadDescription(
-                f"{shown(text)} does not begin with 'transfer:'; write "
-                "transfer:active:... to dial or transfer:passive:... to listen"
-            )
-        return cls.fromArguments(description.args[1:], description.keywords)
+        return cls.of(Description.parse(text))
 
     @classmethod
-    def fromArguments(
-        cls, args: Sequence[str], keywords: Mapping[str, str]
-    ) -> TransferDescription:
+    def of(cls, description: Description) -> TransferDescription:
         """
-        Read what Twisted hands to the parser of the prefix ``transfer``.
+        Read a description whose type is ``transfer``.
 
-        :param args: the positional arguments behind the prefix.
-        :param keywords: all keywords, with those of the socket command.
-        :returns: what they say.
-        :raises BadDescription: if they are invalid.
+        :param description: the description.
+        :returns: what it says.
+        :raises BadDescription: if it is invalid, or of another type.
         """
+        if description.kind != "transfer":
+            raise BadDescription(
+                f"{shown(description.toString())} does not begin with 'transfer:'; write "
+                "transfer:active:... to dial or transfer:passive:... to listen"
+            )
+        mode, *command = description.args[1:] or ("",)
         readers = _READERS
-        if not args[1:]:
+        if not command:
             readers = {**_READERS, "host": str, "port": values.whole}
+        rest = dict(description.keywords)
         given = {
-            each: readers[each](keywords[each]) for each in readers if each in keywords
+            name: readers[name](rest.pop(name)) for name in readers if name in rest
         }
-        rest = {each: keywords[each] for each in keywords if each not in given}
-        if args[1:]:
-            given["socketCommand"] = Description(tuple(args[1:]), rest)
+        if command:
+            given["socketCommand"] = Description(tuple(command), rest)
         elif rest:
             unknown = UnfitError(
                 "without a type behind the mode there is only host=, port= and "
                 f"{'=, '.join(OWN_KEYWORDS)}=",
                 next(iter(rest)),
             )
-            raise refusal(Description(("transfer", *args), keywords), unknown)
-        return cls(args[0] if args else "", **given)
+            raise refusal(description, unknown)
+        return cls(mode, **given)
 
     def _asDescription(self) -> Description:
         """Give the plain description of this."""

@@ -33,6 +33,9 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import Mode, TransferConnector
+from twisted_transfer.descriptions.mtls import makesInvitation
+from twisted_transfer.descriptions.strings import Description
+from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadDescription, Truncated
 
 
@@ -286,3 +289,53 @@ class TransferServerEndpoint:
     def _listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         port = TransferPort(self._reactor, self._connector.idle(), factory)
         return port.search(self._again)
+
+
+def _read(description: Description) -> TransferDescription:
+    """Read a description, and refuse what an endpoint cannot do."""
+    transfer = TransferDescription.of(description)
+    command = transfer.socketCommand
+    if transfer.mode == "passive" and command is not None and makesInvitation(command):
+        raise BadDescription(
+            "transfer:passive:mtls without certificate= makes an invitation, which "
+            "this program has nowhere to show; add certificate=PATH, or use "
+            "TransferConnector.fromString in code"
+        )
+    if transfer.encoding is not None:
+        raise BadDescription(
+            f"encoding={transfer.encoding}: a Twisted protocol takes bytes, not text; "
+            "leave encoding= out, or use TransferConnector.fromString in code"
+        )
+    return transfer
+
+
+def clientEndpoint(reactor: Any, description: Description) -> TransferClientEndpoint:
+    """
+    Make the client endpoint of a ``transfer:`` string.
+
+    :param reactor: the reactor that the endpoint uses.
+    :param description: the description.
+    :returns: the endpoint.
+    :raises BadDescription: if the description is invalid.
+    """
+    transfer = _read(description)
+    if transfer.again:
+        raise BadDescription(
+            "again=yes is for servers: a client connects once each time it is told "
+            "to; leave it out"
+        )
+    return TransferClientEndpoint(TransferConnector.fromDescription(reactor, transfer))
+
+
+def serverEndpoint(reactor: Any, description: Description) -> TransferServerEndpoint:
+    """
+    Make the server endpoint of a ``transfer:`` string.
+
+    :param reactor: the reactor that the endpoint uses.
+    :param description: the description.
+    :returns: the endpoint.
+    :raises BadDescription: if the description is invalid.
+    """
+    transfer = _read(description)
+    connector = TransferConnector.fromDescription(reactor, transfer)
+    return TransferServerEndpoint(reactor, connector, transfer.again)

@@ -1,25 +1,23 @@
 """
-The endpoint types ``transfer`` and ``mtls``, as Twisted finds them.
+The parsers of the endpoint types ``transfer`` and ``mtls``, as Twisted finds them.
 
-Every ``twist`` command imports this module, so it imports the rest of the
-package only in functions.
+Every ``twist`` command imports this module, so the rest of the package is imported
+only when there is a description to parse.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import IPlugin
+from twisted.python.reflect import namedAny
 from zope.interface import implementer
-
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
-
-    from twisted_transfer.descriptions.transfer import TransferDescription
 
 
 @implementer(
@@ -27,18 +25,21 @@ if TYPE_CHECKING:
     IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpointStringParser,
 )
-class TransferParser:
+class EndpointParser:
     """
-    Make endpoints of ``transfer:active:…`` and ``transfer:passive:…``.
+    Hand the descriptions of one type to the module that makes its endpoints.
 
-    :ivar prefix: what such strings begin with.
+    :ivar prefix: the type: how its descriptions begin.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, module: str) -> None:
         """
-        :param prefix: what the strings begin with.
+        :param prefix: the type.
+        :param module: the name of a module with two functions, ``clientEndpoint``
+            and ``serverEndpoint``, that take a reactor and a ``Description``.
         """
         self.prefix = prefix
+        self._module = module
 
     # ``self`` and ``reactor`` are positional-only, for a keyword in the string
     # may have just that name.
@@ -55,114 +56,22 @@ class TransferParser:
         :returns: the endpoint.
         :raises BadDescription: if the string is invalid.
         """
-        from twisted_transfer.connecting.connector import TransferConnector
-        from twisted_transfer.errors import BadDescription
-        from twisted_transfer.twist.endpoints import TransferClientEndpoint
-
-        description = self._read(args, kwargs)
-        if description.again:
-            raise BadDescription(
-                "again=yes is for servers: a client connects once each time it is "
-                "told to; leave it out"
-            )
-        connector = TransferConnector.fromDescription(reactor, description)
-        return TransferClientEndpoint(connector)
+        endpoint: IStreamClientEndpoint = self._make("client", reactor, args, kwargs)
+        return endpoint
 
     def parseStreamServer(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
     ) -> IStreamServerEndpoint:
         """
-        Make a server endpoint.
-
-        :param reactor: the reactor that the endpoint uses.
-        :param args: the positional arguments, without the prefix.
-        :param kwargs: the keywords.
-        :returns: the endpoint.
-        :raises BadDescription: if the string is invalid.
+        Make a server endpoint; see :meth:`parseStreamClient`.
         """
-        from twisted_transfer.connecting.connector import TransferConnector
-        from twisted_transfer.twist.endpoints import TransferServerEndpoint
+        endpoint: IStreamServerEndpoint = self._make("server", reactor, args, kwargs)
+        return endpoint
 
-        description = self._read(args, kwargs)
-        connector = TransferConnector.fromDescription(reactor, description)
-        return TransferServerEndpoint(reactor, connector, description.again)
-
-    @staticmethod
-    def _read(args: tuple[str, ...], kwargs: dict[str, str]) -> TransferDescription:
-        """Read a description, and refuse what an endpoint cannot do."""
-        from twisted_transfer.descriptions.mtls import makesInvitation
-        from twisted_transfer.descriptions.transfer import TransferDescription
-        from twisted_transfer.errors import BadDescription
-
-        description = TransferDescription.fromArguments(args, kwargs)
-        command = description.socketCommand
-        if (
-            description.mode == "passive"
-            and command is not None
-            and makesInvitation(command)
-        ):
-            raise BadDescription(
-                "transfer:passive:mtls without certificate= makes an invitation, which "
-                "this program has nowhere to show; add certificate=PATH, or use "
-                "TransferConnector.fromString in code"
-            )
-        if description.encoding is not None:
-            raise BadDescription(
-                f"encoding={description.encoding}: a Twisted protocol takes bytes, "
-                "not text; leave encoding= out, or use TransferConnector.fromString "
-                "in code"
-            )
-        return description
-
-
-@implementer(
-    IPlugin,
-    IStreamClientEndpointStringParserWithReactor,
-    IStreamServerEndpointStringParser,
-)
-class MutualTLSParser:
-    """
-    Make endpoints of ``mtls:…``, where both sides prove who they are.
-
-    :ivar prefix: what such strings begin with.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        """
-        :param prefix: what the strings begin with.
-        """
-        self.prefix = prefix
-
-    def parseStreamClient(  # type: ignore[override]
-        self, reactor: Any, /, *args: str, **kwargs: str
-    ) -> IStreamClientEndpoint:
-        """
-        Make a client endpoint.
-
-        :param reactor: the reactor that the endpoint uses.
-        :param args: the positional arguments, without the prefix.
-        :param kwargs: the keywords.
-        :returns: the endpoint.
-        :raises BadDescription: if the string is invalid.
-        """
-        from twisted_transfer.descriptions.mtls import mtlsClient
+    def _make(
+        self, side: str, reactor: Any, args: tuple[str, ...], keywords: dict[str, str]
+    ) -> Any:
         from twisted_transfer.descriptions.strings import Description
 
-        return mtlsClient(reactor, Description((self.prefix, *args), kwargs))
-
-    def parseStreamServer(  # type: ignore[override]
-        self, reactor: Any, /, *args: str, **kwargs: str
-    ) -> IStreamServerEndpoint:
-        """
-        Make a server endpoint.
-
-        :param reactor: the reactor that the endpoint uses.
-        :param args: the positional arguments, without the prefix.
-        :param kwargs: the keywords.
-        :returns: the endpoint.
-        :raises BadDescription: if the string is invalid.
-        """
-        from twisted_transfer.descriptions.mtls import mtlsServer
-        from twisted_transfer.descriptions.strings import Description
-
-        return mtlsServer(reactor, Description((self.prefix, *args), kwargs))
+        description = Description((self.prefix, *args), keywords)
+        return namedAny(f"{self._module}.{side}Endpoint")(reactor, description)

@@ -170,7 +170,9 @@ class WriteTests(SynchronousTestCase):
         for fromString in (serverFromString, clientFromString):
             endpoint: Any = fromString(MemoryReactorClock(), f"recorder:{rest}")
             self.assertEqual(
-                TransferDescription.fromArguments(endpoint.args, endpoint.keywords),
+                TransferDescription.of(
+                    Description(("transfer", *endpoint.args), endpoint.keywords)
+                ),
                 transfer,
             )
 

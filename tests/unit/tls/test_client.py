@@ -85,7 +85,7 @@ class GateTestCase(SynchronousTestCase):
             options |= {"timeout": f"{_TIMEOUT:g}"}
             options |= {"pin": self.there.pin, "secret": secret.text}
             description = Description(("mtls",), options)
-            endpoint = mtls.mtlsClient(self.reactor, description)
+            endpoint = mtls.clientEndpoint(self.reactor, description)
         else:
             policy = Policy(self.here, frozenset({self.there.pin}))
             endpoint = MutualTLSClientEndpoint(self.reactor, policy, below, _TIMEOUT)

@@ -22,7 +22,7 @@ from twisted_transfer.twist.endpoints import (
     TransferClientEndpoint,
     TransferServerEndpoint,
 )
-from twisted_transfer.twist.parsers import TransferParser
+from twisted_transfer.twist.parsers import EndpointParser
 
 
 class PluginTests(SynchronousTestCase):
@@ -40,7 +40,7 @@ class PluginTests(SynchronousTestCase):
                 if getattr(plugin, "prefix", None) == "transfer"
             ]
             self.assertEqual(len(found), 1)
-            self.assertIsInstance(found[0], TransferParser)
+            self.assertIsInstance(found[0], EndpointParser)
 
     def test_interfaces(self) -> None:
         """It provides what it declares."""
@@ -49,8 +49,8 @@ class PluginTests(SynchronousTestCase):
             IStreamClientEndpointStringParserWithReactor,
             IStreamServerEndpointStringParser,
         ):
-            self.assertTrue(verifyObject(interface, TransferParser("x")))
-        self.assertEqual(TransferParser("x").prefix, "x")
+            self.assertTrue(verifyObject(interface, EndpointParser("x", "m")))
+        self.assertEqual(EndpointParser("x", "m").prefix, "x")
 
 
 class ParserTestCase(SynchronousTestCase):
