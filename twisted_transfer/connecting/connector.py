@@ -22,11 +22,7 @@ from twisted_transfer.channel.channel import Separator, TransferChannel
 from twisted_transfer.channel.link import Link
 from twisted_transfer.connecting.admission import AddressFilter, Admission, discard
 from twisted_transfer.connecting.dialling import dial
-from twisted_transfer.connecting.invitations import (
-    InvitingServerEndpoint,
-    invitation,
-    inviting,
-)
+from twisted_transfer.connecting.invitations import InvitingServerEndpoint, invitation
 from twisted_transfer.connecting.listening import listen
 from twisted_transfer.deferreds import Leftovers, Promise, Shielded
 from twisted_transfer.descriptions.endpoints import (
@@ -36,6 +32,7 @@ from twisted_transfer.descriptions.endpoints import (
     serverEndpoint,
     withAddress,
 )
+from twisted_transfer.descriptions.mtls import belowInvitation, makesInvitation
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import (
     TransferDescription,
@@ -103,7 +100,10 @@ def openingEndpoint(
         )
         if active:
             return clientEndpoint(reactor, description)
-        return inviting(reactor, description) or serverEndpoint(reactor, description)
+        if makesInvitation(description):
+            below = belowInvitation(reactor, description)
+            return InvitingServerEndpoint(reactor, below)
+        return serverEndpoint(reactor, description)
     needed = IStreamClientEndpoint if active else IStreamServerEndpoint
     if not needed.providedBy(socketCommand):
         raise BadOption(
@@ -266,19 +266,9 @@ class TransferConnector:
         :returns: see :meth:`fromString`.
         :raises BadDescription: the same.
         """
-        return cls(
-            reactor,
-            description.mode,
-            description.host,
-            description.port,
-            description.socketCommand,
-            translation=description.translation,
-            encoding=description.encoding,
-            eofChar=description.eofChar,
-            within=description.within,
-            retryFor=description.retryFor,
-            admit=description.admit,
-        )
+        options = dict(vars(description))
+        del options["again"]  # a matter of the endpoint that serves
+        return cls(reactor, **options)
 
     def idle(self) -> TransferConnector:
         """

@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from twisted_transfer.descriptions.mtls import belowInvitation, makesInvitation
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
@@ -192,7 +191,7 @@ class InvitingServerEndpoint:
         """
         self._reactor = reactor
         self._endpoint = endpoint
-        self._invitation: tuple[str, Secret] | None = None
+        self._pinAndSecret: tuple[str, Secret] | None = None
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -202,7 +201,7 @@ class InvitingServerEndpoint:
         :returns: a Deferred with the port.
         """
         identity, secret = Identity.ephemeral(), Secret.fresh()
-        self._invitation = identity.pin, secret
+        self._pinAndSecret = identity.pin, secret
         policy = Policy(identity, frozenset({secret.identity().pin}))
         endpoint = wrapServerTLS(policy, self._endpoint, clock=self._reactor)
         return maybeDeferred(endpoint.listen, protocolFactory)
@@ -214,21 +213,7 @@ class InvitingServerEndpoint:
         :returns: keywords of an ``mtls`` client description, with a secret;
             none before :meth:`listen`.
         """
-        if self._invitation is None:
+        if self._pinAndSecret is None:
             return {}
-        pin, secret = self._invitation
+        pin, secret = self._pinAndSecret
         return {"pin": pin, "secret": secret.text}
-
-
-def inviting(reactor: Any, description: Description) -> InvitingServerEndpoint | None:
-    """
-    Make the endpoint of a passive connector that makes invitations.
-
-    :param reactor: the reactor that the endpoint uses.
-    :param description: the socket command of the connector.
-    :returns: the endpoint; ``None`` if it makes no invitations.
-    :raises BadDescription: if the description is invalid.
-    """
-    if not makesInvitation(description):
-        return None
-    return InvitingServerEndpoint(reactor, belowInvitation(reactor, description))

@@ -15,18 +15,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from twisted.internet import interfaces
+from twisted.internet import endpoints, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP4ServerEndpoint,
-    TCP6ClientEndpoint,
-    TCP6ServerEndpoint,
-    clientFromString,
-    serverFromString,
-)
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
@@ -34,6 +24,7 @@ from twisted.protocols.haproxy import proxyEndpoint
 from twisted.python.compat import nativeString
 from zope.interface import implementer
 
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions import pem, values
 from twisted_transfer.descriptions.strings import Description, redact, refusal, shown
 from twisted_transfer.descriptions.transfer import OWN_KEYWORDS
@@ -107,14 +98,14 @@ _ACTIVE = _Side(
     _CLIENTS,
     interfaces.IStreamClientEndpointStringParserWithReactor,
     "parseStreamClient",
-    clientFromString,
+    endpoints.clientFromString,
 )
 _PASSIVE = _Side(
     "listen",
     _SERVERS,
     interfaces.IStreamServerEndpointStringParser,
     "parseStreamServer",
-    serverFromString,
+    endpoints.serverFromString,
 )
 
 # The types that are no plugins: Twisted makes them of text only.
@@ -440,26 +431,22 @@ class DualStackServerEndpoint:
         self._port = port
         self._backlog = backlog
 
-    def listen(
-        self, protocolFactory: interfaces.IProtocolFactory
-    ) -> Deferred[interfaces.IListeningPort]:
+    @deferring
+    async def listen(self, protocolFactory: interfaces.IProtocolFactory) -> Any:
         """
         Listen.
 
         :param protocolFactory: makes the protocols of the connections.
         :returns: a Deferred with the port, or a ``CannotListenError``.
         """
-        return Deferred.fromCoroutine(self._listen(protocolFactory))
-
-    async def _listen(self, factory: Any) -> Any:
         try:
-            six = TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
-            return await six.listen(factory)
+            six = endpoints.TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
+            return await six.listen(protocolFactory)
         except CannotListenError as error:
             if getattr(error.socketError, "errno", None) not in _WITHOUT_IPV6:
                 raise
-        four = TCP4ServerEndpoint(self._reactor, self._port, self._backlog)
-        return await four.listen(factory)
+        four = endpoints.TCP4ServerEndpoint(self._reactor, self._port, self._backlog)
+        return await four.listen(protocolFactory)
 
 
 def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
@@ -472,10 +459,10 @@ def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndp
     :returns: an endpoint that tries a name's addresses side by side (RFC 8305), or
         the address without asking a resolver.
     """
-    kind: Any = HostnameEndpoint
+    kind: Any = endpoints.HostnameEndpoint
     if isIPAddress(host):
-        kind = TCP4ClientEndpoint
+        kind = endpoints.TCP4ClientEndpoint
     elif isIPv6Address(host):
-        kind = TCP6ClientEndpoint
+        kind = endpoints.TCP6ClientEndpoint
     endpoint: IStreamClientEndpoint = kind(reactor, host, port)
     return endpoint

@@ -73,10 +73,7 @@ def _trustRoots(options: Mapping[str, str]) -> tuple[x509.Certificate, ...] | No
 
 
 def _check(
-    options: dict[str, str],
-    description: Description,
-    names: endpoints.Options,
-    *needed: str,
+    options: dict[str, str], description: Description, names: endpoints.Options
 ) -> None:
     """
     Fill in the options of a description, and check all that are values.
@@ -87,6 +84,9 @@ def _check(
     for name in options:
         if name not in (*names.positional, *names.others):
             raise endpoints.noSuchOption(name, names)
+    needed = names.positional
+    if names is _SERVER and "endpoint" in options:
+        needed = ()
     for name in needed:
         if name not in options:
             raise UnfitError(f"{name} is missing; add :{name}=VALUE")
@@ -103,7 +103,7 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.refusing(description) as options:
-        _check(options, description, _CLIENT, "host", "port")
+        _check(options, description, _CLIENT)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if "secret" in options and not pins:
@@ -148,7 +148,7 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.refusing(description) as options:
-        _checkServer(options, description)
+        _check(options, description, _SERVER)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if not pins and roots is None:
@@ -181,7 +181,7 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.refusing(description) as options:
-        _checkServer(options, description)
+        _check(options, description, _SERVER)
         for option in ("privateKey", "pin", "trustRoots"):
             if option in options:
                 raise UnfitError(
@@ -191,13 +191,6 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
                     option,
                 )
     return _serverBelow(reactor, options)
-
-
-def _checkServer(options: dict[str, str], description: Description) -> None:
-    """Fill in and check the options of a server."""
-    _check(options, description, _SERVER)
-    if not {"port", "endpoint"}.intersection(options):
-        raise UnfitError("port is missing; add :port=NUMBER")
 
 
 def _serverBelow(reactor: Any, options: Mapping[str, str]) -> IStreamServerEndpoint:

@@ -186,8 +186,8 @@ class TransferDescription(Written):
         """
         if description.kind != "transfer":
             raise BadDescription(
-                f"{shown(description.toString())} does not begin with 'transfer:'; write "
-                "transfer:active:... to dial or transfer:passive:... to listen"
+                f"{shown(description.toString())} does not begin with 'transfer:'; "
+                "write transfer:active:... to dial or transfer:passive:... to listen"
             )
         mode, *command = description.args[1:] or ("",)
         readers = _READERS

@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -33,6 +33,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import Mode, TransferConnector
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
@@ -220,7 +221,8 @@ class TransferClientEndpoint:
         """
         self._connector = connector
 
-    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
+    @deferring
+    async def connect(self, protocolFactory: Any) -> IProtocol:
         """
         Connect; this may be called any number of times, also at the same time.
 
@@ -229,12 +231,9 @@ class TransferClientEndpoint:
             ``TransferConnector.connect`` does, with ``NoProtocol`` if the factory
             makes none, or with ``ConnectingCancelledError`` if it is cancelled.
         """
-        return Deferred.fromCoroutine(self._connect(protocolFactory))
-
-    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         connector = self._connector.idle()
-        connector.serveBy(factory)
-        factory.doStart()
+        connector.serveBy(protocolFactory)
+        protocolFactory.doStart()
         try:
             channel = await connector.connect()
         except CancelledError as error:
@@ -242,9 +241,9 @@ class TransferClientEndpoint:
             address = getattr(error.__cause__, "address", None)
             raise ConnectingCancelledError(address) from None
         else:
-            protocol = serve(channel, factory, client=True)
+            protocol = serve(channel, protocolFactory, client=True)
         finally:
-            factory.doStop()
+            protocolFactory.doStop()
         if protocol is None:
             raise NoProtocol
         return protocol
@@ -274,7 +273,8 @@ class TransferServerEndpoint:
         self._connector = connector
         self._again = again
 
-    def listen(self, protocolFactory: Any) -> Deferred[IListeningPort]:
+    @deferring
+    async def listen(self, protocolFactory: Any) -> IListeningPort:
         """
         Search for a partner; this may be called any number of times, also at the
         same time.
@@ -284,11 +284,8 @@ class TransferServerEndpoint:
             real port is bound, in active mode when the partner is reached
             (with ``again``: at once), or fails with what went wrong.
         """
-        return maybeDeferred(self._listen, protocolFactory)
-
-    def _listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        port = TransferPort(self._reactor, self._connector.idle(), factory)
-        return port.search(self._again)
+        port = TransferPort(self._reactor, self._connector.idle(), protocolFactory)
+        return await port.search(self._again)
 
 
 def _read(description: Description) -> TransferDescription:
