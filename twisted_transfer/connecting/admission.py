@@ -51,9 +51,10 @@ moment, whatever it sends meanwhile."""
 
 def candidateBound() -> int:
     """
-    :returns: how many candidates there may be here: :data:`MAX_CANDIDATES`, and
-        no more than half of the descriptors that this process may have open,
-        so that silent ones cannot use those up.
+    Find out how many candidates there may be at a time.
+
+    :returns: :data:`MAX_CANDIDATES`, but no more than half of the descriptors that
+        this process may have open, so that silent candidates cannot use those up.
     """
     if resource is None:
         return MAX_CANDIDATES
@@ -127,17 +128,17 @@ class _TurnedAway(Protocol):
         self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It has ended."""
+        """Note that it has ended."""
         self.gone.callback(None)
 
 
 @implementer(IProtocolFactory, ILoggingContext)
 class Admission(Factory):
     """
-    Takes candidates in and admits the first one that proves itself.
+    Take in candidates, and admit the first one that proves itself.
 
-    :ivar wrapped: whether the endpoint may put layers around the protocols; to
-        set as soon as that is known.
+    :ivar wrapped: whether the endpoint may put layers around the protocols; set
+        as soon as that is known.
     :ivar winner: fires with the link of the partner.
     :ivar leftovers: the candidates that were dropped and are not gone yet.
     :ivar accepted: how many candidates came.
@@ -152,7 +153,8 @@ class Admission(Factory):
     def __init__(self, clock: Any, addressFilter: AddressFilter | None = None) -> None:
         """
         :param clock: measures the candidates' time.
-        :param addressFilter: where they may come from; None: everywhere.
+        :param addressFilter: the addresses that may be the partner's; ``None``:
+            all.
         """
         self._clock = clock
         self._filter = addressFilter
@@ -196,8 +198,8 @@ class Admission(Factory):
         A Twisted port accepts up to 100 connections in one wake-up, also after
         it was told to stop; what comes after the winner is turned away here.
 
-        :param addr: where it comes from.
-        :returns: its protocol, or None if it is turned away.
+        :param addr: its address.
+        :returns: its protocol, or ``None`` if it is turned away.
         """
         self.accepted += 1
         if self._over:
@@ -252,7 +254,7 @@ class Admission(Factory):
         self.winner.callback(link)
 
     def _failed(self, reason: Failure, link: Link) -> None:
-        """A candidate ended before it had proved itself."""
+        """Count a candidate that ended before it had proved itself."""
         if link not in self._candidates:
             return  # dropped by this side, and counted then
         _, deadline = self._candidates.pop(link)

@@ -155,7 +155,7 @@ class _Connecting(Deferred[TransferChannel]):
 
 class TransferConnector:
     """
-    Gets one connection to one partner, by dialling or by waiting for it.
+    Get one connection to one partner, by dialling or by listening.
 
     It is the counterpart of ``transfer::connect`` in Tcl's tcllib.
 
@@ -179,26 +179,28 @@ class TransferConnector:
         admit: Iterable[str] | None = None,
     ) -> None:
         """
-        :param reactor: does everything.
+        :param reactor: the reactor that the connector uses.
         :param mode: ``"active"`` or ``"passive"``.
-        :param host: whom to dial, a name or an address; by default
+        :param host: the host to dial, a name or an address; by default
             ``"localhost"``.  Ignored in passive mode.
-        :param port: which port to dial, or to listen on; in passive mode 0,
+        :param port: the port to dial, or to listen on; in passive mode 0,
             the default, lets the system choose.
-        :param socketCommand: how the socket is opened.  None: plain TCP.  An
+        :param socketCommand: how the socket is opened.  ``None``: plain TCP.  An
             endpoint description, as a string or read already: host and port,
             where they are given here, are added to it as ``host=`` and
             ``port=`` (in passive mode ``port=`` only).  Or an endpoint object.
         :param translation: newlines, as for ``TransferChannel.configure``.
-        :param encoding: the same; without one the channel carries bytes.
-        :param eofChar: the same.
-        :param within: seconds for the whole set-up; None: no bound.
+        :param encoding: the encoding of text, as for
+            ``TransferChannel.configure``; without one the channel carries bytes.
+        :param eofChar: the end-of-file character, as for
+            ``TransferChannel.configure``.
+        :param within: seconds for the whole set-up; ``None``: no bound.
         :param retryFor: active: seconds for which to try again when the
-            partner is not there yet; None: not at all.
+            partner is not there yet; ``None``: not at all.
         :param admit: passive: addresses and networks from which the partner
-            may come; None: from everywhere.
-        :raises BadOption: if an option cannot be.
-        :raises BadDescription: if the socket command cannot be.
+            may come; ``None``: from everywhere.
+        :raises BadOption: if an option is invalid.
+        :raises BadDescription: if the socket command is invalid.
         """
         try:
             self.mode = Mode(mode)
@@ -249,10 +251,12 @@ class TransferConnector:
     @classmethod
     def fromString(cls, reactor: Any, description: str) -> TransferConnector:
         """
-        :param reactor: does everything.
+        Make a connector of a string.
+
+        :param reactor: the reactor that the connector uses.
         :param description: ``transfer:active:…`` or ``transfer:passive:…``.
         :returns: a connector that does what the description says.
-        :raises BadDescription: if it says something that cannot be.
+        :raises BadDescription: if the description is invalid.
         """
         return cls.fromDescription(reactor, TransferDescription.parse(description))
 
@@ -261,10 +265,12 @@ class TransferConnector:
         cls, reactor: Any, description: TransferDescription
     ) -> TransferConnector:
         """
-        :param reactor: does everything.
-        :param description: a description that was read already.
-        :returns: see :meth:`fromString`.
-        :raises BadDescription: the same.
+        Make a connector of a description that was read already.
+
+        :param reactor: the reactor that the connector uses.
+        :param description: the description.
+        :returns: a connector that does what the description says.
+        :raises BadDescription: if its socket command is invalid.
         """
         options = dict(vars(description))
         del options["again"]  # a matter of the endpoint that serves
@@ -272,8 +278,9 @@ class TransferConnector:
 
     def idle(self) -> TransferConnector:
         """
-        :returns: this connector; or while it is connecting, another one with the
-            same options.
+        Find a connector with the options of this one that is free to connect.
+
+        :returns: this connector; while it is connecting, a copy.
         """
         if self._state is ConnectorState.IDLE:
             return self
@@ -392,7 +399,7 @@ class TransferConnector:
 
     def whenListening(self) -> Deferred[Any]:
         """
-        The address to tell the partner; for passive connectors.
+        Wait for the address that is listened on; for passive connectors.
 
         :returns: a Deferred with the address of the port of the latest
             ``connect()``, as soon as it is bound, also when it is closed
@@ -408,12 +415,13 @@ class TransferConnector:
 
     def invitation(self, host: str | None = None) -> Deferred[str]:
         """
-        What the partner has to be told; for passive connectors.
+        Make the description with which the partner connects; for passive
+        connectors.
 
         Whether the partner can reach the host depends on the networks between;
         over TLS it needs the trust roots, too, by ``trustRoots=``.
 
-        :param host: the host that the partner is to dial; None: the address
+        :param host: the host that the partner is to dial; ``None``: the address
             that is listened on, or for all of this machine's addresses the one
             that this machine has towards the outside.
         :returns: a Deferred with a ``transfer:active:…`` description, as soon as

@@ -26,7 +26,7 @@ from twisted_transfer.tls.policy import refusedForGood
 
 
 class _Dialling(Factory):
-    """Makes the links of one dial; a host name's addresses may make several."""
+    """Make the links of one dial: several if a name has several addresses."""
 
     noisy = False
 

@@ -85,11 +85,10 @@ def checkOptions(
         "within": values.seconds,
         "retryFor": partial(values.seconds, zero=True),
     }
-    for option, check in checks.items():
-        value = options.get(option)
-        if value is not None:
-            with blaming(option):
-                check(value)
+    given = [option for option in checks if options.get(option) is not None]
+    for option in given:
+        with blaming(option):
+            checks[option](options[option])
     if mode == "active" and socketCommand is None and options.get("port") is None:
         raise UnfitError("to dial, a port is needed; add port=NUMBER")
 

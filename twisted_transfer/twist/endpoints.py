@@ -73,7 +73,7 @@ def serve(
 
 
 def _truncated(failure: Failure) -> None:
-    """How a connection ended is a matter for the protocol that had it."""
+    """Ignore a truncation, of which the protocol has been told."""
     failure.trap(Truncated)
 
 
