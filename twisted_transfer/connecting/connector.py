@@ -38,7 +38,7 @@ from twisted_transfer.descriptions.transfer import (
     TransferDescription,
     checkOptions,
 )
-from twisted_transfer.descriptions.values import UnfitError, blaming
+from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.states import State
@@ -217,12 +217,10 @@ class TransferConnector:
         }
         try:
             checkOptions(self.mode.value, socketCommand, options)
-            with blaming("admit"):
-                self._filter = None if admit is None else AddressFilter(admit)
+            self._filter = None if admit is None else AddressFilter(admit)
         except UnfitError as unfit:
-            option = unfit.option
-            where = f"{option}={options[option]!r}: " if option is not None else ""
-            raise BadOption(f"{where}{unfit}") from None
+            option = str(unfit.option)
+            raise BadOption(f"{option}={options[option]!r}: {unfit}") from None
         self.reactor = reactor
         self._settings = TextSettings.BINARY.replaced(
             translation=translation, encoding=encoding, eofChar=eofChar

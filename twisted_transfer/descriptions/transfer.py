@@ -90,7 +90,7 @@ def checkOptions(
         with blaming(option):
             checks[option](options[option])
     if mode == "active" and socketCommand is None and options.get("port") is None:
-        raise UnfitError("to dial, a port is needed; add port=NUMBER")
+        raise UnfitError("to dial, a port is needed; add port=NUMBER", "port")
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,8 +159,7 @@ class TransferDescription(Written):
         if not isinstance(self.again, bool):
             raise UnfitError("this is yes or no", "again")
         if self.admit is not None:
-            with blaming("admit"):
-                values.networks(self.admit)
+            values.networks(self.admit)
 
     @classmethod
     def parse(cls, text: str) -> TransferDescription:

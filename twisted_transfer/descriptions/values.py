@@ -139,6 +139,7 @@ def hostName(value: object) -> None:
         )
 
 
+@blaming("admit")
 def networks(entries: object) -> list[tuple[Network, str]]:
     """
     Check the addresses and networks from which a partner may come.

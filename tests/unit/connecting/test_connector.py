@@ -83,7 +83,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_activeNeedsPort(self) -> None:
         """There is nothing to dial without a port, and none at port 0."""
-        self.refused("a port is needed", "port=NUMBER")
+        self.refused("port=None", "a port is needed", "port=NUMBER")
         self.refused("port=0", "1 to 65535", port=0)
 
     def test_hosts(self) -> None:
