@@ -162,21 +162,6 @@ def noSuchOption(name: str, names: Options | None) -> UnfitError:
     return UnfitError(reason, name)
 
 
-@contextmanager
-def refusing(description: Description) -> Iterator[dict[str, str]]:
-    """
-    Turn each :class:`UnfitError` raised within into a :class:`BadDescription`.
-
-    :param description: the description at fault.
-    :returns: a dictionary to be filled with its options, for the error to quote.
-    """
-    options: dict[str, str] = {}
-    try:
-        yield options
-    except UnfitError as unfit:
-        raise refusal(description, unfit, options.get(unfit.option or "")) from None
-
-
 def _path(value: str) -> None:
     """Check a path; on Linux a NUL begins an abstract name (unix(7))."""
     if not value or "\0" in value[1:]:
@@ -208,20 +193,32 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def checkValues(options: Mapping[str, str], lowestPort: int) -> None:
+@contextmanager
+def optionsOf(description: Description, names: Options) -> Iterator[dict[str, str]]:
     """
     Check the options whose values Twisted would not refuse in time.
 
-    :param options: the options of a description.
-    :param lowestPort: 0 to listen, 1 to dial.
-    :raises UnfitError: if one has an invalid value.
+    Each :class:`UnfitError` that is raised within becomes a :class:`BadDescription`.
+
+    :param description: a description.
+    :param names: the options of its type.
+    :returns: the value of each option that is given.
+    :raises BadDescription: if an argument is no option, or a value is invalid.
     """
-    for name, text in options.items():
-        with blaming(name):
-            if name == "port":
-                values.port(values.whole(text), lowest=lowestPort)
-            elif name in _CHECKS:
-                _CHECKS[name](text)
+    options: dict[str, str] = {}
+    # A type that has a host dials; 0 is a port to listen on only.
+    lowestPort = 1 if "host" in names.positional else 0
+    try:
+        options.update(assigned(description, names))
+        for name, text in options.items():
+            with blaming(name):
+                if name == "port":
+                    values.port(values.whole(text), lowest=lowestPort)
+                elif name in _CHECKS:
+                    _CHECKS[name](text)
+        yield options
+    except UnfitError as unfit:
+        raise refusal(description, unfit, options.get(unfit.option or "")) from None
 
 
 def _checkTLS(kind: str, side: _Side, options: dict[str, str]) -> None:
@@ -265,9 +262,7 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
         # Twisted would write the description anew, and get equals signs wrong.
         return proxyEndpoint(_endpoint(reactor, Description(args, keywords), side))
     if kind in side.types:
-        with refusing(description) as options:
-            options.update(assigned(description, side.types[kind]))
-            checkValues(options, lowestPort=1 if side is _ACTIVE else 0)
+        with optionsOf(description, side.types[kind]) as options:
             if kind in ("ssl", "tls"):
                 _checkTLS(kind, side, options)
         if kind == "tls" and "endpoint" in options:

@@ -72,25 +72,15 @@ def _trustRoots(options: Mapping[str, str]) -> tuple[x509.Certificate, ...] | No
         return tuple(pem.loadCertificates(pem.readFile(path)))
 
 
-def _check(
-    options: dict[str, str], description: Description, names: endpoints.Options
-) -> None:
-    """
-    Fill in the options of a description, and check all that are values.
-
-    :raises UnfitError: if one is invalid, unknown or missing.
-    """
-    options.update(endpoints.assigned(description, names))
+def _checkNames(options: Mapping[str, str], names: endpoints.Options) -> None:
+    """Require that there are no other options, and all that are needed."""
     for name in options:
         if name not in (*names.positional, *names.others):
             raise endpoints.noSuchOption(name, names)
-    needed = names.positional
-    if names is _SERVER and "endpoint" in options:
-        needed = ()
-    for name in needed:
+    listensBelow = names is _SERVER and "endpoint" in options
+    for name in () if listensBelow else names.positional:
         if name not in options:
             raise UnfitError(f"{name} is missing; add :{name}=VALUE")
-    endpoints.checkValues(options, lowestPort=1 if names is _CLIENT else 0)
 
 
 def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpoint:
@@ -102,8 +92,8 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
     :returns: the endpoint.
     :raises BadDescription: if the description is invalid.
     """
-    with endpoints.refusing(description) as options:
-        _check(options, description, _CLIENT)
+    with endpoints.optionsOf(description, _CLIENT) as options:
+        _checkNames(options, _CLIENT)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if "secret" in options and not pins:
@@ -147,8 +137,8 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
     :returns: the endpoint.
     :raises BadDescription: if the description is invalid.
     """
-    with endpoints.refusing(description) as options:
-        _check(options, description, _SERVER)
+    with endpoints.optionsOf(description, _SERVER) as options:
+        _checkNames(options, _SERVER)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if not pins and roots is None:
@@ -180,8 +170,8 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
     :returns: the endpoint.
     :raises BadDescription: if the description is invalid.
     """
-    with endpoints.refusing(description) as options:
-        _check(options, description, _SERVER)
+    with endpoints.optionsOf(description, _SERVER) as options:
+        _checkNames(options, _SERVER)
         for option in ("privateKey", "pin", "trustRoots"):
             if option in options:
                 raise UnfitError(
