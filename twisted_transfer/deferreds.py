@@ -203,7 +203,7 @@ def severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_
 
 
 def within(
-    clock: IReactorTime, waited: Deferred[_T], seconds: float, what: str
+    clock: IReactorTime, waited: Deferred[_T], seconds: float, message: str
 ) -> Deferred[_T]:
     """
     Bound a wait in time.
@@ -211,7 +211,7 @@ def within(
     :param clock: measures the time.
     :param waited: fires with the result; it is cancelled when the time is over.
     :param seconds: the bound.
-    :param what: what has happened by then, for the message.
+    :param message: the text of the error.
     :returns: the Deferred given; it fails with ``PartnerTimeout`` when the time
         is over.
     """
@@ -219,7 +219,7 @@ def within(
     def expired(result: _T | Failure, timeout: float) -> _T:
         if isinstance(result, Failure):
             result.trap(CancelledError)
-            raise PartnerTimeout(f"{what} in {timeout:g} seconds")
+            raise PartnerTimeout(message)
         return result
 
     return waited.addTimeout(seconds, clock, onTimeoutCancel=expired)

@@ -246,7 +246,9 @@ class WithinTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.source: Deferred[int] = Deferred()
-        self.waiting = within(self.clock, self.source, 5, "it has not come")
+        self.waiting = within(
+            self.clock, self.source, 5, "it has not come in 5 seconds"
+        )
 
     def test_inTime(self) -> None:
         """A result in time is the result, and no timer is left."""

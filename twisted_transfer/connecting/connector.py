@@ -24,7 +24,7 @@ from twisted_transfer.connecting.admission import AddressFilter, Admission, disc
 from twisted_transfer.connecting.dialling import dial
 from twisted_transfer.connecting.invitations import InvitingServerEndpoint, invitation
 from twisted_transfer.connecting.listening import listen
-from twisted_transfer.deferreds import Leftovers, Promise, Shielded
+from twisted_transfer.deferreds import Leftovers, Promise, Shielded, within
 from twisted_transfer.descriptions.endpoints import (
     DualStackServerEndpoint,
     clientEndpoint,
@@ -39,7 +39,7 @@ from twisted_transfer.descriptions.transfer import (
     checkOptions,
 )
 from twisted_transfer.descriptions.values import UnfitError
-from twisted_transfer.errors import AlreadyConnecting, BadOption, PartnerTimeout
+from twisted_transfer.errors import AlreadyConnecting, BadOption
 from twisted_transfer.interfaces import ClientEndpoint, ServerEndpoint
 from twisted_transfer.states import State
 from twisted_transfer.text.settings import TextSettings
@@ -320,8 +320,13 @@ class TransferConnector:
         self._running = None
         self._connecting = connecting = _Connecting(self._cancel)
         if self._within is not None:
-            connecting.addTimeout(
-                self._within, self.reactor, onTimeoutCancel=self._expired
+            doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
+            within(
+                self.reactor,
+                connecting,
+                self._within,
+                f"no partner was {doing} within {self._within:g} seconds; "
+                "start the partner earlier, or give within= more seconds",
             )
         self._running = Deferred.fromCoroutine(self._connect(attempt, leftovers))
         self._running.addBoth(self._finished, leftovers)
@@ -366,13 +371,6 @@ class TransferConnector:
                 result = Failure(CancelledError())
         connecting.callback(result)
         leftovers.then(lambda: over.fire(None))
-
-    def _expired(self, cancelled: object, timeout: float) -> None:
-        doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
-        raise PartnerTimeout(
-            f"no partner was {doing} within {timeout:g} seconds; "
-            "start the partner earlier, or give within= more seconds"
-        )
 
     def close(self) -> Deferred[None]:
         """

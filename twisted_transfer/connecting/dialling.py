@@ -106,7 +106,8 @@ async def _dialOnce(
                 reactor,
                 link.whenReady(),
                 CANDIDATE_TIMEOUT,
-                "the partner answered, but did not complete the TLS handshake",
+                "the partner answered, but did not complete the TLS handshake in "
+                f"{CANDIDATE_TIMEOUT:g} seconds",
             )
         winner = link
         return link
