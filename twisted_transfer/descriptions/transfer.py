@@ -75,9 +75,9 @@ def checkOptions(
         type; ``None`` for one that is not given.
     :raises UnfitError: if one is invalid, or is not for this mode.
     """
+    given = {option: value for option, value in options.items() if value is not None}
     for option, (only, reason) in _ONE_SIDED.items():
-        value = options.get(option)
-        if mode != only and value is not None and value is not False:
+        if option in given and mode != only and given[option] is not False:
             raise UnfitError(reason, option)
     checks: dict[str, Callable[[Any], object]] = {
         "host": values.hostName,
@@ -85,11 +85,11 @@ def checkOptions(
         "within": values.seconds,
         "retryFor": partial(values.seconds, zero=True),
     }
-    given = [option for option in checks if options.get(option) is not None]
-    for option in given:
-        with blaming(option):
-            checks[option](options[option])
-    if mode == "active" and socketCommand is None and options.get("port") is None:
+    for option, check in checks.items():
+        if option in given:
+            with blaming(option):
+                check(given[option])
+    if mode == "active" and socketCommand is None and "port" not in given:
         raise UnfitError("to dial, a port is needed; add port=NUMBER", "port")
 
 
