@@ -161,6 +161,9 @@ class TransferConnector:
 
     :ivar mode: the :class:`Mode`.
     :ivar reactor: the reactor.
+    :ivar candidates: passive: the counters of the latest :meth:`connect`, or
+        ``None`` before that; see
+        :class:`~twisted_transfer.connecting.admission.Admission`.
     """
 
     def __init__(
@@ -238,7 +241,7 @@ class TransferConnector:
         self._reset()
 
     def _reset(self) -> None:
-        self._admission: Admission | None = None
+        self.candidates: Admission | None = None
         self._state = ConnectorState.IDLE
         self._connecting: Deferred[TransferChannel]
         self._running: Deferred[Any] | None
@@ -311,11 +314,11 @@ class TransferConnector:
             leftovers = Leftovers()
             attempt = dial(self.reactor, self._endpoint, self._retryFor, leftovers)
         else:
-            self._admission = Admission(self.reactor, self._filter)
+            self.candidates = admission = Admission(self.reactor, self._filter)
             if self._served is not None:
-                self._admission.serveBy(self._served)
-            leftovers = self._admission.leftovers
-            attempt = listen(self._endpoint, self._admission, self._bound)
+                admission.serveBy(self._served)
+            leftovers = admission.leftovers
+            attempt = listen(self._endpoint, admission, self._bound)
         self._over = Promise()
         self._running = None
         self._connecting = connecting = _Connecting(self._cancel)
@@ -434,12 +437,6 @@ class TransferConnector:
             return invitation(self._socketCommand, address, host, proof)
 
         return self.whenListening().addCallback(tell)
-
-    @property
-    def candidates(self) -> Admission | None:
-        """The counters of the latest passive ``connect()``; see
-        :class:`~twisted_transfer.connecting.admission.Admission`."""
-        return self._admission
 
     # For the rest of the package.
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import (
-    IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
-    IStreamServerEndpoint,
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import IPlugin
@@ -46,7 +44,7 @@ class EndpointParser:
 
     def parseStreamClient(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
-    ) -> IStreamClientEndpoint:
+    ) -> Any:
         """
         Make a client endpoint.
 
@@ -56,17 +54,15 @@ class EndpointParser:
         :returns: the endpoint.
         :raises BadDescription: if the string is invalid.
         """
-        endpoint: IStreamClientEndpoint = self._make("client", reactor, args, kwargs)
-        return endpoint
+        return self._make("client", reactor, args, kwargs)
 
     def parseStreamServer(  # type: ignore[override]
         self, reactor: Any, /, *args: str, **kwargs: str
-    ) -> IStreamServerEndpoint:
+    ) -> Any:
         """
         Make a server endpoint; see :meth:`parseStreamClient`.
         """
-        endpoint: IStreamServerEndpoint = self._make("server", reactor, args, kwargs)
-        return endpoint
+        return self._make("server", reactor, args, kwargs)
 
     def _make(
         self, side: str, reactor: Any, args: tuple[str, ...], keywords: dict[str, str]
