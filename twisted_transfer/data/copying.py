@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -18,6 +18,7 @@ from zope.interface import implementer
 from twisted_transfer.channel.channel import Separator, TransferChannel
 from twisted_transfer.data.progress import Meter, Progress, checkNumber, quietly
 from twisted_transfer.data.sources import BytesSource, TextSource
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, NotEnoughData, Truncated
 from twisted_transfer.interfaces import ILimitedSource, ISource, LimitedSource, Source
 
@@ -208,14 +209,6 @@ class Copying:
             )
         return settings
 
-    def begin(self) -> Deferred[int]:
-        """
-        Copy.
-
-        :returns: what :func:`copy` returns.
-        """
-        return Deferred.fromCoroutine(self._run())
-
     def cancel(self) -> None:
         """Cancel the copy, also before it begins."""
         self._cancelled = True
@@ -226,7 +219,13 @@ class Copying:
         """Close the source; an error in that is logged."""
         quietly(self._source.close, "close() of a source")
 
-    async def _run(self) -> int:
+    @deferring
+    async def begin(self) -> int:
+        """
+        Copy.
+
+        :returns: what :func:`copy` returns.
+        """
         try:
             return await self._copied()
         except Exception:
@@ -298,7 +297,8 @@ def _sourceOf(source: Source | _Data | str) -> Source:
     return source
 
 
-def copy(
+@deferring
+async def copy(
     source: Source | bytes | bytearray | memoryview | str,
     channel: TransferChannel,
     size: int | None = None,
@@ -308,7 +308,7 @@ def copy(
     translation: Separator = None,
     encoding: str | None = None,
     eofChar: Separator = None,
-) -> Deferred[int]:
+) -> int:
     """
     Write what a source has into a channel: everything, or a part.
 
@@ -349,10 +349,7 @@ def copy(
         size, and otherwise at its end.  Cancelling it stops the source; the
         channel then has only a part.
     """
-    try:
-        copying = Copying(
-            source, channel, size, blockSize, progress, translation, encoding, eofChar
-        )
-    except BadOption:
-        return fail()
-    return copying.begin()
+    copying = Copying(
+        source, channel, size, blockSize, progress, translation, encoding, eofChar
+    )
+    return await copying.begin()

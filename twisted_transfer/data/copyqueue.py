@@ -17,19 +17,6 @@ from twisted_transfer.errors import BadOption, QueueAborted
 from twisted_transfer.interfaces import Source
 
 
-class _Request:
-    """
-    One copy that was asked for.
-
-    :ivar done: the Deferred that the user has.
-    :ivar copying: the copy.
-    """
-
-    def __init__(self, copying: Copying, onCancel: Callable[[_Request], None]) -> None:
-        self.done: Deferred[int] = Deferred(lambda _: onCancel(self))
-        self.copying = copying
-
-
 class CopyQueue:
     """
     Carries out requests to copy, strictly in the order in which they came.
@@ -64,10 +51,10 @@ class CopyQueue:
         self._channel = channel
         self._onStatusChange = onStatusChange
         # Those behind the running one; taking out any of them is quick.
-        self._waiting: OrderedDict[_Request, None] = OrderedDict()
-        self._running: _Request | None = None
+        self._waiting: OrderedDict[Copying, Deferred[int]] = OrderedDict()
+        self._running: Copying | None = None
         # Those that are over and have not been told so.
-        self._over: deque[tuple[_Request, int | Failure]] = deque()
+        self._over: deque[tuple[Deferred[int], int | Failure]] = deque()
         self._cause: BaseException | None = None  # of the failure, if there is one
         self._told = (0, False)
         self._inLoop = False
@@ -114,10 +101,10 @@ class CopyQueue:
         if self._cause is not None:
             copying.close()
             return fail(QueueAborted(self._cause))
-        request = _Request(copying, self._cancelled)
-        self._waiting[request] = None
+        done: Deferred[int] = Deferred(lambda _: self._cancelled(copying))
+        self._waiting[copying] = done
         self._goOn()
-        return request.done
+        return done
 
     def _goOn(self) -> None:
         """
@@ -130,39 +117,41 @@ class CopyQueue:
         try:
             while True:
                 if self._over:
-                    request, result = self._over.popleft()
+                    done, result = self._over.popleft()
                     # The callback of one before it may have cancelled it.
-                    if not request.done.called:
-                        request.done.callback(result)
+                    if not done.called:
+                        done.callback(result)
                 elif self._running is None and self._waiting:
-                    self._running, _ = self._waiting.popitem(last=False)
+                    self._running, done = self._waiting.popitem(last=False)
                     self._tellStatus()
-                    self._running.copying.begin().addBoth(self._ended, self._running)
+                    self._running.begin().addBoth(self._ended, self._running, done)
                 elif not self._tellStatus():
                     break
         finally:
             self._inLoop = False
 
-    def _ended(self, result: int | Failure, request: _Request) -> None:
+    def _ended(
+        self, result: int | Failure, copying: Copying, done: Deferred[int]
+    ) -> None:
         self._running = None
-        self._over.append((request, result))
+        self._over.append((done, result))
         if isinstance(result, Failure):
             error = result.value
             assert error is not None
-            if not isinstance(error, CancelledError) or request.copying.count:
+            if not isinstance(error, CancelledError) or copying.count:
                 self._cause = error
-                for other in self._waiting:
-                    other.copying.close()
-                    self._over.append((other, Failure(QueueAborted(error))))
+                for other, done in self._waiting.items():
+                    other.close()
+                    self._over.append((done, Failure(QueueAborted(error))))
                 self._waiting.clear()
         self._goOn()
 
-    def _cancelled(self, request: _Request) -> None:
-        if request is self._running:
-            request.copying.cancel()
-        elif request in self._waiting:
-            del self._waiting[request]
-            request.copying.close()
+    def _cancelled(self, copying: Copying) -> None:
+        if copying is self._running:
+            copying.cancel()
+        elif copying in self._waiting:
+            del self._waiting[copying]
+            copying.close()
             self._goOn()
 
     def _tellStatus(self) -> bool:

@@ -24,9 +24,9 @@ from twisted_transfer.data.parts import (
     pathText,
     targetMode,
     targetPath,
-    unfit,
 )
 from twisted_transfer.data.progress import checkNumber, quietly
+from twisted_transfer.deferreds import deferring, severed
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import Destination, IDestination
 
@@ -34,8 +34,25 @@ MAX_SIZE = 64 * 1024 * 1024
 """The default bound of a :class:`BytesDestination`, in bytes."""
 
 
+class _Single:
+    """A destination in which nothing has to be opened, for one transfer."""
+
+    _over = False
+
+    def open(self) -> None:
+        """
+        Do nothing: there is nothing to open.
+
+        :raises DestinationError: if it was used before.
+        """
+        if self._over:
+            raise DestinationError(
+                f"a {type(self).__name__} is good for one transfer; make a new one"
+            )
+
+
 @implementer(IDestination)
-class BytesDestination:
+class BytesDestination(_Single):
     """
     Collect what comes in memory, up to a bound.
 
@@ -54,18 +71,6 @@ class BytesDestination:
         checkNumber("maxSize", maxSize)
         self._maxSize = maxSize
         self._collected = bytearray()
-        self._over = False
-
-    def open(self) -> None:
-        """
-        Do nothing: there is always memory.
-
-        :raises DestinationError: if it was used before.
-        """
-        if self._over:
-            raise DestinationError(
-                "a BytesDestination is good for one transfer; make a new one"
-            )
 
     def write(self, data: bytes) -> None:
         """
@@ -84,15 +89,13 @@ class BytesDestination:
             )
         self._collected += data
 
-    def finish(self) -> Deferred[None]:
+    @deferring
+    async def finish(self) -> None:
         """
         Let everything appear in :attr:`data`.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
         self.open()
         self.data = bytes(self._collected)
         self.abort()
@@ -103,17 +106,8 @@ class BytesDestination:
         self._collected.clear()
 
 
-def _refusal(error: BaseException) -> DestinationError:
-    """Make a DestinationError of what the callable has raised."""
-    if isinstance(error, DestinationError):
-        return error
-    refusal = DestinationError(f"the callable does not take what came: {error!r}")
-    refusal.__cause__ = error
-    return refusal
-
-
 @implementer(IDestination)
-class CallableDestination:
+class CallableDestination(_Single):
     """
     Call a function with each piece as it comes.
 
@@ -145,18 +139,6 @@ class CallableDestination:
         self._callable = callable
         self._onFinish = onFinish
         self._onAbort = onAbort
-        self._over = False
-
-    def open(self) -> None:
-        """
-        Do nothing.
-
-        :raises DestinationError: if it was used before.
-        """
-        if self._over:
-            raise DestinationError(
-                "a CallableDestination is good for one transfer; make a new one"
-            )
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -168,28 +150,18 @@ class CallableDestination:
         :raises DestinationError: if the callable raises anything.
         """
         self.open()
-        try:
-            result = self._callable(data)
-        except Exception as error:
-            raise _refusal(error) from error
-        return _waiting(result)
+        return _called(self._callable, data)
 
-    def finish(self) -> Deferred[None]:
+    @deferring
+    async def finish(self) -> None:
         """
         Call ``onFinish``.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
         self.open()
         if self._onFinish is not None:
-            try:
-                result = self._onFinish()
-            except Exception as error:
-                raise _refusal(error) from error
-            waiting = _waiting(result)
+            waiting = _called(self._onFinish)
             if waiting is not None:
                 await waiting
         self._over = True
@@ -203,29 +175,34 @@ class CallableDestination:
             quietly(self._onAbort, "onAbort of a CallableDestination")
 
 
-def _waiting(result: object) -> Deferred[None] | None:
-    """Make a Deferred of what a callable has returned, if it has to be waited for."""
+def _called(function: Callable[..., object], *args: bytes) -> Deferred[None] | None:
+    """
+    Call a user's function.
+
+    :returns: a Deferred if the function has to be waited for.
+    :raises DestinationError: for whatever it raises.
+    """
+    try:
+        result = function(*args)
+    except Exception as error:
+        raise _refusal(error) from error
     if iscoroutine(result):
         result = Deferred.fromCoroutine(result)
     if not isinstance(result, Deferred):
         return None
-    theirs: Deferred[object] = result
-    cancelled = False
 
-    def cancel(ours: Deferred[None]) -> None:
-        nonlocal cancelled
-        cancelled = True
-        theirs.cancel()
+    def refuse(failure: Failure) -> None:
+        assert failure.value is not None
+        raise _refusal(failure.value) from failure.value
 
-    def failed(failure: Failure) -> None:
-        # What was cancelled from here says so by itself.
-        if not cancelled:
-            assert failure.value is not None
-            ours.errback(_refusal(failure.value))
+    return severed(result.addCallbacks(lambda _: None, refuse), lambda _: None)
 
-    ours: Deferred[None] = Deferred(cancel)
-    theirs.addCallbacks(lambda _: None if cancelled else ours.callback(None), failed)
-    return ours
+
+def _refusal(error: BaseException) -> BaseException:
+    """Make a DestinationError of what a user's function has raised."""
+    if isinstance(error, DestinationError):
+        return error
+    return DestinationError(f"the callable does not take what came: {error!r}")
 
 
 @implementer(IDestination)
@@ -344,7 +321,7 @@ class FileDestination:
             or is a folder, or its folder cannot be written to, or another
             transfer is receiving the same file.
         """
-        self._opened(Part.create)
+        self._opened(resume=False)
 
     def resume(self) -> Part:
         """
@@ -353,17 +330,14 @@ class FileDestination:
         :returns: the part; :meth:`startAt` says what of it stays.
         :raises DestinationError: as :meth:`open`.
         """
-        return self._opened(Part.takeOver)
+        return self._opened(resume=True)
 
-    def _opened(self, make: Callable[[Part], None]) -> Part:
+    def _opened(self, resume: bool) -> Part:
         if self._part is None:
-            try:
-                target = targetPath(self.path, self._follow)
-            except ValueError as error:
-                raise unfit(str(error)) from error
+            target = targetPath(self.path, self._follow)
             self._mode = targetMode(target, self.force)
             part = Part(target, self.force)
-            make(part)
+            part.open(resume)
             self._part = part
         return self._part
 
@@ -374,7 +348,7 @@ class FileDestination:
         :param offset: how many bytes stay; 0 to start over.
         :raises DestinationError: if the part cannot be written to.
         """
-        part = self._opened(Part.create)
+        part = self._opened(resume=False)
         part.goOnAt(offset)
         self.started = True
         # From here on nothing stands between the caller and the part.
@@ -388,22 +362,19 @@ class FileDestination:
         :returns: None: the next ones may come at once.
         :raises DestinationError: if they cannot be stored.
         """
-        if not self.started:
-            self.startAt(0)
-        self._opened(Part.create).write(data)
+        self.startAt(0)
+        self.write(data)
 
-    def finish(self) -> Deferred[None]:
+    @deferring
+    async def finish(self) -> None:
         """
         Flush everything to the disk and let the target appear.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
         if not self.started:
             self.startAt(0)
-        part = self._opened(Part.create)
+        part = self._opened(resume=False)
         await part.flush(self._mode, self._reactor)
         part.publish()
 

@@ -8,15 +8,13 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Generator,
     Iterable,
     Iterator,
 )
-from typing import Any, TypeVar
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IConsumer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -27,25 +25,24 @@ from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, SourceError
 from twisted_transfer.interfaces import ISource
 
-_T = TypeVar("_T")
-
 Piece = bytes | bytearray | memoryview
 """The types of the pieces of an iterable."""
 
 _NAME = "the iterable"
 
 
+_END = object()
+
+
 class _PieceProduction(Production):
-    """
-    Write piece after piece.
+    """Write the pieces of an iterator, each when it is there and there is room."""
 
-    ``_asking`` is what waits for the next piece, if anything does: the iterator
-    must not be closed meanwhile.
-    """
-
-    _asking: object = None
-
-    def __init__(self, iterator: Any, consumer: IConsumer, size: int | None) -> None:
+    def __init__(
+        self,
+        iterator: Iterator[Any] | AsyncIterator[Any],
+        consumer: IConsumer,
+        size: int | None,
+    ) -> None:
         """
         :param iterator: gives the pieces.
         :param consumer: gets them.
@@ -55,6 +52,12 @@ class _PieceProduction(Production):
         self._iterator = iterator
         self._size = size
         self._count = 0
+        # What came when the consumer was full.
+        self._held = b""
+        # Whether the next piece is waited for: the iterator must not be closed
+        # meanwhile.
+        self._asking = False
+        self._answer: Deferred[None] = succeed(None)
 
     def _checked(self, piece: object) -> bytes:
         """
@@ -75,104 +78,61 @@ class _PieceProduction(Production):
             )
         return data
 
-    def _end(self, error: Exception) -> None:
-        """End as what the iterator has raised says."""
-        if isinstance(error, SourceError):
-            self._fail(error)
-        elif not isinstance(error, StopIteration | StopAsyncIteration):
-            self._cannotRead(error)
-        elif self._size is not None and self._count < self._size:
-            self._fail(
-                SourceError(
+    def _oneBlock(self) -> bool:
+        if self._asking:
+            return False
+        held, self._held = self._held, b""
+        if held:
+            self._consumer.write(held)
+        else:
+            self._asking = True
+            self._answer = _next(self._iterator).addCallbacks(self._came, self._failed)
+        return True
+
+    def _came(self, piece: object) -> None:
+        """Take the next piece, or the end."""
+        self._asking = False
+        if self._flow is Flow.OVER:
+            # The production has ended meanwhile; now the iterator can be closed.
+            self._release()
+            return
+        try:
+            if piece is not _END:
+                self._held = self._checked(piece)
+            elif self._size is not None and self._count < self._size:
+                raise SourceError(
                     f"the iterable ended after {self._count} of the {self._size} "
                     "bytes that were announced with size=; leave it out if it is not "
                     "known"
                 )
-            )
-        else:
-            self._succeed()
-
-
-class IteratorProduction(_PieceProduction):
-    """Write the pieces of an iterator, each as soon as there is room for it."""
-
-    def _oneBlock(self) -> bool:
-        self._asking = self._iterator
-        try:
-            piece = self._checked(next(self._iterator))
-        except Exception as error:
-            self._asking = None
-            self._end(error)
-            return False
-        self._asking = None
-        if self._flow is Flow.OVER:  # the iterator has ended this from inside
-            self._release()
-        elif piece:
-            self._consumer.write(piece)
-        return True
-
-    def _release(self) -> None:
-        if self._asking is None:
-            closeIterator(self._iterator)
-
-
-class AsyncIteratorProduction(_PieceProduction):
-    """Write the pieces of an async iterator, each when it is there."""
-
-    _asking: Deferred[Piece] | None = None
-    # What came when the consumer was full: a piece, or the end.
-    _held: bytes | Exception = b""
-
-    def _oneBlock(self) -> bool:
-        if self._asking is not None:
-            return False
-        held, self._held = self._held, b""
-        if isinstance(held, Exception):
-            self._end(held)
-        elif held:
-            self._consumer.write(held)
-        else:
-            asking = _awaited(self._iterator.__anext__)
-            self._asking = asking
-            asking.addCallbacks(self._came, self._failed)
-        return True
-
-    def _came(self, piece: Piece) -> None:
-        self._asking = None
-        try:
-            self._held = self._checked(piece)
+            else:
+                self._succeed()
         except SourceError as error:
             self._fail(error)
-        self._goOn()
+        if self._flow is Flow.FLOWING:
+            self.resumeProducing()
 
     def _failed(self, failure: Failure) -> None:
-        self._asking = None
-        error: Any = failure.value
-        if isinstance(error, StopAsyncIteration):
-            self._held = error
-        elif self._flow is not Flow.OVER:
-            self._end(error)
-        self._goOn()
-
-    def _goOn(self) -> None:
+        self._asking = False
         if self._flow is Flow.OVER:
-            # It was asked to stop, and now it waits for nothing more.
             self._release()
-        elif self._flow is Flow.FLOWING:
-            self.resumeProducing()
+        else:
+            self._cannotRead(failure.value)  # type: ignore[arg-type]
 
     def _release(self) -> None:
         self._held = b""
-        if self._asking is not None:
+        if self._asking:
             # It ends at what it waits for; then it is closed.
-            self._asking.cancel()
+            self._answer.cancel()
         else:
             closeIterator(self._iterator)
 
 
 @deferring
-async def _awaited(call: Callable[[], Awaitable[_T]]) -> _T:
-    return await call()
+async def _next(iterator: Iterator[Any] | AsyncIterator[Any]) -> object:
+    if isinstance(iterator, AsyncIterator):
+        return await anext(iterator, _END)
+    return next(iterator, _END)
 
 
 def closeIterator(iterator: object) -> None:
@@ -185,9 +145,14 @@ def closeIterator(iterator: object) -> None:
     if isinstance(iterator, Generator):
         quietly(iterator.close, "close() of an iterable")
     elif isinstance(iterator, AsyncGenerator):
-        _awaited(iterator.aclose).addErrback(
+        _closed(iterator).addErrback(
             lambda failure: log.failure("aclose() of an iterable has failed", failure)
         )
+
+
+@deferring
+async def _closed(iterator: AsyncGenerator[Any, Any]) -> None:
+    await iterator.aclose()
 
 
 @implementer(ISource)
@@ -260,9 +225,8 @@ class IterableSource:
             self.open()
         except SourceError as error:
             return fail(error)
-        isAsync = isinstance(self._iterator, AsyncIterator)
-        make = AsyncIteratorProduction if isAsync else IteratorProduction
-        return make(self._iterator, consumer, self.size).begin()
+        assert self._iterator is not None
+        return _PieceProduction(self._iterator, consumer, self.size).begin()
 
     def close(self) -> None:
         """Close the generator, if it is one."""

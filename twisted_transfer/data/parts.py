@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -90,27 +89,26 @@ def targetPath(path: str, follow: bool = True) -> str:
     :param path: of a file that is to appear.
     :param follow: whether its last part may be a symbolic link.
     :returns: its absolute path, in which symbolic links are followed.
-    :raises ValueError: if it can only be the path of a folder, or of nothing;
-        the words say what would be right.
+    :raises DestinationError: if it can only be the path of a folder, or of nothing.
     """
     # realpath() drops the slash by which a folder is meant.
     folder, name = os.path.split(path)
     if not name:
-        raise ValueError(f"{path!r} is to be a folder; give the path of a file in it")
+        raise unfit(f"{path!r} is to be a folder; give the path of a file in it")
     try:
         if not follow:
             return os.path.join(os.path.realpath(folder), name)
         return os.path.realpath(path)
     except ValueError as error:
-        raise ValueError(f"{path!r} is no path: {error}") from error
+        raise unfit(f"{path!r} is no path: {error}") from error
 
 
-def reasonText(error: OSError) -> str:
+def reasonText(error: OSError | ValueError) -> str:
     """
-    :returns: what the system says about an error, without its number and
-        without the path, which the message around it names already.
+    :returns: what the system, or Python, says about an error, without its number
+        and without the path, which the message around it names already.
     """
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)
 
 
 SUFFIX = ".part"
@@ -147,36 +145,22 @@ class Part:
         self._replace = replace
         self._locks = True
 
-    def create(self) -> None:
+    def open(self, resume: bool) -> None:
         """
-        Make an empty part that only the owner can read.
-
-        What is there already is never written to: it may be another name (hard
-        link) of a file that is in use.
-
-        :raises DestinationError: if there is one that may not be replaced, or
-            that another transfer is writing, or none can be made.
-        """
-        self._make(self._clear)
-
-    def takeOver(self) -> None:
-        """
-        Take over the part that an interrupted transfer has left, or make one.
+        Make an empty part that only the owner can read, or take over one that an
+        interrupted transfer has left.
 
         Only a regular file with one name (hard link) is taken over, that belongs to
         the user of this process: so no other user sees what is written to it, and
         no other file changes.  Where the file system has no locks, nothing is taken
         over.
 
-        :raises DestinationError: if what is there is something else, or another
-            transfer is writing it, or none can be made.
+        :param resume: whether a part that is there may be taken over.  Otherwise it
+            is never written to, but removed if it may be replaced.
+        :raises DestinationError: if what is there can be neither taken over nor
+            replaced, or another transfer is writing it, or no part can be made.
         """
-        self._make(self._adopt)
-
-    def _make(self, meet: Callable[[], None]) -> None:
-        """
-        :param meet: takes over, or removes, what is there already.
-        """
+        meet = self._adopt if resume else self._clear
         while self.fd == -1:
             try:
                 fd = os.open(self.path, _NEW, 0o600)
@@ -187,8 +171,8 @@ class Part:
             else:
                 self._hold(fd)
 
-    def _noPlace(self, error: Exception) -> DestinationError:
-        reason = reasonText(error) if isinstance(error, OSError) else str(error)
+    def _noPlace(self, error: OSError | ValueError) -> DestinationError:
+        reason = reasonText(error)
         return DestinationError(
             f"cannot write in {os.path.dirname(self._target)}: {reason}; "
             "choose a folder that exists and that you may write to",

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.progress import Meter, Progress, checkNumber, quietly
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, NotEnoughData, Truncated
 from twisted_transfer.interfaces import Destination
 
@@ -76,8 +77,7 @@ class _Receiving(Protocol):
             self._tell(self.count)
         if waiting is not None:
             self._waiting = waiting
-            if self.input is not Input.LOST:
-                self.transport.pauseProducing()  # type: ignore[union-attr]
+            self.transport.pauseProducing()  # type: ignore[union-attr]
             waiting.addCallbacks(self._room, self._refused)
 
     def _room(self, ignored: None) -> None:
@@ -85,7 +85,7 @@ class _Receiving(Protocol):
         self._waiting = None
         while self._queue and self._waiting is None:
             self.dataReceived(self._queue.popleft())
-        if self._waiting is None and self.input is not Input.LOST:
+        if self._waiting is None:
             self.transport.resumeProducing()  # type: ignore[union-attr]
         self._checkEnd()
 
@@ -103,9 +103,8 @@ class _Receiving(Protocol):
             self._waiting.cancel()
 
     def _checkEnd(self) -> None:
-        if self.input is Input.OPEN or self._waiting is not None:
-            return
-        if not self.done.called:
+        over = self.input is not Input.OPEN and self._waiting is None
+        if over and not self.done.called:
             self.done.callback(None)
 
     def readConnectionLost(self) -> None:
@@ -122,12 +121,13 @@ class _Receiving(Protocol):
         self._checkEnd()
 
 
-def receive(
+@deferring
+async def receive(
     channel: TransferChannel,
     destination: Destination,
     progress: Progress | None = None,
     size: int | None = None,
-) -> Deferred[int]:
+) -> int:
     """
     Store what the partner sends: everything up to its orderly end, or a part.
 
@@ -147,15 +147,6 @@ def receive(
         ``DestinationError`` if the bytes cannot be stored.  It may be
         cancelled.
     """
-    return Deferred.fromCoroutine(_receive(channel, destination, progress, size))
-
-
-async def _receive(
-    channel: TransferChannel,
-    destination: Destination,
-    progress: Progress | None,
-    size: int | None,
-) -> int:
     if size is not None:
         checkNumber("size", size)
     encoding = channel.settings.encoding

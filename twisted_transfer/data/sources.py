@@ -12,9 +12,13 @@ everything else is read when the reactor says that there is input.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -137,10 +141,11 @@ class Production:
             self.done.errback(error)
 
     def _cannotRead(self, error: Exception) -> None:
-        reason = reasonText(error) if isinstance(error, OSError) else repr(error)
-        problem = SourceError(f"cannot read {self._name}: {reason}")
-        problem.__cause__ = error
-        self._fail(problem)
+        if not isinstance(error, SourceError):
+            reason = reasonText(error) if isinstance(error, OSError) else repr(error)
+            cause, error = error, SourceError(f"cannot read {self._name}: {reason}")
+            error.__cause__ = cause
+        self._fail(error)
 
 
 class Limited:
@@ -195,24 +200,28 @@ def lowest(*bounds: int | None) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-class FileProduction(Production):
-    """
-    Write what a descriptor gives that never has to be waited for.
-    """
+class BlockProduction(Production):
+    """Write block after block of what never has to be waited for."""
 
     def __init__(
-        self, source: Limited, fd: int, name: str, consumer: IConsumer, offset: int = 0
+        self,
+        source: Limited,
+        read: Callable[[int], Any],
+        name: str,
+        consumer: IConsumer,
+        offset: int = 0,
     ) -> None:
         """
         :param source: says how much to read.
-        :param fd: the descriptor; it stands at the first byte that is to be read.
-        :param name: its name, for messages.
-        :param consumer: gets the bytes.
-        :param offset: how many bytes of the source are before the descriptor's
-            position.
+        :param read: gives at most so many of the next bytes or characters; none at
+            the end.
+        :param name: the source, for messages.
+        :param consumer: gets the blocks.
+        :param offset: how many bytes of the source are before the first one that
+            is read.
         """
         super().__init__(name, consumer)
-        self._fd = fd
+        self._read = read
         self._size = source.size
         most = None if source.most is None else offset + source.most
         self._end = lowest(source.size, most)
@@ -224,7 +233,9 @@ class FileProduction(Production):
         if self._end is not None and self._end - self._at < wanted:
             wanted = self._end - self._at
         try:
-            block = os.read(self._fd, wanted)
+            block = self._read(wanted)
+        except BlockingIOError:  # of a stream, where the reactor was wrong
+            return False
         except OSError as error:
             self._cannotRead(error)
             return False
@@ -244,27 +255,6 @@ class FileProduction(Production):
         return True
 
 
-class _SliceProduction(Production):
-    """Write slice after slice of what is in memory."""
-
-    def __init__(
-        self, data: Any, name: str, consumer: IConsumer, blockSize: int | None
-    ) -> None:
-        super().__init__(name, consumer)
-        self._data = data
-        self._blockSize = blockSize or BLOCK_SIZE
-        self._at = 0
-
-    def _oneBlock(self) -> bool:
-        block = self._data[self._at : self._at + self._blockSize]
-        self._at += len(block)
-        if block:
-            self._consumer.write(block)
-        else:
-            self._succeed()
-        return True
-
-
 @implementer(ILimitedSource)
 class BytesSource(Limited):
     """
@@ -274,7 +264,6 @@ class BytesSource(Limited):
     """
 
     _name = "the bytes"
-    _data: bytes | str
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         """
@@ -284,8 +273,10 @@ class BytesSource(Limited):
         self.size = len(self._data)
 
     def _production(self, consumer: IConsumer) -> Production:
-        data = self._data[: self.most]
-        return _SliceProduction(data, self._name, consumer, self.blockSize)
+        return BlockProduction(self, self._reader(), self._name, consumer)
+
+    def _reader(self) -> Callable[[int], bytes | str]:
+        return io.BytesIO(self._data).read
 
 
 class TextSource(BytesSource):
@@ -303,8 +294,11 @@ class TextSource(BytesSource):
         """
         :param text: what to send.
         """
-        self._data = text
+        self._text = text
         self.size = len(text)
+
+    def _reader(self) -> Callable[[int], bytes | str]:
+        return io.StringIO(self._text).read
 
 
 @implementer(ILimitedSource)
@@ -342,36 +336,25 @@ class FileSource(Limited):
             return
         try:
             # Without O_NONBLOCK, opening a named pipe waits for a writer.
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, ValueError) as error:
-            reason = reasonText(error) if isinstance(error, OSError) else str(error)
-            raise SourceError(
-                f"cannot read {self.path}: {reason}; give the path of a file"
-            ) from error
-        try:
-            status = os.fstat(fd)
+            self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            status = os.fstat(self.fd)
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-                raise SourceError(
-                    f"cannot read {self.path}: it is {kind}; give the path of a file"
-                )
+                raise OSError(errno.EINVAL, f"it is {kind}")
             self.size = status.st_size
             # Tell an empty file from one that only claims to be empty.
-            if self.size == 0 and os.pread(fd, 1, 0):
+            if self.size == 0 and os.pread(self.fd, 1, 0):
                 self.size = None
-        except OSError as error:
-            os.close(fd)
+        except (OSError, ValueError) as error:
+            self.close()
             raise SourceError(
-                f"cannot read {self.path}: {reasonText(error)}"
+                f"cannot read {self.path}: {reasonText(error)}; give the path of a file"
             ) from error
-        except SourceError:
-            os.close(fd)
-            raise
-        self.fd = fd
 
     def _production(self, consumer: IConsumer) -> Production:
         os.lseek(self.fd, self.offset, os.SEEK_SET)
-        return FileProduction(self, self.fd, self.path, consumer, self.offset)
+        read = partial(os.read, self.fd)
+        return BlockProduction(self, read, self.path, consumer, self.offset)
 
     def close(self) -> None:
         """Close the file if it is open."""

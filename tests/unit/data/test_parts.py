@@ -44,13 +44,13 @@ class PartTests(SynchronousTestCase):
     def made(self, content: bytes = b"content", replace: bool = False) -> Part:
         """:returns: a part with that content."""
         part = self.part(replace)
-        part.create()
+        part.open(resume=False)
         os.write(part.fd, content)
         return part
 
     def assertRefused(self, part: Part, said: str) -> None:
         """The part cannot be made, and the message says why and where."""
-        error = self.assertRaises(DestinationError, part.create)
+        error = self.assertRaises(DestinationError, part.open, resume=False)
         self.assertIn(said, str(error))
         self.assertIn(str(self.folder), str(error))
         part.discard()
@@ -396,14 +396,14 @@ class TakeOverTests(SynchronousTestCase):
     def made(self, replace: bool = False) -> Part:
         """:returns: a part that is made, or taken over."""
         part = self.part(replace)
-        part.takeOver()
+        part.open(resume=True)
         return part
 
     def assertRefused(self, said: str, kind: str) -> None:
         """The part cannot be had, by force or not, and the message says why."""
         for replace in (False, True):
             part = self.part(replace)
-            error = self.assertRaises(DestinationError, part.takeOver)
+            error = self.assertRaises(DestinationError, part.open, resume=True)
             self.assertIn(said, str(error))
             self.assertIn(str(self.target), str(error))
             self.assertEqual(error.kind, kind)
@@ -500,7 +500,7 @@ class TakeOverTests(SynchronousTestCase):
             return status
 
         self.patch(os, "lstat", lstat)
-        error = self.assertRaises(DestinationError, self.part().takeOver)
+        error = self.assertRaises(DestinationError, self.part().open, resume=True)
         self.assertIn("cannot be opened", str(error))
         self.assertEqual(victim.read_bytes(), b"precious")
 
@@ -552,7 +552,7 @@ class TakeOverTests(SynchronousTestCase):
 
         self.patch(fcntl, "flock", flock)
         part = self.part(replace=True)
-        part.takeOver()
+        part.open(resume=True)
         self.assertEqual(part.found, 0)
         part.write(b"mine")
         self.assertEqual(self.target.read_bytes(), b"whole")
@@ -569,7 +569,7 @@ class TakeOverTests(SynchronousTestCase):
 
         self.patch(fcntl, "flock", flock)
         self.path.write_bytes(b"theirs")
-        error = self.assertRaises(DestinationError, self.part().takeOver)
+        error = self.assertRaises(DestinationError, self.part().open, resume=True)
         self.assertIn("is there already", str(error))
         self.assertEqual(self.path.read_bytes(), b"theirs")
         part = self.made(replace=True)
@@ -622,7 +622,7 @@ def _createdElsewhere(target: Path) -> str:
         from twisted_transfer.data.parts import Part
         part = Part(sys.argv[1], False)
         try:
-            part.takeOver()
+            part.open(resume=True)
             print("found", part.found)
         except Exception as error:
             print(type(error).__name__, error)
