@@ -184,6 +184,8 @@ def _called(function: Callable[..., object], *args: bytes) -> Deferred[None] | N
     """
     try:
         result = function(*args)
+    except DestinationError:
+        raise
     except Exception as error:
         raise _refusal(error) from error
     if iscoroutine(result):
@@ -191,17 +193,15 @@ def _called(function: Callable[..., object], *args: bytes) -> Deferred[None] | N
     if not isinstance(result, Deferred):
         return None
 
-    def refuse(failure: Failure) -> None:
-        assert failure.value is not None
+    def refuse(failure: Failure) -> Failure:
+        if failure.check(DestinationError):
+            return failure
         raise _refusal(failure.value) from failure.value
 
     return severed(result.addCallbacks(lambda _: None, refuse), lambda _: None)
 
 
-def _refusal(error: BaseException) -> BaseException:
-    """Make a DestinationError of what a user's function has raised."""
-    if isinstance(error, DestinationError):
-        return error
+def _refusal(error: object) -> DestinationError:
     return DestinationError(f"the callable does not take what came: {error!r}")
 
 

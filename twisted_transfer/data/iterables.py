@@ -14,13 +14,12 @@ from collections.abc import (
 )
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IConsumer
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.data.progress import checkNumber, log, quietly
-from twisted_transfer.data.sources import Flow, Production
+from twisted_transfer.data.sources import Flow, ProducingSource
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, SourceError
 from twisted_transfer.interfaces import ISource
@@ -28,111 +27,8 @@ from twisted_transfer.interfaces import ISource
 Piece = bytes | bytearray | memoryview
 """The types of the pieces of an iterable."""
 
-_NAME = "the iterable"
-
 
 _END = object()
-
-
-class _PieceProduction(Production):
-    """Write the pieces of an iterator, each when it is there and there is room."""
-
-    def __init__(
-        self,
-        iterator: Iterator[Any] | AsyncIterator[Any],
-        consumer: IConsumer,
-        size: int | None,
-    ) -> None:
-        """
-        :param iterator: gives the pieces.
-        :param consumer: gets them.
-        :param size: how many bytes they are to have, or None.
-        """
-        super().__init__(_NAME, consumer)
-        self._iterator = iterator
-        self._size = size
-        self._count = 0
-        # What came when the consumer was full.
-        self._held = b""
-        # Whether the next piece is waited for: the iterator must not be closed
-        # meanwhile.
-        self._asking = False
-        self._answer: Deferred[None] = succeed(None)
-
-    def _checked(self, piece: object) -> bytes:
-        """
-        :returns: the piece as bytes.
-        :raises SourceError: if it is something else, or one too many.
-        """
-        if not isinstance(piece, Piece):
-            error = TypeError(f"a piece is bytes, not {type(piece).__name__}")
-            raise SourceError(
-                f"the iterable gave {type(piece).__name__}; let it give bytes"
-            ) from error
-        data = bytes(piece)
-        self._count += len(data)
-        if self._size is not None and self._count > self._size:
-            raise SourceError(
-                f"the iterable gave more than the {self._size} bytes that were "
-                "announced with size=; leave it out if it is not known"
-            )
-        return data
-
-    def _oneBlock(self) -> bool:
-        if self._asking:
-            return False
-        held, self._held = self._held, b""
-        if held:
-            self._consumer.write(held)
-        else:
-            self._asking = True
-            self._answer = _next(self._iterator).addCallbacks(self._came, self._failed)
-        return True
-
-    def _came(self, piece: object) -> None:
-        """Take the next piece, or the end."""
-        self._asking = False
-        if self._flow is Flow.OVER:
-            # The production has ended meanwhile; now the iterator can be closed.
-            self._release()
-            return
-        try:
-            if piece is not _END:
-                self._held = self._checked(piece)
-            elif self._size is not None and self._count < self._size:
-                raise SourceError(
-                    f"the iterable ended after {self._count} of the {self._size} "
-                    "bytes that were announced with size=; leave it out if it is not "
-                    "known"
-                )
-            else:
-                self._succeed()
-        except SourceError as error:
-            self._fail(error)
-        if self._flow is Flow.FLOWING:
-            self.resumeProducing()
-
-    def _failed(self, failure: Failure) -> None:
-        self._asking = False
-        if self._flow is Flow.OVER:
-            self._release()
-        else:
-            self._cannotRead(failure.value)  # type: ignore[arg-type]
-
-    def _release(self) -> None:
-        self._held = b""
-        if self._asking:
-            # It ends at what it waits for; then it is closed.
-            self._answer.cancel()
-        else:
-            closeIterator(self._iterator)
-
-
-@deferring
-async def _next(iterator: Iterator[Any] | AsyncIterator[Any]) -> object:
-    if isinstance(iterator, AsyncIterator):
-        return await anext(iterator, _END)
-    return next(iterator, _END)
 
 
 def closeIterator(iterator: object) -> None:
@@ -156,7 +52,7 @@ async def _closed(iterator: AsyncGenerator[Any, Any]) -> None:
 
 
 @implementer(ISource)
-class IterableSource:
+class IterableSource(ProducingSource):
     """
     Send what an iterable gives: a list, a generator, an async generator, a channel.
 
@@ -168,6 +64,8 @@ class IterableSource:
 
     :ivar size: how many bytes it was said to give, or None.
     """
+
+    name = "the iterable"
 
     def __init__(
         self,
@@ -197,6 +95,13 @@ class IterableSource:
         self.size = size
         self._iterable = iterable
         self._iterator: Iterator[Piece] | AsyncIterator[Piece] | None = None
+        self._count = 0
+        # What came when the consumer was full.
+        self._held = b""
+        # Whether the next piece is waited for: the iterator must not be closed
+        # meanwhile.
+        self._asking = False
+        self._answer: Deferred[None] = succeed(None)
 
     def open(self) -> None:
         """
@@ -214,20 +119,77 @@ class IterableSource:
         except Exception as error:
             raise SourceError(f"cannot read the iterable: {error!r}") from error
 
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+    def _checked(self, piece: object) -> bytes:
         """
-        Write every piece to the consumer.
+        :returns: the piece as bytes.
+        :raises SourceError: if it is something else, or one too many.
+        """
+        if not isinstance(piece, Piece):
+            error = TypeError(f"a piece is bytes, not {type(piece).__name__}")
+            raise SourceError(
+                f"the iterable gave {type(piece).__name__}; let it give bytes"
+            ) from error
+        data = bytes(piece)
+        self._count += len(data)
+        if self.size is not None and self._count > self.size:
+            raise SourceError(
+                f"the iterable gave more than the {self.size} bytes that were "
+                "announced with size=; leave it out if it is not known"
+            )
+        return data
 
-        :param consumer: gets them.
-        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
-        """
+    def _oneBlock(self) -> bool:
+        if self._asking:
+            return False
+        held, self._held = self._held, b""
+        if held:
+            self._consumer.write(held)
+        else:
+            self._asking = True
+            self._answer = self._next().addCallbacks(self._came, self._failed)
+        return True
+
+    def _came(self, piece: object) -> None:
+        """Take the next piece, or the end."""
+        self._asking = False
+        if self._flow is Flow.OVER:
+            # It has ended meanwhile; now the iterator can be closed.
+            self.close()
+            return
         try:
-            self.open()
+            if piece is not _END:
+                self._held = self._checked(piece)
+            elif self.size is not None and self._count < self.size:
+                raise SourceError(
+                    f"the iterable ended after {self._count} of the {self.size} "
+                    "bytes that were announced with size=; leave it out if it is not "
+                    "known"
+                )
+            else:
+                self._succeed()
         except SourceError as error:
-            return fail(error)
-        assert self._iterator is not None
-        return _PieceProduction(self._iterator, consumer, self.size).begin()
+            self._fail(error)
+        if self._flow is Flow.FLOWING:
+            self.resumeProducing()
+
+    def _failed(self, failure: Failure) -> None:
+        self._asking = False
+        if self._flow is Flow.OVER:
+            self.close()
+        else:
+            self._cannotRead(failure.value)  # type: ignore[arg-type]
+
+    @deferring
+    async def _next(self) -> object:
+        if isinstance(self._iterator, AsyncIterator):
+            return await anext(self._iterator, _END)
+        return next(self._iterator, _END)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Close the generator, if it is one."""
-        closeIterator(self._iterable if self._iterator is None else self._iterator)
+        self._held = b""
+        if self._asking:
+            # It ends at what it waits for; then it is closed.
+            self._answer.cancel()
+        else:
+            closeIterator(self._iterable if self._iterator is None else self._iterator)

@@ -23,7 +23,6 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IConsumer, IPushProducer
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import AnyPath, pathText, reasonText
@@ -37,11 +36,11 @@ were no faster, over TCP and over TLS."""
 
 class Flow(Enum):
     """
-    The state of a production.
+    The state of a source while it is written.
 
     ``resumeProducing`` and ``pauseProducing`` move between the first two; the
     end of the source, an error, ``stopProducing`` and cancelling lead from
-    either of them to the third, which is final.
+    either of them to the third.
     """
 
     PAUSED = auto()
@@ -50,36 +49,49 @@ class Flow(Enum):
 
 
 @implementer(IPushProducer)
-class Production:
+class ProducingSource:
     """
-    Write one source to one consumer, block by block.
+    A source that is the producer of what it has: it writes block by block.
 
-    :ivar done: fires when it is over; see ``ISource.startProducing``.
+    :ivar name: what to call it in messages.
+    :ivar size: how many bytes there are, or None if that is unknown.
     """
 
-    def __init__(self, name: str, consumer: IConsumer) -> None:
+    name: str
+    size: int | None = None
+    _consumer: IConsumer
+    _done: Deferred[None]
+    _flow = Flow.OVER
+    _inLoop = False
+
+    def open(self) -> None:
+        """Do nothing: there is nothing to open."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
-        :param name: the source, for messages.
-        :param consumer: gets the blocks.
+        Write everything to the consumer.
+
+        :param consumer: gets it.
+        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
-        self.done: Deferred[None] = Deferred(
-            lambda ignored: self._fail(CancelledError())
-        )
-        self._name = name
+        try:
+            self.open()
+        except SourceError as error:
+            return fail(error)
         self._consumer = consumer
+        self._done = Deferred(lambda ignored: self._fail(CancelledError()))
         self._flow = Flow.PAUSED
-        self._inLoop = False
-
-    def begin(self) -> Deferred[None]:
-        """
-        Start, at the pace of the consumer.
-
-        :returns: :attr:`done`.
-        """
+        self._begin()
         # A consumer that is gone already calls stopProducing() in here.
-        self._consumer.registerProducer(self, True)
+        consumer.registerProducer(self, True)
         self.resumeProducing()
-        return self.done
+        return self._done
+
+    def _begin(self) -> None:
+        """Get ready for the first block."""
 
     def pauseProducing(self) -> None:
         """Write no more blocks for now: the consumer is full."""
@@ -113,13 +125,10 @@ class Production:
         """Fail with ``Truncated``: the consumer wants no more."""
         self._fail(
             Truncated(
-                f"the connection ended before all of {self._name} was sent; "
+                f"the connection ended before all of {self.name} was sent; "
                 "transfer again"
             )
         )
-
-    def _release(self) -> None:
-        """Release what this production holds."""
 
     def _stop(self) -> bool:
         """
@@ -128,108 +137,66 @@ class Production:
         if self._flow is Flow.OVER:
             return False
         self._flow = Flow.OVER
-        self._release()
+        self.close()
         self._consumer.unregisterProducer()
         return True
 
     def _succeed(self) -> None:
         if self._stop():
-            self.done.callback(None)
+            self._done.callback(None)
 
     def _fail(self, error: Exception) -> None:
         if self._stop():
-            self.done.errback(error)
+            self._done.errback(error)
 
     def _cannotRead(self, error: Exception) -> None:
         if not isinstance(error, SourceError):
             reason = reasonText(error) if isinstance(error, OSError) else repr(error)
-            cause, error = error, SourceError(f"cannot read {self._name}: {reason}")
+            cause, error = error, SourceError(f"cannot read {self.name}: {reason}")
             error.__cause__ = cause
         self._fail(error)
 
 
-class Limited:
+@implementer(ILimitedSource)
+class BlockSource(ProducingSource):
     """
-    A source that gives less than everything, or smaller blocks, if it is told to.
+    A source of which blocks of any size can be read.
 
-    :ivar size: how many bytes there are, or None if that is unknown.
-    :ivar most: how many to give at most, or None.
-    :ivar blockSize: how many to write at once at most, or None.
+    :ivar offset: how many bytes at its beginning are left out.
     """
 
-    size: int | None = None
-    most: int | None = None
-    blockSize: int | None = None
+    offset = 0
+    # How much to give at most, and how much at once, or None.
+    _most: int | None = None
+    _blockSize: int | None = None
 
     def limit(self, size: int | None, blockSize: int | None) -> None:
         """Give less, or smaller blocks; see
         :class:`~twisted_transfer.interfaces.ILimitedSource`."""
-        self.most = size
-        self.blockSize = blockSize
+        self._most = size
+        self._blockSize = blockSize
 
-    def open(self) -> None:
-        """Do nothing: there is nothing to open."""
+    def _begin(self) -> None:
+        self._read = self._reader()
+        self._at = self.offset
+        most = None if self._most is None else self.offset + self._most
+        ends = [end for end in (self.size, most) if end is not None]
+        self._end = min(ends, default=None)
+        self._step = self._blockSize or self._usualStep()
 
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+    def _reader(self) -> Callable[[int], Any]:
         """
-        Write everything to the consumer.
-
-        :param consumer: gets it.
-        :returns: see :class:`~twisted_transfer.interfaces.ISource`.
+        :returns: a function that gives at most so many of the next bytes or
+            characters; none at the end.
         """
-        try:
-            self.open()
-        except SourceError as error:
-            return fail(error)
-        return self._production(consumer).begin().addBoth(self._ended)
-
-    def _production(self, consumer: IConsumer) -> Production:
-        """:returns: what writes the source, which is open, to the consumer."""
         raise NotImplementedError
 
-    def _ended(self, result: Failure | None) -> Failure | None:
-        self.close()
-        return result
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
-
-
-def lowest(*bounds: int | None) -> int | None:
-    """:returns: the lowest of some bounds, of which None is no bound."""
-    return min((bound for bound in bounds if bound is not None), default=None)
-
-
-class BlockProduction(Production):
-    """Write block after block of what never has to be waited for."""
-
-    def __init__(
-        self,
-        source: Limited,
-        read: Callable[[int], Any],
-        name: str,
-        consumer: IConsumer,
-        offset: int = 0,
-    ) -> None:
-        """
-        :param source: says how much to read.
-        :param read: gives at most so many of the next bytes or characters; none at
-            the end.
-        :param name: the source, for messages.
-        :param consumer: gets the blocks.
-        :param offset: how many bytes of the source are before the first one that
-            is read.
-        """
-        super().__init__(name, consumer)
-        self._read = read
-        self._size = source.size
-        most = None if source.most is None else offset + source.most
-        self._end = lowest(source.size, most)
-        self._blockSize = source.blockSize or BLOCK_SIZE
-        self._at = offset
+    def _usualStep(self) -> int:
+        """:returns: how much to read at once."""
+        return BLOCK_SIZE
 
     def _oneBlock(self) -> bool:
-        wanted = self._blockSize
+        wanted = self._step
         if self._end is not None and self._end - self._at < wanted:
             wanted = self._end - self._at
         try:
@@ -242,11 +209,11 @@ class BlockProduction(Production):
         self._at += len(block)
         if block:
             self._consumer.write(block)
-        elif wanted and self._size is not None:
+        elif wanted and self.size is not None:
             self._fail(
                 SourceError(
-                    f"{self._name} has shrunk while it was sent: it had "
-                    f"{self._size} bytes, but ends after {self._at}; send it "
+                    f"{self.name} has shrunk while it was sent: it had "
+                    f"{self.size} bytes, but ends after {self._at}; send it "
                     "again when nobody changes it"
                 )
             )
@@ -255,15 +222,14 @@ class BlockProduction(Production):
         return True
 
 
-@implementer(ILimitedSource)
-class BytesSource(Limited):
+class BytesSource(BlockSource):
     """
     Send bytes that are in memory.
 
     :ivar size: how many they are.
     """
 
-    _name = "the bytes"
+    name = "the bytes"
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         """
@@ -272,14 +238,11 @@ class BytesSource(Limited):
         self._data = bytes(data)
         self.size = len(self._data)
 
-    def _production(self, consumer: IConsumer) -> Production:
-        return BlockProduction(self, self._reader(), self._name, consumer)
-
-    def _reader(self) -> Callable[[int], bytes | str]:
+    def _reader(self) -> Callable[[int], bytes]:
         return io.BytesIO(self._data).read
 
 
-class TextSource(BytesSource):
+class TextSource(BlockSource):
     """
     Send text that is in memory, over a channel that carries text.
 
@@ -288,7 +251,7 @@ class TextSource(BytesSource):
     :ivar size: how many characters there are.
     """
 
-    _name = "the text"
+    name = "the text"
 
     def __init__(self, text: str) -> None:
         """
@@ -297,12 +260,11 @@ class TextSource(BytesSource):
         self._text = text
         self.size = len(text)
 
-    def _reader(self) -> Callable[[int], bytes | str]:
+    def _reader(self) -> Callable[[int], str]:
         return io.StringIO(self._text).read
 
 
-@implementer(ILimitedSource)
-class FileSource(Limited):
+class FileSource(BlockSource):
     """
     Send a regular file, as long as it was when it was opened.
 
@@ -316,14 +278,13 @@ class FileSource(Limited):
     :ivar fd: its descriptor while it is open, else -1.
     """
 
-    offset = 0
     fd = -1
 
     def __init__(self, path: AnyPath) -> None:
         """
         :param path: the file to read.
         """
-        self.path = pathText(path)
+        self.path = self.name = pathText(path)
 
     def open(self) -> None:
         """
@@ -351,10 +312,9 @@ class FileSource(Limited):
                 f"cannot read {self.path}: {reasonText(error)}; give the path of a file"
             ) from error
 
-    def _production(self, consumer: IConsumer) -> Production:
+    def _reader(self) -> Callable[[int], bytes]:
         os.lseek(self.fd, self.offset, os.SEEK_SET)
-        read = partial(os.read, self.fd)
-        return BlockProduction(self, read, self.path, consumer, self.offset)
+        return partial(os.read, self.fd)
 
     def close(self) -> None:
         """Close the file if it is open."""

@@ -8,21 +8,22 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IConsumer, IReadDescriptor, IWriteDescriptor
+from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import reasonText
-from twisted_transfer.data.sources import BlockProduction, Flow, Limited, Production
+from twisted_transfer.data.sources import BlockSource, Flow
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError, SourceError
-from twisted_transfer.interfaces import IDestination, ILimitedSource
+from twisted_transfer.interfaces import IDestination
 
 
 class HasFileno(Protocol):
@@ -62,7 +63,7 @@ class Stream:
         self._reactor = reactor
         self._fd = stream if isinstance(stream, int) else stream.fileno()
         ownName = getattr(stream, "name", None)
-        self._name = name or (
+        self.name = name or (
             ownName if isinstance(ownName, str) else f"file descriptor {self._fd}"
         )
         # Held on to, so that an open file is not closed by the collector.
@@ -129,12 +130,12 @@ class StreamDestination(Stream):
             raise self._cannotWrite(error) from error
         if flags & os.O_ACCMODE == os.O_RDONLY:
             raise DestinationError(
-                f"cannot write {self._name}: it is open for reading only"
+                f"cannot write {self.name}: it is open for reading only"
             )
 
     def _cannotWrite(self, error: OSError) -> DestinationError:
         reason = reasonText(error)
-        return DestinationError(f"cannot write {self._name}: {reason}", reason=reason)
+        return DestinationError(f"cannot write {self.name}: {reason}", reason=reason)
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -191,7 +192,7 @@ class StreamDestination(Stream):
         """Fail: the other end is closed, and write(2) says why."""
         self.doWrite()
         error = DestinationError(
-            f"cannot write {self._name}: {reason.getErrorMessage()}",
+            f"cannot write {self.name}: {reason.getErrorMessage()}",
             reason="the receiver's output was closed",
         )
         self._settle(Failure(error))
@@ -219,65 +220,7 @@ half as many."""
 
 
 @implementer(IReadDescriptor)
-class StreamProduction(BlockProduction):
-    """Write a descriptor that the reactor watches."""
-
-    def __init__(
-        self, source: Limited, reactor: Any, fd: int, name: str, consumer: IConsumer
-    ) -> None:
-        """
-        :param source: says how much to read.
-        :param reactor: watches the descriptor; an ``IReactorFDSet``.
-        :param fd: the descriptor; it is non-blocking.
-        :param name: its name, for messages.
-        :param consumer: gets the bytes.
-        """
-        super().__init__(source, partial(os.read, fd), name, consumer)
-        self._fd = fd
-        self._reactor = reactor
-        self._blockSize = source.blockSize or STREAM_BLOCK_SIZE
-
-    def fileno(self) -> int:
-        """:returns: the descriptor that the reactor watches."""
-        return self._fd
-
-    def logPrefix(self) -> str:
-        """:returns: the name of this in Twisted's log."""
-        return "StreamSource"
-
-    def pauseProducing(self) -> None:
-        """Watch the descriptor no more for now."""
-        self._reactor.removeReader(self)
-
-    def resumeProducing(self) -> None:
-        """Watch the descriptor."""
-        if self._flow is not Flow.OVER:
-            self._reactor.addReader(self)
-
-    def _release(self) -> None:
-        self._reactor.removeReader(self)
-
-    def doRead(self) -> None:
-        """Read what is there, or the end."""
-        self._oneBlock()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        The reactor sees a hang-up and nothing to read.
-
-        With a pipe that is the end of the file; read(2) says whether it is
-        also the end of anything else.
-        """
-        if isinstance(reason.value, ConnectionDone):
-            self.doRead()
-        if self._flow is not Flow.OVER:
-            self._fail(
-                SourceError(f"cannot read {self._name}: {reason.getErrorMessage()}")
-            )
-
-
-@implementer(ILimitedSource)
-class StreamSource(Stream, Limited):
+class StreamSource(Stream, BlockSource):
     """
     Send what is open already: a pipe, a terminal, a socket, a device, or a regular
     file from its current position.
@@ -287,6 +230,8 @@ class StreamSource(Stream, Limited):
 
     :ivar size: how many bytes are left if it is a regular file, else None.
     """
+
+    _plain = True
 
     def open(self) -> None:
         """
@@ -303,16 +248,52 @@ class StreamSource(Stream, Limited):
                 self.size = max(status.st_size - position, 0)
         except OSError as error:
             raise SourceError(
-                f"cannot read {self._name}: {reasonText(error)}"
+                f"cannot read {self.name}: {reasonText(error)}"
             ) from error
 
-    def _production(self, consumer: IConsumer) -> Production:
-        if self._isPlain():
-            read = partial(os.read, self._fd)
-            return BlockProduction(self, read, self._name, consumer)
+    def _reader(self) -> Callable[[int], bytes]:
         self._unblock()
-        return StreamProduction(self, self._reactor, self._fd, self._name, consumer)
+        self._plain = self._isPlain()
+        return partial(os.read, self._fd)
+
+    def _usualStep(self) -> int:
+        return super()._usualStep() if self._plain else STREAM_BLOCK_SIZE
+
+    def logPrefix(self) -> str:
+        """:returns: the name of this in Twisted's log."""
+        return "StreamSource"
+
+    def pauseProducing(self) -> None:
+        """Read no more for now: the consumer is full."""
+        super().pauseProducing()
+        self._reactor.removeReader(self)
+
+    def resumeProducing(self) -> None:
+        """Read what never has to be waited for, or watch the descriptor."""
+        if self._plain:
+            super().resumeProducing()
+        elif self._flow is not Flow.OVER:
+            self._reactor.addReader(self)
+
+    def doRead(self) -> None:
+        """Read what is there, or the end."""
+        self._oneBlock()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The reactor sees a hang-up and nothing to read.
+
+        With a pipe that is the end of the file; read(2) says whether it is
+        also the end of anything else.
+        """
+        if isinstance(reason.value, ConnectionDone):
+            self.doRead()
+        if self._flow is not Flow.OVER:
+            self._fail(
+                SourceError(f"cannot read {self.name}: {reason.getErrorMessage()}")
+            )
 
     def close(self) -> None:
         """Restore the stream's mode, or close it if ``close`` was given."""
+        self._reactor.removeReader(self)
         self._giveBack()
