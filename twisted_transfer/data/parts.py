@@ -280,8 +280,7 @@ class Part:
             usable = self._isUsable(fd)
         finally:
             if not usable:
-                self.fd = -1
-                os.close(fd)
+                self._close()
         if not usable:
             self._clear()
 
@@ -395,8 +394,12 @@ class Part:
             raise exists(self._target, " by now") from error
         except OSError as error:
             raise self._cannotStore(error) from error
-        os.close(self.fd)
-        self.fd = -1
+        self._close()
+
+    def _close(self) -> None:
+        """Give back the lock."""
+        fd, self.fd = self.fd, -1
+        os.close(fd)
 
     def _publishNew(self) -> None:
         """Give the part its name unless that exists; rename(2) would replace it."""
@@ -417,11 +420,10 @@ class Part:
         """Remove the part, if there is one and it is ours."""
         if self.fd == -1:
             return
-        fd, self.fd = self.fd, -1
         with suppress(OSError):
-            if self._isAt(fd, self.path):
+            if self._isAt(self.fd, self.path):
                 os.unlink(self.path)
-        os.close(fd)
+        self._close()
 
     def keep(self) -> None:
         """Release the part for the next transfer, or remove it if it is empty."""
@@ -433,8 +435,7 @@ class Part:
         # It may have got the mode of the target already.
         with suppress(OSError):
             os.fchmod(self.fd, 0o600)
-        fd, self.fd = self.fd, -1
-        os.close(fd)
+        self._close()
 
 
 def targetMode(target: str, replace: bool) -> int:

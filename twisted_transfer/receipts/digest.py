@@ -74,12 +74,12 @@ class RunningDigest:
 
     def _work(self) -> None:
         """Take pieces until there are none; in a thread."""
-        while self._takeOne():
-            pass
+        self._help(0)
         # A piece that comes just now waits for more, or for digest().
         self._working = False
 
     def _help(self, left: int) -> None:
+        """Take pieces until at most so many bytes wait."""
         while self.count - self._done > left and self._takeOne():
             pass
 
@@ -135,12 +135,13 @@ class RunningDigest:
 class _Reading:
     """Hash a file, in a thread, until stopped."""
 
+    count = 0
+    _stopped = False
+
     def __init__(self, fd: int, length: int) -> None:
         self.hash = hashlib.sha256()
-        self.count = 0
         self._fd = fd
         self._length = length
-        self._stopped = False
         # Held for as long as the descriptor is in use.
         self._using = Lock()
 

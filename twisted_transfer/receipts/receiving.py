@@ -82,14 +82,11 @@ class DigestedDestination(BoundedDestination):
 
     def start(self, offset: int) -> None:
         """
-        Say where the next bytes go; without this they go to the beginning.
+        Say where the next bytes go; called once before the first :meth:`write`.
 
         :param offset: what :meth:`offer` has said, to go on; or 0, to forget
             what is there and start over.
-        :raises ValueError: if it is neither.
         """
-        if offset != 0:
-            raise ValueError(f"{offset} bytes were not offered; start at 0")
 
     def write(self, data: bytes) -> Deferred[None] | None:
         waiting = super().write(data)
@@ -135,7 +132,6 @@ class ResumableFileDestination(DigestedDestination):
         self._file = FileDestination(path, force, reactor, follow=follow)
         super().__init__(self._file, reactor, maxSize)
         self.path = self._file.path
-        self._offered = 0
         self._reading: Deferred[int] | None = None
 
     def open(self) -> None:
@@ -165,34 +161,22 @@ class ResumableFileDestination(DigestedDestination):
             return 0, None
         try:
             self._reading = self._digest.hashFile(part.fd, part.found)
-            self._offered = await self._reading
+            return await self._reading, self._digest.digest()
         except OSError as error:
             raise part.cannotRead(error) from error
-        return self._offered, self._digest.digest()
 
     def start(self, offset: int) -> None:
         """
-        Say where the next bytes go; without this they go to the beginning.
+        Say where the next bytes go; called once before the first :meth:`write`.
 
         :param offset: what :meth:`offer` has said, to go on; or 0, to forget
             what is there and start over.
-        :raises ValueError: if it is neither.
         :raises DestinationError: if the part cannot be written to.
         """
-        if offset not in (0, self._offered):
-            raise ValueError(
-                f"{offset} bytes were not offered; start at 0 or {self._offered}"
-            )
-        self._file.resume()
         self._file.startAt(offset)
         if offset == 0:
             self._digest.startOver()
         self.size = offset
-
-    def write(self, data: bytes) -> Deferred[None] | None:
-        if not self._file.started:
-            self.start(0)
-        return super().write(data)
 
     def interrupt(self) -> None:
         """
@@ -301,8 +285,7 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
             destination.checkSize(offer.size)
         return await _store(talk, offer, destination, watch)
     except Exception as error:
-        mayGoOn = _mayGoOn(error)
-        end = destination.interrupt if mayGoOn else destination.abort
+        end = destination.interrupt if _mayGoOn(error) else destination.abort
         quietly(end, "abort() of a destination")
         raise
 
@@ -315,7 +298,6 @@ async def _store(
         offset, digest = 0, None  # of another file, or of an older one
     talk.say(Accept(offset, digest))
     begin = await talk.next(Begin)
-    assert isinstance(begin, Begin)
     destination.start(begin.offset)
     progress = watch.begins(offer.name, offer.size, begin.offset)
     meter = Meter(talk.clock, progress, offer.size, begin.offset)

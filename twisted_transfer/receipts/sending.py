@@ -233,7 +233,6 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     source.open()
     talk.say(Offer(file.name, source.size))
     accept = await talk.next(Accept)
-    assert isinstance(accept, Accept)
     if accept.digest is not None:
         await talk.unless(source.checkPrefix(accept.offset, accept.digest))
     talk.say(Begin(source.offset))

@@ -26,6 +26,7 @@ from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
 
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=Event)
 
 GREETING_TIMEOUT = 10.0
 """Seconds in which the partner has to say Hello; it waits for nothing before that."""
@@ -127,7 +128,7 @@ class Talk(Protocol):
     # What the partner says.
 
     @deferring
-    async def next(self, *kinds: type[Event]) -> Event:
+    async def next(self, *kinds: type[_E]) -> _E:
         """
         Wait for what the partner says next.
 

@@ -9,11 +9,11 @@ import re
 import unicodedata
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import AnyPath, exists, flushFile, pathText, reasonText
+from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
@@ -38,6 +38,10 @@ class ExistingFile:
     :ivar path: the file; it is only read.
     """
 
+    _fd = -1
+    _count = 0
+    _same = True
+
     def __init__(self, path: str, reactor: IReactorThreads | None = None) -> None:
         """
         :param path: the file.
@@ -45,10 +49,6 @@ class ExistingFile:
         """
         self.path = path
         self._reactor = reactor
-        self._fd = -1
-        self._found: tuple[int, int] = (0, 0)
-        self._count = 0
-        self._same = True
 
     def _status(self) -> tuple[int, int]:
         """The size, and when it was last changed."""
@@ -78,15 +78,15 @@ class ExistingFile:
         self._same &= os.pread(self._fd, len(data), self._count) == data
         self._count += len(data)
 
-    def finish(self) -> Deferred[None]:
+    @deferring
+    async def finish(self) -> None:
         """
+        Flush the file to the disk, if it is what has come.
+
         :returns: a Deferred that fires when the file is on the disk; it fails with
             ``DestinationError`` if it differs from what has come, or was changed
             meanwhile.
         """
-        return Deferred.fromCoroutine(self._finish())
-
-    async def _finish(self) -> None:
         if not self._same or (self._count, self._found[1]) != self._status():
             raise exists(self.path)
         try:
@@ -209,7 +209,7 @@ class FolderDestination:
         shown = "no name"
         if offer.name is not None:
             shown = f"the name '{printable(offer.name, MAX_NAME)}'"
-        name = None if offer.name is None else suggestedName(offer.name)
+        name = suggestedName(offer.name or "")
         if name is None:
             raise self._refused(
                 f"the partner's file has {shown}, which cannot be one in a folder; "

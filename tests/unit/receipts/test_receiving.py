@@ -713,11 +713,6 @@ class DigestedDestinationTests(SynchronousTestCase):
         self.successResultOf(destination.finish())
         self.assertEqual(inner.events, ["open", "finish"])
 
-    def test_nothingToGoOnWith(self) -> None:
-        """It always starts at the beginning."""
-        destination = DigestedDestination(ListDestination())
-        self.assertRaises(ValueError, destination.start, 1)
-
     def test_slow(self) -> None:
         """What has to be waited for is waited for."""
         inner = ListDestination(slow=True)
@@ -852,26 +847,14 @@ class ResumableFileDestinationTests(Case):
     def test_startOver(self) -> None:
         """What does not fit is forgotten, and in no part of the whole."""
         self.left(b"something long that does not fit")
-        for start in (True, False):
-            destination = self.destination(force=True)
-            self.successResultOf(destination.offer())
-            if start:
-                destination.start(0)
-            destination.write(b"new")
-            self.assertEqual(destination.size, 3)
-            self.assertEqual(destination.digest(), sha256(b"new").digest())
-            self.successResultOf(destination.finish())
-            self.assertEqual(self.target.read_bytes(), b"new")
-
-    def test_startElsewhere(self) -> None:
-        """Only what was offered can be gone on with."""
-        self.left()
-        destination = self.destination()
-        destination.open()
-        self.assertRaises(ValueError, destination.start, 4)
+        destination = self.destination(force=True)
         self.successResultOf(destination.offer())
-        for offset in (3, 5, -1):
-            self.assertRaises(ValueError, destination.start, offset)
+        destination.start(0)
+        destination.write(b"new")
+        self.assertEqual(destination.size, 3)
+        self.assertEqual(destination.digest(), sha256(b"new").digest())
+        self.successResultOf(destination.finish())
+        self.assertEqual(self.target.read_bytes(), b"new")
 
     def test_hashedOnce(self) -> None:
         """What was left is read once, in a thread."""
