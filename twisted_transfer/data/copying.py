@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @implementer(IConsumer)
+@dataclass(eq=False)
 class Feed:
     """
     Hand what a source writes to a channel, and count it.
@@ -35,33 +36,26 @@ class Feed:
     The source's producer is registered with the channel itself, so the channel
     pauses and resumes the source with nothing in between.
 
+    :ivar channel: gets everything.
+    :ivar tell: called with the count after each block.
+    :ivar size: take so many units and no more, or None for all of them.
+    :ivar blockSize: write at most so many at once, or None for what comes.
     :ivar count: how many units the channel has got.
     """
 
-    def __init__(
-        self,
-        channel: TransferChannel,
-        tell: Callable[[int], object] | None,
-        size: int | None = None,
-        blockSize: int | None = None,
-    ) -> None:
-        """
-        :param channel: gets everything.
-        :param tell: called with the count after each block.
-        :param size: take so many units and no more, or None for all of them.
-        :param blockSize: write at most so many at once, or None for what comes.
-        """
+    channel: TransferChannel
+    tell: Callable[[int], object] | None
+    size: int | None = None
+    blockSize: int | None = None
+
+    def __post_init__(self) -> None:
         self.count = 0
-        self._channel = channel
-        self._tell = tell
-        self._size = size
-        self._blockSize = blockSize
         self._producer: Any = None
         self._producing: Deferred[None] | None = None
         # Why nothing more is taken: an error, or None where it is enough.
         self._error: Exception | None = None
         self._closed = False
-        if size is not None or blockSize is not None:
+        if self.size is not None or self.blockSize is not None:
             self.write = self._cut  # type: ignore[method-assign]
 
     def run(self, source: Source) -> Deferred[None]:
@@ -88,13 +82,13 @@ class Feed:
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let the channel drive the source."""
         self._producer = producer
-        self._channel.registerProducer(producer, streaming)
+        self.channel.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Take the source off the channel, if it is registered there."""
         if self._producer is not None:
             self._producer = None
-            self._channel.unregisterProducer()
+            self.channel.unregisterProducer()
 
     def write(self, data: Data) -> None:
         """
@@ -104,24 +98,24 @@ class Feed:
             return
         producer = self._producer
         try:
-            self._channel.write(data)
+            self.channel.write(data)
         except Exception as error:
             self.close(error)
             return
         if producer is not None and self._producer is None:
             return  # the channel is gone, and has not taken it
         self.count += len(data)
-        if self._tell is not None:
-            self._tell(self.count)
+        if self.tell is not None:
+            self.tell(self.count)
 
     def _cut(self, data: Data) -> None:
         """Write the source's next piece, up to the size, in blocks."""
-        if self._size is not None:
-            data = data[: self._size - self.count]
-        step = self._blockSize or len(data) or 1
+        if self.size is not None:
+            data = data[: self.size - self.count]
+        step = self.blockSize or len(data) or 1
         for start in range(0, len(data), step):
             Feed.write(self, data[start : start + step])
-        if self.count == self._size and not self._closed:
+        if self.count == self.size and not self._closed:
             self.close(None)
 
     def close(self, error: Exception | None) -> None:
@@ -266,18 +260,18 @@ class Copying:
         """Wait until everything is written, or the connection is gone."""
         feeding = feed.run(self._source)
 
-        def ended(result: Failure | None) -> None:
-            error: Any = Truncated(
+        def inOrder(ignored: None) -> None:
+            raise Truncated(
                 "the partner ended the connection before everything was sent; "
                 "transfer again"
             )
-            if isinstance(result, Failure):
-                error = result.value
-            if not isinstance(error, CancelledError):
-                feed.close(error)
+
+        def ended(failure: Failure) -> None:
+            error: Any = failure.value
+            feed.close(error)
 
         # Not every transport stops its producer when the connection ends.
-        closed = self.channel.whenClosed().addBoth(ended)
+        closed = self.channel.whenClosed().addCallback(inOrder).addErrback(ended)
         try:
             await feeding
         finally:

@@ -117,7 +117,7 @@ class IterableSource(ProducingSource):
             else:
                 self._iterator = iter(self._iterable)
         except Exception as error:
-            raise SourceError(f"cannot read the iterable: {error!r}") from error
+            raise self.cannotRead(error) from error
 
     def _checked(self, piece: object) -> bytes:
         """
@@ -176,8 +176,10 @@ class IterableSource(ProducingSource):
         self._asking = False
         if self._flow is Flow.OVER:
             self.close()
-        else:
-            self._cannotRead(failure.value)  # type: ignore[arg-type]
+            return
+        error: Any = failure.value
+        own = isinstance(error, SourceError)
+        self._fail(error if own else self.cannotRead(error))
 
     @deferring
     async def _next(self) -> object:

@@ -11,14 +11,17 @@ import errno
 import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.filepath import FilePath
 
+from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import DestinationError
 
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
@@ -38,18 +41,13 @@ async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
     if reactor is None:
         os.fsync(fd)
         return
-    outcome: Deferred[None] = Deferred()
-
-    def flushed(result: None) -> None:
-        if not outcome.called:
-            outcome.callback(result)
-
+    flushed: Promise[None] = Promise()
     pool = reactor.getThreadPool()
-    flushing = deferToThreadPool(reactor, pool, os.fsync, fd).addBoth(flushed)
+    deferToThreadPool(reactor, pool, os.fsync, fd).addBoth(flushed.fire)
     try:
-        await outcome
+        await flushed.wait()
     except CancelledError:
-        await flushing
+        await flushed.wait()
         raise
 
 
@@ -111,11 +109,24 @@ def reasonText(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+@contextmanager
+def raising(make: Callable[[OSError], Exception]) -> Iterator[None]:
+    """
+    Raise another error in place of the system's.
+
+    :param make: makes it of what the system says in the block of this context.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise make(error) from error
+
+
 SUFFIX = ".part"
 """The end of the name of a part."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOUND = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
@@ -144,6 +155,7 @@ class Part:
         self._target = target
         self._replace = replace
         self._locks = True
+        self._cannotStore = partial(cannotStore, target)
 
     def open(self, resume: bool) -> None:
         """
@@ -180,58 +192,47 @@ class Part:
             f"the receiver cannot write in its folder: {reason}",
         )
 
-    def _hold(self, fd: int) -> None:
+    def _hold(self, fd: int, found: bool = False) -> None:
         """
         Keep others away from what was opened, and make it this part.
 
-        It is closed instead if the path no longer leads to it: another
-        transfer has published it, or cleared it away, before there was a lock.
+        It is closed instead if it was found there and is of no use, or if the path
+        no longer leads to it: another transfer has published it, or cleared it
+        away, before there was a lock.
         """
         try:
-            if not self._lock(fd):
-                raise self._taken()
-            if self._isAt(fd, self.path):
-                self.fd = fd
-        except OSError as error:
-            raise self._cannotStore(error) from error
+            with raising(self._cannotStore):
+                self._lock(fd)
+                if self._isAt(fd, self.path) and (not found or self._isUsable(fd)):
+                    self.fd = fd
         finally:
             if self.fd != fd:
                 os.close(fd)
 
-    def _taken(self) -> DestinationError:
-        return DestinationError(
-            f"another transfer is receiving {self._target} at this moment; "
-            "wait for its end, or choose another name",
-            "busy",
-            "another transfer is writing the same file",
-        )
-
-    def _lock(self, fd: int) -> bool:
+    def _lock(self, fd: int) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        except BlockingIOError as error:
+            raise DestinationError(
+                f"another transfer is receiving {self._target} at this moment; "
+                "wait for its end, or choose another name",
+                "busy",
+                "another transfer is writing the same file",
+            ) from error
         except OSError as error:
             # Where a file system has no locks, O_EXCL alone has to do.
             if error.errno not in _NO_LOCKS:
                 raise
             self._locks = False
-        return True
 
     def _clear(self) -> None:
         """Remove the abandoned part that is there, if that is allowed."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            old = os.open(self.path, flags)
-        except FileNotFoundError:
+        old = self._meet(os.O_RDONLY, self._checkRegular)
+        if old is None:
             return
-        except OSError as error:
-            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
         try:
-            if not stat.S_ISREG(os.fstat(old).st_mode):
-                raise self._inTheWay("is no regular file")
-            if not self._lock(old):
-                raise self._taken()
+            self._checkRegular(os.fstat(old))
+            self._lock(old)
             if not self._replace:
                 raise DestinationError(
                     f"{self.path} is there already, left by an interrupted transfer "
@@ -264,36 +265,42 @@ class Part:
 
     def _adopt(self) -> None:
         """Take over the part that is there, if one can go on with it."""
+        fd = self._meet(os.O_RDWR, self._checkOwn)
+        if fd is not None:
+            self._hold(fd, found=True)
+            if self.fd == -1:
+                self._clear()
+
+    def _meet(self, flags: int, check: Callable[[os.stat_result], None]) -> int | None:
+        """
+        Open what is there.
+
+        :param flags: whether to read or to write, for open(2).
+        :param check: refuses what must not be opened.
+        :returns: its descriptor, or None if it is gone by now.
+        """
         try:
             # Opening a device can have an effect of its own.
-            self._judge(os.lstat(self.path))
-            fd = os.open(self.path, _FOUND)
+            check(os.lstat(self.path))
+            return os.open(self.path, flags | _FOUND)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
-        self._hold(fd)
-        if self.fd == -1:
-            return
-        usable = False
-        try:
-            usable = self._isUsable(fd)
-        finally:
-            if not usable:
-                self._close()
-        if not usable:
-            self._clear()
 
-    def _judge(self, status: os.stat_result) -> None:
+    def _checkRegular(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise self._inTheWay("is no regular file")
+
+    def _checkOwn(self, status: os.stat_result) -> None:
+        self._checkRegular(status)
         if status.st_uid != os.geteuid():
             raise self._inTheWay("belongs to another user")
 
     def _isUsable(self, fd: int) -> bool:
         """:returns: whether one can go on with what is locked by now."""
         status = os.fstat(fd)
-        self._judge(status)
+        self._checkOwn(status)
         secondName = status.st_nlink > 1
         if secondName and not self._isAt(fd, self._target):
             raise self._inTheWay("has a second name")
@@ -305,10 +312,7 @@ class Part:
         effective = os.access in os.supports_effective_ids
         if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
             raise self._noPlace(PermissionError("it is read-only"))
-        try:
-            os.fchmod(fd, 0o600)
-        except OSError as error:
-            raise self._cannotStore(error) from error
+        os.fchmod(fd, 0o600)
         self.found = status.st_size
         return True
 
@@ -319,11 +323,9 @@ class Part:
         :param offset: in bytes; 0 to start over.
         :raises DestinationError: if the system refuses.
         """
-        try:
+        with raising(self._cannotStore):
             os.ftruncate(self.fd, offset)
             os.lseek(self.fd, offset, os.SEEK_SET)
-        except OSError as error:
-            raise self._cannotStore(error) from error
         self.size = offset
 
     def write(self, data: bytes) -> None:
@@ -352,20 +354,11 @@ class Part:
         :raises DestinationError: if the disk says that it cannot, or somebody
             else has written to the part.
         """
-        try:
+        with raising(self._cannotStore):
             if os.fstat(self.fd).st_size != self.size:
                 raise self._changed()
             os.fchmod(self.fd, mode)
             await flushFile(self.fd, reactor)
-        except OSError as error:
-            raise self._cannotStore(error) from error
-
-    def _cannotStore(self, error: OSError) -> DestinationError:
-        return DestinationError(
-            f"cannot store {self._target}: {reasonText(error)}",
-            "storing",
-            reasonText(error),
-        )
 
     def _changed(self) -> DestinationError:
         return DestinationError(
@@ -481,6 +474,16 @@ def exists(target: str, when: str = "") -> DestinationError:
         "exists",
         "the receiver has such a file already and does not replace it",
     )
+
+
+def cannotStore(target: str, error: OSError) -> DestinationError:
+    """
+    :param target: the path of the file that was to appear.
+    :param error: what the system says.
+    :returns: the error for a file that could not be written.
+    """
+    reason = reasonText(error)
+    return DestinationError(f"cannot store {target}: {reason}", "storing", reason)
 
 
 def unfit(message: str) -> DestinationError:

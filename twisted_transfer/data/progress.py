@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.logger import Logger
@@ -41,39 +42,34 @@ def quietly(call: Callable[[], object], what: str) -> bool:
     return True
 
 
+@dataclass(eq=False)
 class Meter:
     """
-    Measures one transfer, and tells a function how far it is.
+    Measure one transfer, and tell a function how far it is.
 
-    :ivar total: how many bytes there will be, or None while that is unknown.
+    :ivar clock: measures the time, from here on.
+    :ivar progress: is told, unless it is None; after an error of its own, which is
+        logged, it is not called again, and the transfer goes on.
+    :ivar total: how many bytes there will be, or None if that is unknown.
+    :ivar count: how many there were in the beginning, which says nothing of the
+        rate.
     """
 
-    def __init__(
-        self,
-        clock: Any,
-        progress: Progress | None,
-        total: int | None,
-        count: int = 0,
-    ) -> None:
-        """
-        :param clock: measures the time, from here on.
-        :param progress: is told; after an error of its own, which is logged, it is
-            not called again, and the transfer goes on.
-        :param total: how many bytes there will be, or None if that is unknown.
-        :param count: how many there are already, which says nothing of the rate.
-        """
-        self.total = total
-        self._clock = clock
-        self._progress = progress
-        self._samples = deque([(clock.seconds(), count)])
+    clock: Any
+    progress: Progress | None
+    total: int | None
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self._samples = deque([(self.clock.seconds(), self.count)])
 
     def tell(self, count: int) -> None:
         """
         :param count: how many bytes have moved, since the beginning.
         """
-        if self._progress is None:
+        if self.progress is None:
             return
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         samples = self._samples
         # The first one is the last that is older than the window.
         while len(samples) > 1 and samples[1][0] <= now - WINDOW:
@@ -83,10 +79,10 @@ class Meter:
             samples.append((now, count))
         rate = (count - before) / (now - since) if now > since else 0.0
         try:
-            self._progress(count, self.total, rate)
+            self.progress(count, self.total, rate)
         except Exception:
             log.failure("progress has failed, and is not called again")
-            self._progress = None
+            self.progress = None
 
 
 def checkNumber(

@@ -92,12 +92,10 @@ class _Receiving(Protocol):
     def _refused(self, failure: Failure) -> None:
         """Take nothing more: the destination cannot store what it has taken."""
         self._waiting = None
-        self._queue.clear()
         if not self.done.called:
             self.done.errback(failure)
 
     def _cancelled(self, done: Deferred[None]) -> None:
-        self._queue.clear()
         if self._waiting is not None:
             done.errback(CancelledError())
             self._waiting.cancel()

@@ -149,12 +149,15 @@ class ProducingSource:
         if self._stop():
             self._done.errback(error)
 
-    def _cannotRead(self, error: Exception) -> None:
-        if not isinstance(error, SourceError):
-            reason = reasonText(error) if isinstance(error, OSError) else repr(error)
-            cause, error = error, SourceError(f"cannot read {self.name}: {reason}")
-            error.__cause__ = cause
-        self._fail(error)
+    def cannotRead(self, error: Exception) -> SourceError:
+        """
+        :param error: what reading has raised.
+        :returns: the error that says so, with that as its cause.
+        """
+        reason = reasonText(error) if isinstance(error, OSError) else repr(error)
+        problem = SourceError(f"cannot read {self.name}: {reason}")
+        problem.__cause__ = error
+        return problem
 
 
 @implementer(ILimitedSource)
@@ -204,7 +207,7 @@ class BlockSource(ProducingSource):
         except BlockingIOError:  # of a stream, where the reactor was wrong
             return False
         except OSError as error:
-            self._cannotRead(error)
+            self._fail(self.cannotRead(error))
             return False
         self._at += len(block)
         if block:

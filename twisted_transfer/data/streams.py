@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.data.parts import reasonText
+from twisted_transfer.data.parts import raising, reasonText
 from twisted_transfer.data.sources import BlockSource, Flow
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError, SourceError
@@ -124,10 +124,8 @@ class StreamDestination(Stream):
 
         :raises DestinationError: if it is closed, or open for reading only.
         """
-        try:
+        with raising(self._cannotWrite):
             flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
-        except OSError as error:
-            raise self._cannotWrite(error) from error
         if flags & os.O_ACCMODE == os.O_RDONLY:
             raise DestinationError(
                 f"cannot write {self.name}: it is open for reading only"
@@ -247,9 +245,7 @@ class StreamSource(Stream, BlockSource):
                 position = os.lseek(self._fd, 0, os.SEEK_CUR)
                 self.size = max(status.st_size - position, 0)
         except OSError as error:
-            raise SourceError(
-                f"cannot read {self.name}: {reasonText(error)}"
-            ) from error
+            raise self.cannotRead(error) from error
 
     def _reader(self) -> Callable[[int], bytes]:
         self._unblock()

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorThreads
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.destinations import BoundedDestination, FileDestination
-from twisted_transfer.data.parts import AnyPath
+from twisted_transfer.data.parts import AnyPath, raising
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import (
@@ -159,11 +159,9 @@ class ResumableFileDestination(DigestedDestination):
         part = self._file.resume()
         if not part.found or (self._maxSize is not None and part.found > self._maxSize):
             return 0, None
-        try:
+        with raising(part.cannotRead):
             self._reading = self._digest.hashFile(part.fd, part.found)
             return await self._reading, self._digest.digest()
-        except OSError as error:
-            raise part.cannotRead(error) from error
 
     def start(self, offset: int) -> None:
         """

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.deferreds import deferring
@@ -120,9 +119,7 @@ class DigestedSource:
             self._reading = self._digest.hashFile(file.fd, length)
             count = await self._reading
         except OSError as error:
-            raise SourceError(
-                f"cannot read {file.path}: {reasonText(error)}"
-            ) from error
+            raise file.cannotRead(error) from error
         if count < length:
             raise SourceError(
                 f"{file.path} has shrunk while it was looked at: it had {file.size} "

@@ -7,12 +7,20 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import implementer
 
-from twisted_transfer.data.parts import AnyPath, exists, flushFile, pathText, reasonText
+from twisted_transfer.data.parts import (
+    AnyPath,
+    cannotStore,
+    exists,
+    flushFile,
+    pathText,
+    raising,
+)
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
@@ -89,13 +97,8 @@ class ExistingFile:
         """
         if not self._same or (self._count, self._found[1]) != self._status():
             raise exists(self.path)
-        try:
+        with raising(partial(cannotStore, self.path)):
             await flushFile(self._fd, self._reactor)
-        except OSError as error:
-            raise DestinationError(
-                f"cannot store {self.path}: {reasonText(error)}",
-                reason=reasonText(error),
-            ) from error
         self.abort()
 
     def abort(self) -> None:

@@ -187,6 +187,8 @@ class StreamTests(Case):
         process.kill()
         process.wait()
         second = ResumableFileDestination(self.target)
+        second.open()
+        second.start(0)
         second.write(b"data")
         third = self.mortal("stream")
         self.assertEqual(_line(third), "")
