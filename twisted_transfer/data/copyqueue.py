@@ -53,7 +53,7 @@ class CopyQueue:
         # Those behind the running one; taking out any of them is quick.
         self._waiting: OrderedDict[Copying, Deferred[int]] = OrderedDict()
         self._running: Copying | None = None
-        # Those that are over and have not been told so.
+        # What has still to fire, each with its result.
         self._over: deque[tuple[Deferred[int], int | Failure]] = deque()
         self._cause: BaseException | None = None  # of the failure, if there is one
         self._told = (0, False)
@@ -108,8 +108,10 @@ class CopyQueue:
 
     def _goOn(self) -> None:
         """
-        Do what can be done now: one after the other, and not one in the other,
-        whatever the code does that is told of it.
+        Begin requests and fire Deferreds until nothing is left to do now.
+
+        A user's code that is called here may call the queue again; that call
+        returns at once, and this loop does what it asked for.
         """
         if self._inLoop:
             return

@@ -392,8 +392,8 @@ class FileDestination:
         """
         Remove the part.
 
-        One that was taken over, and not written to, is left as it was: a partner
-        who never came takes nothing away.
+        One that was taken over, and not written to, is left as it was, for the
+        next try.
         """
         if self._part is None:
             return

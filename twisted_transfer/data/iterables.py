@@ -31,26 +31,6 @@ Piece = bytes | bytearray | memoryview
 _END = object()
 
 
-def closeIterator(iterator: object) -> None:
-    """
-    Let a generator clean up; an async one may take its time for that.
-
-    :param iterator: gives nothing more from here on, if it is a generator; what
-        else there is belongs to the user.
-    """
-    if isinstance(iterator, Generator):
-        quietly(iterator.close, "close() of an iterable")
-    elif isinstance(iterator, AsyncGenerator):
-        _closed(iterator).addErrback(
-            lambda failure: log.failure("aclose() of an iterable has failed", failure)
-        )
-
-
-@deferring
-async def _closed(iterator: AsyncGenerator[Any, Any]) -> None:
-    await iterator.aclose()
-
-
 @implementer(ISource)
 class IterableSource(ProducingSource):
     """
@@ -119,11 +99,35 @@ class IterableSource(ProducingSource):
         except Exception as error:
             raise self.cannotRead(error) from error
 
-    def _checked(self, piece: object) -> bytes:
+    def _oneBlock(self) -> bool:
+        if self._asking:
+            return False
+        held, self._held = self._held, b""
+        if held:
+            self._consumer.write(held)
+        else:
+            self._asking = True
+            self._answer = self._next().addBoth(self._came)
+        return True
+
+    @deferring
+    async def _next(self) -> bytes | None:
         """
-        :returns: the piece as bytes.
-        :raises SourceError: if it is something else, or one too many.
+        :returns: a Deferred with the next piece, or None at the end.
         """
+        piece: object
+        if isinstance(self._iterator, AsyncIterator):
+            piece = await anext(self._iterator, _END)
+        else:
+            piece = next(self._iterator, _END)  # type: ignore[arg-type]
+        if piece is _END:
+            if self.size is not None and self._count < self.size:
+                raise SourceError(
+                    f"the iterable ended after {self._count} of the {self.size} "
+                    "bytes that were announced with size=; leave it out if it is not "
+                    "known"
+                )
+            return None
         if not isinstance(piece, Piece):
             error = TypeError(f"a piece is bytes, not {type(piece).__name__}")
             raise SourceError(
@@ -138,60 +142,43 @@ class IterableSource(ProducingSource):
             )
         return data
 
-    def _oneBlock(self) -> bool:
-        if self._asking:
-            return False
-        held, self._held = self._held, b""
-        if held:
-            self._consumer.write(held)
-        else:
-            self._asking = True
-            self._answer = self._next().addCallbacks(self._came, self._failed)
-        return True
-
-    def _came(self, piece: object) -> None:
-        """Take the next piece, or the end."""
+    def _came(self, piece: bytes | Failure | None) -> None:
         self._asking = False
         if self._flow is Flow.OVER:
             # It has ended meanwhile; now the iterator can be closed.
             self.close()
-            return
-        try:
-            if piece is not _END:
-                self._held = self._checked(piece)
-            elif self.size is not None and self._count < self.size:
-                raise SourceError(
-                    f"the iterable ended after {self._count} of the {self.size} "
-                    "bytes that were announced with size=; leave it out if it is not "
-                    "known"
-                )
-            else:
-                self._succeed()
-        except SourceError as error:
-            self._fail(error)
-        if self._flow is Flow.FLOWING:
-            self.resumeProducing()
-
-    def _failed(self, failure: Failure) -> None:
-        self._asking = False
-        if self._flow is Flow.OVER:
-            self.close()
-            return
-        error: Any = failure.value
-        own = isinstance(error, SourceError)
-        self._fail(error if own else self.cannotRead(error))
-
-    @deferring
-    async def _next(self) -> object:
-        if isinstance(self._iterator, AsyncIterator):
-            return await anext(self._iterator, _END)
-        return next(self._iterator, _END)  # type: ignore[arg-type]
+        elif isinstance(piece, Failure):
+            error: Any = piece.value
+            own = isinstance(error, SourceError)
+            self._fail(error if own else self.cannotRead(error))
+        elif piece is None:
+            self._succeed()
+        else:
+            self._held = piece
+            if self._flow is Flow.FLOWING:
+                self.resumeProducing()
 
     def close(self) -> None:
-        """Close the generator, if it is one."""
+        """
+        Close the generator, if it is one; an async one may take its time for that.
+
+        What else there is belongs to the user, and is not closed.
+        """
         self._held = b""
+        iterator = self._iterable if self._iterator is None else self._iterator
         if self._asking:
             # It ends at what it waits for; then it is closed.
             self._answer.cancel()
-        else:
-            closeIterator(self._iterable if self._iterator is None else self._iterator)
+        elif isinstance(iterator, Generator):
+            quietly(iterator.close, "close() of an iterable")
+        elif isinstance(iterator, AsyncGenerator):
+            _closed(iterator).addErrback(
+                lambda failure: log.failure(
+                    "aclose() of an iterable has failed", failure
+                )
+            )
+
+
+@deferring
+async def _closed(iterator: AsyncGenerator[Any, Any]) -> None:
+    await iterator.aclose()

@@ -342,7 +342,7 @@ class Part:
         self.size += written
 
     def cannotRead(self, error: OSError) -> DestinationError:
-        """:returns: the error for what is there, but cannot be read."""
+        """:returns: the error for a part that is there and that read(2) refuses."""
         return self._inTheWay(f"cannot be read ({reasonText(error)})")
 
     async def flush(self, mode: int, reactor: IReactorThreads | None) -> None:
@@ -351,8 +351,8 @@ class Part:
 
         :param mode: the permission bits that the target is to have.
         :param reactor: has the threads that wait; without it, this waits.
-        :raises DestinationError: if the disk says that it cannot, or somebody
-            else has written to the part.
+        :raises DestinationError: if the disk says that it cannot, or another
+            program has written to the part.
         """
         with raising(self._cannotStore):
             if os.fstat(self.fd).st_size != self.size:
@@ -362,8 +362,7 @@ class Part:
 
     def _changed(self) -> DestinationError:
         return DestinationError(
-            f"somebody has removed, replaced or changed {self.path} meanwhile; "
-            "receive it again",
+            f"{self.path} was removed, replaced or changed meanwhile; receive it again",
             "storing",
             "the receiver's file was removed or changed meanwhile",
         )
@@ -390,7 +389,7 @@ class Part:
         self._close()
 
     def _close(self) -> None:
-        """Give back the lock."""
+        """Close the part, which gives back the lock."""
         fd, self.fd = self.fd, -1
         os.close(fd)
 
@@ -410,7 +409,7 @@ class Part:
                 os.unlink(self.path)
 
     def discard(self) -> None:
-        """Remove the part, if there is one and it is ours."""
+        """Remove the part, if it is held, and give back the lock."""
         if self.fd == -1:
             return
         with suppress(OSError):

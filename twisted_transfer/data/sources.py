@@ -217,7 +217,7 @@ class BlockSource(ProducingSource):
                 SourceError(
                     f"{self.name} has shrunk while it was sent: it had "
                     f"{self.size} bytes, but ends after {self._at}; send it "
-                    "again when nobody changes it"
+                    "again when it changes no more"
                 )
             )
         if not block or self._at == self._end:

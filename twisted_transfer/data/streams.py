@@ -54,8 +54,8 @@ class Stream:
         """
         :param reactor: watches the stream; an ``IReactorFDSet``.
         :param stream: a file descriptor, or an open file.  What Python's buffer of
-            that file holds is neither sent nor flushed; let nobody else use the
-            file meanwhile.
+            that file holds is neither sent nor flushed; do not use the file
+            otherwise meanwhile.
         :param name: what to call it in messages; the default is its own name, or
             else its number.
         :param close: whether to close it at the end.

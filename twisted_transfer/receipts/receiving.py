@@ -194,7 +194,7 @@ class ResumableFileDestination(DigestedDestination):
         super().abort()
 
     def _release(self) -> None:
-        """Let no thread use the part any more."""
+        """Have no thread read the part from here on."""
         if self._reading is not None:
             self._reading.cancel()
 

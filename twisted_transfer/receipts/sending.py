@@ -123,7 +123,7 @@ class DigestedSource:
         if count < length:
             raise SourceError(
                 f"{file.path} has shrunk while it was looked at: it had {file.size} "
-                f"bytes, but ends after {count}; send it again when nobody changes it"
+                f"bytes, but ends after {count}; send it again when it changes no more"
             )
         if self._digest.digest() == digest:
             self.offset = file.offset = length
