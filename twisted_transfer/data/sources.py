@@ -185,7 +185,6 @@ class BlockSource(ProducingSource):
         most = None if self._most is None else self.offset + self._most
         ends = [end for end in (self.size, most) if end is not None]
         self._end = min(ends, default=None)
-        self._step = self._blockSize or self._usualStep()
 
     def _reader(self) -> Callable[[int], Any]:
         """
@@ -194,12 +193,8 @@ class BlockSource(ProducingSource):
         """
         raise NotImplementedError
 
-    def _usualStep(self) -> int:
-        """:returns: how much to read at once."""
-        return BLOCK_SIZE
-
     def _oneBlock(self) -> bool:
-        wanted = self._step
+        wanted = self._blockSize or BLOCK_SIZE
         if self._end is not None and self._end - self._at < wanted:
             wanted = self._end - self._at
         try:

@@ -250,10 +250,9 @@ class StreamSource(Stream, BlockSource):
     def _reader(self) -> Callable[[int], bytes]:
         self._unblock()
         self._plain = self._isPlain()
+        if not self._plain and self._blockSize is None:
+            self._blockSize = STREAM_BLOCK_SIZE
         return partial(os.read, self._fd)
-
-    def _usualStep(self) -> int:
-        return super()._usualStep() if self._plain else STREAM_BLOCK_SIZE
 
     def logPrefix(self) -> str:
         """:returns: the name of this in Twisted's log."""

@@ -4,12 +4,12 @@ The sender's side of a transfer with receipts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IProducer, IReactorThreads
+from twisted.internet.interfaces import IConsumer, IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
@@ -24,30 +24,14 @@ from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk
 
 
+@implementer(IConsumer)
 class _Passing:
     """A consumer whose producer is registered with another one."""
 
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        self._consumer.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._consumer.unregisterProducer()
-
-
-@implementer(IConsumer)
-class _Hashing(_Passing):
-    """Hash what goes to a consumer."""
-
-    def __init__(self, consumer: IConsumer, digest: RunningDigest) -> None:
-        super().__init__(consumer)
-        self._digest = digest
-
-    def write(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._consumer.write(data)
+    def __init__(self, consumer: Any, write: Callable[[bytes], None]) -> None:
+        self.registerProducer = consumer.registerProducer
+        self.unregisterProducer = consumer.unregisterProducer
+        self.write = write
 
 
 @implementer(ISource)
@@ -138,7 +122,12 @@ class DigestedSource:
         :param consumer: gets it.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
-        return self._source.startProducing(_Hashing(consumer, self._digest))
+
+        def write(data: bytes) -> None:
+            self._digest.update(data)
+            consumer.write(data)
+
+        return self._source.startProducing(_Passing(consumer, write))
 
     def close(self) -> None:
         """Close the source."""
@@ -163,27 +152,6 @@ class Outgoing:
 
     name: str | None
     source: DigestedSource
-
-
-@implementer(IConsumer)
-class _Framing(_Passing):
-    """Put what a source gives into frames."""
-
-    def __init__(self, talk: Talk, meter: Meter, count: int, size: int | None) -> None:
-        super().__init__(talk.consumer)
-        self._talk = talk
-        self._meter = meter
-        self._count = count
-        self._size = size
-
-    def write(self, data: bytes) -> None:
-        if self._size is not None and len(data) > self._size - self._count:
-            self._talk.breakOff(_otherSize(self._size, "more"))
-            return
-        for start in range(0, len(data), _BLOCK):
-            self._talk.write(data[start : start + _BLOCK])
-        self._count += len(data)
-        self._meter.tell(self._count)
 
 
 @deferring
@@ -237,8 +205,17 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     progress = watch.begins(file.name, source.size, offset)
     meter = Meter(talk.clock, progress, source.size, offset)
     meter.tell(offset)
-    framing = _Framing(talk, meter, offset, source.size)
-    await talk.unless(source.startProducing(framing))
+
+    def write(data: bytes) -> None:
+        # The source has counted these bytes already.
+        if source.size is not None and source.count > source.size:
+            talk.breakOff(_otherSize(source.size, "more"))
+            return
+        for start in range(0, len(data), _BLOCK):
+            talk.write(data[start : start + _BLOCK])
+        meter.tell(source.count)
+
+    await talk.unless(source.startProducing(_Passing(talk.consumer, write)))
     if source.size is not None and source.count != source.size:
         raise _otherSize(source.size, "fewer" if source.count < source.size else "more")
     end = End(source.count, source.digest())
