@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -291,8 +291,7 @@ def _sourceOf(source: Source | _Data | str) -> Source:
     return source
 
 
-@deferring
-async def copy(
+def copy(
     source: Source | bytes | bytearray | memoryview | str,
     channel: TransferChannel,
     size: int | None = None,
@@ -302,7 +301,7 @@ async def copy(
     translation: Separator = None,
     encoding: str | None = None,
     eofChar: Separator = None,
-) -> int:
+) -> Deferred[int]:
     """
     Write what a source has into a channel: everything, or a part.
 
@@ -343,7 +342,10 @@ async def copy(
         size, and otherwise at its end.  Cancelling it stops the source; the
         channel then has only a part.
     """
-    copying = Copying(
-        source, channel, size, blockSize, progress, translation, encoding, eofChar
-    )
-    return await copying.begin()
+    try:
+        copying = Copying(
+            source, channel, size, blockSize, progress, translation, encoding, eofChar
+        )
+    except BadOption:
+        return fail()
+    return copying.begin()

@@ -119,13 +119,12 @@ class _Receiving(Protocol):
         self._checkEnd()
 
 
-@deferring
-async def receive(
+def receive(
     channel: TransferChannel,
     destination: Destination,
     progress: Progress | None = None,
     size: int | None = None,
-) -> int:
+) -> Deferred[int]:
     """
     Store what the partner sends: everything up to its orderly end, or a part.
 
@@ -145,6 +144,16 @@ async def receive(
         ``DestinationError`` if the bytes cannot be stored.  It may be
         cancelled.
     """
+    return _receive(channel, destination, progress, size)
+
+
+@deferring
+async def _receive(
+    channel: TransferChannel,
+    destination: Destination,
+    progress: Progress | None,
+    size: int | None,
+) -> int:
     if size is not None:
         checkNumber("size", size)
     encoding = channel.settings.encoding
