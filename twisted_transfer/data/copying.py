@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -291,7 +291,8 @@ def _sourceOf(source: Source | _Data | str) -> Source:
     return source
 
 
-def copy(
+@deferring
+async def copy(
     source: Source | bytes | bytearray | memoryview | str,
     channel: TransferChannel,
     size: int | None = None,
@@ -301,7 +302,7 @@ def copy(
     translation: Separator = None,
     encoding: str | None = None,
     eofChar: Separator = None,
-) -> Deferred[int]:
+) -> int:
     """
     Write what a source has into a channel: everything, or a part.
 
@@ -342,10 +343,7 @@ def copy(
         size, and otherwise at its end.  Cancelling it stops the source; the
         channel then has only a part.
     """
-    try:
-        copying = Copying(
-            source, channel, size, blockSize, progress, translation, encoding, eofChar
-        )
-    except BadOption:
-        return fail()
-    return copying.begin()
+    copying = Copying(
+        source, channel, size, blockSize, progress, translation, encoding, eofChar
+    )
+    return await copying.begin()

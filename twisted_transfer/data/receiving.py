@@ -119,12 +119,13 @@ class _Receiving(Protocol):
         self._checkEnd()
 
 
-def receive(
+@deferring
+async def receive(
     channel: TransferChannel,
     destination: Destination,
     progress: Progress | None = None,
     size: int | None = None,
-) -> Deferred[int]:
+) -> int:
     """
     Store what the partner sends: everything up to its orderly end, or a part.
 
@@ -144,16 +145,6 @@ def receive(
         ``DestinationError`` if the bytes cannot be stored.  It may be
         cancelled.
     """
-    return _receive(channel, destination, progress, size)
-
-
-@deferring
-async def _receive(
-    channel: TransferChannel,
-    destination: Destination,
-    progress: Progress | None,
-    size: int | None,
-) -> int:
     if size is not None:
         checkNumber("size", size)
     encoding = channel.settings.encoding
