@@ -1,7 +1,7 @@
 """
 Run everything that has to hold before a change is accepted.
 
-``run``, beside this, starts it.  It is made of rows, of which two run at a time,
+``run``, beside this, starts it.  It is made of rows, of which a few run at a time,
 each with its output in a file that is printed whole when the row has ended.  A
 list of all rows, with what became of each, ends the run.
 """
@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pythons import findOthers
@@ -35,9 +35,14 @@ README_COMMANDS = (
 )
 PYTEST = ("python", "-m", "pytest")
 NO_PROGRAMS = ("tests/unit", "tests/reactors")
+# What is run under each reactor, of what is marked so.
+ON_REACTORS = (*NO_PROGRAMS, "tests/test_conftest.py")
 PROGRAMS = ("tests/programs", "tests/peers")
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
+# How many rows run at a time: one more than there are processors, for each waits
+# now and then, for the network or for a program.
+AT_A_TIME = (os.cpu_count() or 1) + 1
 # Seconds after which a row has failed.
 LONGEST = 540
 
@@ -79,8 +84,9 @@ class Environment:
 
     @classmethod
     def makeVirtual(cls, python: str, folder: Path) -> Environment:
-        """Make one with a virtual environment with nothing but pip in it."""
-        subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
+        """Make one with a virtual environment with nothing in it, not even pip."""
+        command = [python, "-m", "venv", "--without-pip", str(folder / "venv")]
+        subprocess.run(command, check=True)
         shutil.copytree(PROJECT, folder / "tree", ignore=_NOT_COPIED)
         return cls(folder / "tree", folder / "venv" / "bin")
 
@@ -176,51 +182,74 @@ def readmeRow(folder: Path) -> Row:
     return run
 
 
-def pythonRow(python: str, folder: Path, isOldest: bool) -> Row:
-    """The tests that start no programs, on another Python."""
+class Tools:
+    """
+    The environment that has all the tools, which the rows that use it wait for.
 
-    def run(log: Log) -> None:
-        where = Environment.makeVirtual(python, folder)
-        constraints = folder / "constraints.txt"
-        constraints.write_text(oldest() if isOldest else "")
-        log.note(constraints.read_text())
-        pip = ("python", "-m", "pip", "install", "-c", str(constraints))
-        log.run(where, *pip, "-e", ".[test]")
-        log.run(where, *PYTEST, *NO_PROGRAMS)
+    :ivar where: the environment.
+    """
 
-    return run
+    def __init__(self, folder: Path) -> None:
+        self.where = Environment.make(folder)
+        self._folder = folder
+        self._installed: Future[None] = Future()
+
+    def install(self, log: Log) -> None:
+        """Install all that the project, its tests and its developers need."""
+        try:
+            log.run(self.where, "python3", "-m", "venv", str(self._folder / "venv"))
+            self.where = replace(self.where, programs=self._folder / "venv" / "bin")
+            pip = ("python", "-m", "pip", "install")
+            log.run(self.where, *pip, "-e", ".[dev,test]")
+        except BaseException:
+            self._installed.set_exception(RowError("the tools are not installed"))
+            raise
+        self._installed.set_result(None)
+
+    def row(self, *commands: tuple[str, ...]) -> Row:
+        """Commands of the tools'."""
+
+        def run(log: Log) -> None:
+            self._installed.result()
+            for command in commands:
+                log.run(self.where, *command)
+
+        return run
+
+    def pythonRow(self, python: str, folder: Path, isOldest: bool) -> Row:
+        """The tests that start no programs, on another Python."""
+
+        def run(log: Log) -> None:
+            self._installed.result()
+            where = Environment.makeVirtual(python, folder)
+            constraints = folder / "constraints.txt"
+            constraints.write_text(oldest() if isOldest else "")
+            log.note(constraints.read_text())
+            # The tools' pip, as making another one takes longer than its use.
+            pip = (str(self.where.programs / "python"), "-m", "pip")
+            there = ("--python", str(where.programs / "python"))
+            log.run(
+                where, *pip, *there, "install", "-c", str(constraints), "-e", ".[test]"
+            )
+            log.run(where, *PYTEST, *NO_PROGRAMS)
+
+        return run
 
 
-def commandRow(where: Environment, *commands: tuple[str, ...]) -> Row:
-    """Commands in the environment that has all the tools."""
-
-    def run(log: Log) -> None:
-        for command in commands:
-            log.run(where, *command)
-
-    return run
-
-
-def checkRows(tools: Environment) -> dict[str, Row]:
+def checkRows(tools: Tools) -> dict[str, Row]:
     """What looks at the project without running it."""
     version = setup()["metadata"]["version"]
     return {
-        "ruff": commandRow(
-            tools, ("ruff", "format", "--check", "."), ("ruff", "check", ".")
-        ),
-        "mypy": commandRow(tools, ("mypy", ".", ".ci/gate.py", ".ci/pythons.py")),
-        "types as a user sees them": commandRow(
-            tools,
+        "ruff": tools.row(("ruff", "format", "--check", "."), ("ruff", "check", ".")),
+        "mypy": tools.row(("mypy", ".", ".ci/gate.py", ".ci/pythons.py")),
+        "types as a user sees them": tools.row(
             # Without the project's settings, and so without any plugin.
             ("mypy", "--strict", "--config-file=", "--cache-dir=/dev/null", *USER),
             ("basedpyright", *USER),
         ),
-        "shellcheck": commandRow(tools, ("shellcheck", ".ci/run")),
-        "changelog": commandRow(
-            tools, ("towncrier", "build", "--draft", "--version", version)
-        ),
-        "documentation": commandRow(
-            tools,
+        "shellcheck": tools.row(("shellcheck", ".ci/run")),
+        "changelog": tools.row(("towncrier", "build", "--draft", "--version", version)),
+        "documentation": tools.row(
             ("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build"),
         ),
     }
@@ -228,7 +257,7 @@ def checkRows(tools: Environment) -> dict[str, Row]:
 
 def runAll(rows: dict[str, Row], work: Path) -> dict[str, str]:
     """
-    Run the rows, two at a time, and print what each has printed.
+    Run the rows, some at a time, and print what each has printed.
 
     :returns: what became of each, of which only "ok" is good.
     """
@@ -245,7 +274,7 @@ def runAll(rows: dict[str, Row], work: Path) -> dict[str, str]:
         return name, result, round(time.monotonic() - start)
 
     results: dict[str, str] = {}
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
         try:
             for ended in as_completed([pool.submit(runOne, name) for name in rows]):
                 name, result, seconds = ended.result()
@@ -266,29 +295,24 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        tools = Environment.makeVirtual(sys.executable, work / "tools")
-        log = Log(work / "tools.log")
-        try:
-            log.run(tools, "python", "-m", "pip", "install", "-e", ".[dev,test]")
-        except RowError:
-            print(log.read())
-            raise
-        # The longest come first, so that the two that run together end together.
+        tools = Tools(work / "tools")
+        # The longest come first, so that those that run together end together.
         programs = (*PYTEST, "--peers=required", *PROGRAMS)
         rows: dict[str, Row] = {
-            "programs and peers": commandRow(tools, programs),
+            "tools": tools.install,
             "README": readmeRow(work / "readme"),
+            "programs and peers": tools.row(programs),
         }
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.
         isOldest = True
         for version, python in (others or {"again": sys.executable}).items():
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
-            rows[name] = pythonRow(python, work / version, isOldest)
+            rows[name] = tools.pythonRow(python, work / version, isOldest)
             isOldest = False
         for reactor in REACTORS:
-            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *NO_PROGRAMS)
-            rows[f"reactor {reactor}"] = commandRow(tools, command)
+            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *ON_REACTORS)
+            rows[f"reactor {reactor}"] = tools.row(command)
         rows |= checkRows(tools)
         results = runAll(rows, work)
 

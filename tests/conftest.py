@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -19,6 +21,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.support.leaks import Snapshot, Watch
 from tests.support.peers import isHere
+from twisted import plugin
 
 _REACTORS = {
     "asyncio": "twisted.internet.asyncioreactor",
@@ -30,12 +33,14 @@ _REACTORS = {
 _TESTS = Path(__file__).resolve().parent
 # The folders whose tests are left out, unless they are asked for.
 _PROGRAMS, _PEERS = _TESTS / "programs", _TESTS / "peers"
-# No deadlines: how long an example takes says more about the machine than about
-# the code.  In CI every run tries the same examples, so that a failure there is
-# of the change; elsewhere new ones are tried each time, and a failing one is
-# printed so that it can be tried again.
+# Fifty examples, unless a test says otherwise: fifty more cost as much and hardly
+# found more.  No deadlines: how long an example takes says more about the machine
+# than about the code.  In CI every run tries the same examples, so that a failure
+# there is of the change; elsewhere new ones are tried each time, and a failing one
+# is printed so that it can be tried again.
 hypothesis.settings.register_profile(
     "twisted_transfer",
+    max_examples=50,
     deadline=None,
     derandomize="CI" in os.environ,
     print_blob=True,
@@ -72,11 +77,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """
     Install the reactor before a test module can import the default one, and
-    see to it that Ctrl-C works in the programs that tests start: a shell has
-    its background jobs, and all that they start, ignore it.
+    end the ignoring of signals, which the programs that tests start would
+    inherit: a shell has its background jobs ignore SIGINT, and nohup has its
+    program ignore SIGHUP.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        # This process goes on ignoring it.  A program that it executes has the
+        # default action of each signal that is caught here.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     name = config.getoption("reactor")
     if name is not None:
         if "twisted.internet.reactor" in sys.modules:
@@ -160,6 +170,28 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("trial"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def findPluginsOnce() -> Iterator[None]:
+    """
+    Look for Twisted's plugins only where no look was taken yet.
+
+    Twisted looks through the file system for each description that it reads,
+    which these tests have it do ten thousand times.
+    """
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    getCache = plugin.getCache
+
+    def getCacheOnce(package: ModuleType) -> dict[str, Any]:
+        places = (package.__name__, *package.__path__)
+        if places not in found:
+            found[places] = getCache(package)
+        return found[places]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugin, "getCache", getCacheOnce)
         yield
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -51,12 +52,10 @@ class _Run:
 
     :ivar reports: what was said of each test that did not pass.
     :ivar passed: the names of the others.
-    :ivar output: what pytest printed.
     """
 
     reports: dict[str, str]
     passed: frozenset[str]
-    output: str
 
 
 def _pytest(*options: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -75,9 +74,18 @@ def _pytest(*options: str, path: str | None = None) -> subprocess.CompletedProce
     )
 
 
-def _run(folder: Path, *options: str) -> _Run:
-    xml = folder / "report.xml"
-    result = _pytest(*options, f"--junit-xml={xml}", "tests/support/leaking.py")
+@pytest.fixture(scope="module")
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> _Run:
+    """Run the tests of ``leaking.py`` under the reactor of this run."""
+    reactor = request.config.getoption("reactor") or "default"
+    xml = tmp_path_factory.mktemp("leaking") / "report.xml"
+    result = _pytest(
+        f"--reactor={reactor}", f"--junit-xml={xml}", "tests/support/leaking.py"
+    )
+    if reactor != "default":
+        assert re.search(f"reactor: {reactor}\\w*Reactor;", result.stdout, re.I)
     reports: dict[str, str] = {}
     passed = set()
     for case in ElementTree.parse(xml).iter("testcase"):
@@ -88,17 +96,10 @@ def _run(folder: Path, *options: str) -> _Run:
             reports[name] = reports.get(name, "") + text
         else:
             passed.add(name)
-    return _Run(reports, frozenset(passed) - reports.keys(), result.stdout)
+    return _Run(reports, frozenset(passed) - reports.keys())
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> _Run:
-    """Run the tests under Twisted's default reactor on Linux."""
-    run = _run(tmp_path_factory.mktemp("leaking"), "--reactor=epoll")
-    assert "reactor: EPollReactor;" in run.output
-    return run
-
-
+@pytest.mark.reactor
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("leak", LEAKS)
 def test_leak(run: _Run, leak: str, kind: str) -> None:
@@ -106,12 +107,14 @@ def test_leak(run: _Run, leak: str, kind: str) -> None:
     assert LEAKS[leak] in run.reports[f"{kind}.test_{leak}"]
 
 
+@pytest.mark.reactor
 @pytest.mark.parametrize("kind", _HELD_KINDS)
 def test_heldByTestCase(run: _Run, kind: str) -> None:
     """An error in a Deferred is found where the test case itself holds it."""
     assert "LookupError: held" in run.reports[f"{kind}.test_HeldError"]
 
 
+@pytest.mark.reactor
 def test_innocent(run: _Run) -> None:
     """
     No test is blamed for what another left, or for what the reactor keeps.
@@ -128,50 +131,35 @@ def test_innocent(run: _Run) -> None:
     assert clean == run.passed
 
 
-@pytest.mark.parametrize(
-    ("option", "name"),
-    [
-        ("asyncio", "AsyncioSelectorReactor"),
-        ("poll", "PollReactor"),
-        ("select", "SelectReactor"),
-    ],
-)
-def test_reactors(tmp_path: Path, option: str, name: str) -> None:
-    """Under the others the clean tests pass, and a port left there is found."""
-    run = _run(tmp_path, "-k", "clean or test_Port", f"--reactor={option}")
-    assert f"reactor: {name};" in run.output
-    assert run.reports.keys() == {f"{kind}.test_Port" for kind in _KINDS}
-
-
 # Which tests are run.
 
 
-def _collected(*options: str) -> tuple[set[str], str]:
-    """Which folders the tests are in that would be run, and the output."""
-    # These two are as good as any others, and collected sooner.
-    ignored = ("--ignore=tests/unit", "--ignore=tests/reactors")
-    result = _pytest("--collect-only", "-q", *ignored, *options)
+def _collected(*options: str) -> tuple[Counter[str], str]:
+    """How many tests of which folders would be run, and the output."""
+    # The others are as good as any, and collected sooner.
+    some = ("--ignore=tests/unit", "--ignore-glob=tests/*/test_[!ps]*.py")
+    result = _pytest("--collect-only", "-q", *some, *options)
     assert result.returncode == 0, result.stdout
-    return set(re.findall(r"(?m)^tests/(\w+)\S*::", result.stdout)), result.stdout
+    folders = Counter(re.findall(r"(?m)^tests/(\w+)\S*::", result.stdout))
+    return folders, result.stdout
 
 
 def test_leftOut() -> None:
-    """What starts programs is left out, counted, and the way to run it is named."""
-    folders, output = _collected()
-    assert folders == {"test_conftest", "twisted"}
-    *_, counts, way, _closing = output.splitlines()
-    found = re.fullmatch(
-        r"(\d+) tests of .* and (\d+) of programs of others .*", counts
-    )
-    assert found and int(found[1]) > 100 and int(found[2]) > 100, counts
-    assert way.endswith("python -m pytest --all")
-
-
-def test_all() -> None:
-    """With ``--all`` nothing is left out, and nothing is said of that."""
-    folders, output = _collected("--all")
-    assert folders == {"test_conftest", "twisted", "programs", "peers"}
+    """
+    What starts programs is left out and counted, and the way to run it is named:
+    with ``--all`` nothing is left out, and nothing is said of that.
+    """
+    everything, output = _collected("--all")
     assert "left out" not in output
+    programs, peers = everything.pop("programs"), everything.pop("peers")
+    kept, output = _collected()
+    assert kept == everything
+    assert kept.keys() >= {"reactors", "twisted"}
+    *_, counts, way, _closing = output.splitlines()
+    assert re.fullmatch(
+        rf"{programs} tests of .* and {peers} of programs of others .*", counts
+    )
+    assert way.endswith("python -m pytest --all")
 
 
 def test_withoutPeers(tmp_path: Path) -> None:

@@ -70,9 +70,20 @@ class InstallCase(SynchronousTestCase):
 
     The order matters (Twisted caches what plugins it found; uninstalling comes
     last), so the steps are taken together and the tests look at the results.
+
+    :cvar uses: what is run of what is installed: the words of each step.
+    :cvar usesOfTheRest: what is run after it was uninstalled.
     """
 
     __test__ = False
+
+    uses: ClassVar[dict[str, tuple[str, ...]]] = {
+        "program": ("twisted-transfer", "--help"),
+        "finds": ("python", "-c", _FINDS),
+    }
+    usesOfTheRest: ClassVar[dict[str, tuple[str, ...]]] = {
+        "forgotten": ("python", "-c", _FORGOTTEN),
+    }
 
     environment: ClassVar[Environment]
     expectedPlace: ClassVar[Path]
@@ -100,25 +111,11 @@ class InstallCase(SynchronousTestCase):
         cls.before = environment.files()
         cls.expectedPlace = cls.install(copySource(root / "source"), environment)
         cls.installed = environment.files()
-        cls.results = {
-            # First, while there is no cache: this imports every plugin.
-            "other reactor, no cache": run("twist", "--reactor=poll", "web", "--help"),
-            "other reactor": run("twist", "--reactor=select", "web", "--help"),
-            "twist": run("twist", "--help"),
-            "twist transfer": run("twist", "transfer", "--help"),
-            "twistd": run("twistd", "--help"),
-            "twistd transfer": run("twistd", "transfer", "--help"),
-            "python -m": run("python", "-m", "twisted_transfer", "--help"),
-            "program": run("twisted-transfer", "--help"),
-            "finds": run("python", "-c", _FINDS),
-        }
+        cls.results = {step: run(*words) for step, words in cls.uses.items()}
         environment.pip("uninstall", "--yes", "twisted_transfer", source=root)
         cls.after = environment.files()
-        cls.results |= {
-            "twist, uninstalled": run("twist", "--help"),
-            "web, uninstalled": run("twist", "web", "--help"),
-            "forgotten": run("python", "-c", _FORGOTTEN),
-        }
+        for step, words in cls.usesOfTheRest.items():
+            cls.results[step] = run(*words)
 
     def output(self, step: str) -> str:
         """The standard output of a step, which must have succeeded quietly."""
@@ -139,6 +136,52 @@ class InstallCase(SynchronousTestCase):
             ["False", place, place, "True", "True", ""],
         )
 
+    def test_uninstall(self) -> None:
+        """Uninstalling takes every file of ours, and leaves Twisted's as they were."""
+        self.assertEqual(
+            [path for path in self.after if "twisted_transfer" in path], []
+        )
+        self.assertEqual(_withoutBytecode(self.after), _withoutBytecode(self.before))
+
+    def test_program(self) -> None:
+        """The program runs by its name."""
+        self.assertIn("twisted-transfer", self.output("program"))
+
+    def test_forgotten(self) -> None:
+        """After uninstalling, Twisted has forgotten the plugin."""
+        self.assertEqual(
+            self.output("forgotten"), "Unknown endpoint type: 'transfer'\n" * 2
+        )
+
+
+class FromSourceTests(InstallCase):
+    """``pip install .``, which builds a wheel and installs that."""
+
+    __test__ = True
+
+    uses: ClassVar[dict[str, tuple[str, ...]]] = {
+        # First, while there is no cache: this imports every plugin.
+        "other reactor, no cache": ("twist", "--reactor=poll", "web", "--help"),
+        "other reactor": ("twist", "--reactor=select", "web", "--help"),
+        "twist": ("twist", "--help"),
+        "twist transfer": ("twist", "transfer", "--help"),
+        "twistd": ("twistd", "--help"),
+        "twistd transfer": ("twistd", "transfer", "--help"),
+        "python -m": ("python", "-m", "twisted_transfer", "--help"),
+        **InstallCase.uses,
+    }
+    usesOfTheRest: ClassVar[dict[str, tuple[str, ...]]] = {
+        "twist, uninstalled": ("twist", "--help"),
+        "web, uninstalled": ("twist", "web", "--help"),
+        **InstallCase.usesOfTheRest,
+    }
+
+    @classmethod
+    def install(cls, source: Path, environment: Environment) -> Path:
+        """Install the source tree."""
+        environment.pip("install", "--no-build-isolation", ".", source=source)
+        return environment.sitePackages
+
     def test_twist(self) -> None:
         """``twist`` lists the command and runs it."""
         self.assertRegex(self.output("twist"), r"(?m)^ +transfer +Move data ")
@@ -149,9 +192,8 @@ class InstallCase(SynchronousTestCase):
         self.assertRegex(self.output("twistd"), r"(?m)^ +transfer +Move data ")
         self.assertIn("Usage: twistd ", self.output("twistd transfer"))
 
-    def test_program(self) -> None:
-        """The program runs by its name and by its package's name."""
-        self.assertIn("twisted-transfer", self.output("program"))
+    def test_module(self) -> None:
+        """The program runs by its package's name."""
         self.assertIn("twisted-transfer", self.output("python -m"))
 
     def test_otherCommands(self) -> None:
@@ -164,32 +206,10 @@ class InstallCase(SynchronousTestCase):
         self.assertIn("web", self.output("other reactor, no cache"))
         self.assertIn("web", self.output("other reactor"))
 
-    def test_uninstall(self) -> None:
-        """Uninstalling takes every file of ours, and leaves Twisted's as they were."""
-        self.assertEqual(
-            [path for path in self.after if "twisted_transfer" in path], []
-        )
-        self.assertEqual(_withoutBytecode(self.after), _withoutBytecode(self.before))
-
     def test_uninstalledCommands(self) -> None:
-        """After uninstalling, Twisted works and has forgotten the plugin."""
+        """After uninstalling, ``twist`` works, without the command."""
         self.assertNotIn("transfer", self.output("twist, uninstalled"))
         self.assertIn("web", self.output("web, uninstalled"))
-        self.assertEqual(
-            self.output("forgotten"), "Unknown endpoint type: 'transfer'\n" * 2
-        )
-
-
-class FromSourceTests(InstallCase):
-    """``pip install .``, which builds a wheel and installs that."""
-
-    __test__ = True
-
-    @classmethod
-    def install(cls, source: Path, environment: Environment) -> Path:
-        """Install the source tree."""
-        environment.pip("install", "--no-build-isolation", ".", source=source)
-        return environment.sitePackages
 
     def test_files(self) -> None:
         """The package is installed, with its type marker, and the dropin; no more."""
@@ -198,7 +218,11 @@ class FromSourceTests(InstallCase):
 
 
 class EditableTests(InstallCase):
-    """Plain ``pip install -e .``, with none of setuptools' editable modes named."""
+    """
+    Plain ``pip install -e .``, with none of setuptools' editable modes named.
+
+    What differs is where things are found, not what then runs.
+    """
 
     __test__ = True
 

@@ -194,7 +194,7 @@ class LawTests(SynchronousTestCase):
         self.assertEqual(result, owed)
         self.reference.take(len(result))
 
-    @settings(max_examples=500)
+    @settings(max_examples=200)
     @given(_stories())
     def test_anyStory(self, story: tuple[TextSettings, list[bytes], list[Any]]) -> None:
         """

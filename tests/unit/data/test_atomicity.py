@@ -147,7 +147,7 @@ class StreamTests(Case):
         content = chance.randbytes(2_000_000)
         self.target.write_bytes(_OLD)
         before = 0
-        for _ in range(15):
+        for _ in range(6):
             process = self.mortal("stream")
             assert process.stdin is not None
             self.assertEqual(_line(process), "open")

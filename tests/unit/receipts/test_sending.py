@@ -691,7 +691,7 @@ class FileTests(SynchronousTestCase):
 
     def test_startOver(self) -> None:
         """If it has something else, or more, everything is sent."""
-        other = b"x" + _CONTENT[1:] + b"more"
+        other = bytes([_CONTENT[0] ^ 1]) + _CONTENT[1:] + b"more"
         for length in (1, BLOCK_SIZE, len(_CONTENT), len(_CONTENT) + 1):
             source, consumer = self.source(), Consumer()
             self.assertIs(self.check(source, length, other), False)
