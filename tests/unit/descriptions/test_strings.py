@@ -145,7 +145,7 @@ class RedactTests(SynchronousTestCase):
 
     def test_endless(self) -> None:
         """Text made to look endlessly deep is hidden, and exhausts nothing."""
-        deep = "k=" * 100_000 + "secret=xyz"
+        deep = "k=" * 20_000 + "secret=xyz"
         self.assertNotIn("xyz", redact(deep))
         self.assertTrue(redact(deep).startswith("k=k=k="))
 
