@@ -486,7 +486,7 @@ class TLSWire(Wire):
 def wireOf(
     clock: IReactorTime,
     transport: Any,
-    listener: IHandshakeListener,
+    listener: object,
     started: object = None,
 ) -> Wire:
     """
