@@ -37,7 +37,6 @@ PYTEST = ("python", "-m", "pytest")
 NO_PROGRAMS = ("tests/unit", "tests/reactors")
 # What is run under each reactor, of what is marked so.
 ON_REACTORS = (*NO_PROGRAMS, "tests/test_conftest.py")
-PROGRAMS = ("tests/programs", "tests/peers")
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
 # How many rows run at a time: one more than there are processors, for each waits
@@ -231,7 +230,8 @@ class Tools:
             log.run(
                 where, *pip, *there, "install", "-c", str(constraints), "-e", ".[test]"
             )
-            log.run(where, *PYTEST, *NO_PROGRAMS)
+            # What holds for all inputs does so on each Python: few examples do here.
+            log.run(where, "env", "EXAMPLES=10", *PYTEST, *NO_PROGRAMS)
 
         return run
 
@@ -297,11 +297,11 @@ def main() -> int:
         work = Path(folder)
         tools = Tools(work / "tools")
         # The longest come first, so that those that run together end together.
-        programs = (*PYTEST, "--peers=required", *PROGRAMS)
         rows: dict[str, Row] = {
             "tools": tools.install,
             "README": readmeRow(work / "readme"),
-            "programs and peers": tools.row(programs),
+            "programs": tools.row((*PYTEST, "--peers=required", "tests/programs")),
+            "peers": tools.row((*PYTEST, "--peers=required", "tests/peers")),
         }
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.

@@ -25,13 +25,13 @@ async def main(reactor: Any) -> None:
     queue = CopyQueue(ours, onStatusChange=status)
 
     # More than the connection takes at once, so that the others have to wait.
-    copies = [queue.put(bytes(200_000)), queue.put(b"second"), queue.put(b"third")]
+    copies = [queue.put(bytes(2_000_000)), queue.put(b"second"), queue.put(b"third")]
     copies[1].cancel()
     copies[1].addErrback(lambda failure: print("cancelled"))
 
     destination = BytesDestination()
-    await receive(partner, destination, size=200_005)
-    print("received", destination.data[200_000:], [await one for one in copies])
+    await receive(partner, destination, size=2_000_005)
+    print("received", destination.data[2_000_000:], [await one for one in copies])
 
     missing = queue.put(FileSource("there is no such file"))
     missing.addErrback(lambda failure: print(failure.value))

@@ -83,7 +83,7 @@ class FuzzTests(SynchronousTestCase):
             "check = conversation.Conversation._check\n"
             "conversation.Conversation._check = lambda self, said, actor: ("
             "setattr(self, '_position', self._position + said.length)"
-            " if isinstance(said, conversation.DataHeader)"
+            " if isinstance(said, frames.DataHeader)"
             " else check(self, said, actor))"
         )
         self.assertIn("Defect: ", found)
