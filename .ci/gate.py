@@ -301,7 +301,6 @@ def main() -> int:
             "tools": tools.install,
             "README": readmeRow(work / "readme"),
             "programs": tools.row((*PYTEST, "--peers=required", "tests/programs")),
-            "peers": tools.row((*PYTEST, "--peers=required", "tests/peers")),
         }
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.
@@ -310,6 +309,7 @@ def main() -> int:
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
             rows[name] = tools.pythonRow(python, work / version, isOldest)
             isOldest = False
+        rows["peers"] = tools.row((*PYTEST, "--peers=required", "tests/peers"))
         for reactor in REACTORS:
             command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *ON_REACTORS)
             rows[f"reactor {reactor}"] = tools.row(command)

@@ -353,6 +353,8 @@ class Link(Protocol):
         try:
             self._user.linkLost(reason, self.truncation)
         finally:
+            # Its traceback would keep the frames of the reactor, and what they hold.
+            reason.cleanFailure()
             self._gone.fire(None)
 
     # Addresses.

@@ -151,6 +151,8 @@ class HostilePeer(Protocol):
 
     def _end(self, outcome: str, reason: Failure) -> None:
         self.outcome = outcome
+        # Its traceback would keep the frames of the reactor, and what they hold.
+        reason.cleanFailure()
         self.reason = reason
         self.finish()
         self._whenEnded.fire(None)
