@@ -23,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pythons import findOthers
+from pythons import VERSIONS, findOthers
 
 PROJECT = Path(__file__).resolve().parent.parent
 # The default reactor, epoll, is that of all other rows.
@@ -35,8 +35,7 @@ README_COMMANDS = (
 )
 PYTEST = ("python", "-m", "pytest")
 NO_PROGRAMS = ("tests/unit", "tests/reactors")
-# What is run under each reactor, of what is marked so.
-ON_REACTORS = (*NO_PROGRAMS, "tests/test_conftest.py")
+WATCH = "tests/test_conftest.py"
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
 # How many rows run at a time: one more than there are processors, for each waits
@@ -215,8 +214,8 @@ class Tools:
 
         return run
 
-    def pythonRow(self, python: str, folder: Path, isOldest: bool) -> Row:
-        """The tests that start no programs, on another Python."""
+    def pythonRow(self, python: str, folder: Path, isOldest: bool, *chosen: str) -> Row:
+        """The tests that start no programs, or some of them, on another Python."""
 
         def run(log: Log) -> None:
             self._installed.result()
@@ -231,7 +230,7 @@ class Tools:
                 where, *pip, *there, "install", "-c", str(constraints), "-e", ".[test]"
             )
             # What holds for all inputs does so on each Python: few examples do here.
-            log.run(where, "env", "EXAMPLES=10", *PYTEST, *NO_PROGRAMS)
+            log.run(where, "env", "EXAMPLES=10", *PYTEST, *chosen, *NO_PROGRAMS)
 
         return run
 
@@ -307,12 +306,18 @@ def main() -> int:
         isOldest = True
         for version, python in (others or {"again": sys.executable}).items():
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
-            rows[name] = tools.pythonRow(python, work / version, isOldest)
+            # One between the oldest and the newest runs what uses the reactor.
+            isEnd = isOldest or version == VERSIONS[-1]
+            chosen = () if isEnd else ("-m", "reactor")
+            rows[name] = tools.pythonRow(python, work / version, isOldest, *chosen)
             isOldest = False
         rows["peers"] = tools.row((*PYTEST, "--peers=required", "tests/peers"))
         for reactor in REACTORS:
-            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *ON_REACTORS)
+            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *NO_PROGRAMS)
             rows[f"reactor {reactor}"] = tools.row(command)
+        # What the tests' own watch finds, under the reactor that differs most.
+        watch = (*PYTEST, "--reactor", "asyncio", "-m", "reactor", WATCH)
+        rows["watch"] = tools.row(watch)
         rows |= checkRows(tools)
         results = runAll(rows, work)
 
