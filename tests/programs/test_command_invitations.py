@@ -102,13 +102,17 @@ class InvitationTests(ProcessTestCase):
         in the log, and in nothing that other users of the machine can see.
         """
         source, content = self.file(1000)
-        receiver = Program(self, ["receive", "--raw", "--verbose", str(self.target)])
+        receiver = Program(
+            self, ["receive", "--raw", "--verbose", str(self.target)], environment={}
+        )
         words = partners(receiver)[0]
         secret = secretOf(words)
         invitation = self.folder / "invitation"
         invitation.write_text(f"'{words[-1]}'\n")
         sender = Program(
-            self, ["send", "--raw", "--verbose", str(source), f"@{invitation}"]
+            self,
+            ["send", "--raw", "--verbose", str(source), f"@{invitation}"],
+            environment={},
         )
         # It ends as soon as it has connected, so it is stopped before that.
         sender.process.send_signal(signal.SIGSTOP)

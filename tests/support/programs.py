@@ -23,6 +23,7 @@ from typing import IO, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_transfer
+from tests.support.forks import ForkedProcess, Forks
 
 ROOT = Path(twisted_transfer.__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "twisted_transfer")
@@ -30,6 +31,9 @@ TWIST = (sys.executable, "-m", "twisted", "--log-format=text", "--log-file=+")
 
 # A process that takes longer than this has hung.
 _DEADLINE = 30.0
+
+forks: Forks | None = None
+"""What starts those processes that need nothing of their own."""
 
 
 class Program:
@@ -59,7 +63,8 @@ class Program:
         :param stdout: its standard output.
         :param terminal: whether its standard error is a terminal, not a pipe.
         :param setUp: called in the new process before the program.
-        :param environment: is added to that of this process.
+        :param environment: is added to that of this process.  With it, even an empty
+            one, with a ``setUp`` or another program the interpreter is started anew.
         """
         path = os.pathsep.join(
             filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -68,15 +73,21 @@ class Program:
         if terminal:
             size = struct.pack("HHHH", 24, 100, 0, 0)
             fcntl.ioctl(stderr, termios.TIOCSWINSZ, size)
+        self.process: subprocess.Popen[Any] | ForkedProcess
         try:
-            self.process = subprocess.Popen(
-                [*command, *words],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                preexec_fn=setUp,
-                env={**os.environ, "PYTHONPATH": path, **(environment or {})},
-            )
+            own = setUp is not None or environment is not None
+            if forks and command is COMMAND and not own:
+                module = [COMMAND[-1], *words]
+                self.process = forks.start(module, stdin, stdout, stderr)
+            else:
+                self.process = subprocess.Popen(
+                    [*command, *words],
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    preexec_fn=setUp,
+                    env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+                )
         finally:
             os.close(stderr)
         self.said = ""
@@ -156,7 +167,8 @@ class Program:
     def out(self) -> bytes:
         """:returns: everything on its standard output, up to its end."""
         assert self.process.stdout is not None
-        return self.process.stdout.read()
+        out: bytes = self.process.stdout.read()
+        return out
 
 
 def listener(case: SynchronousTestCase) -> tuple[socket.socket, int]:
