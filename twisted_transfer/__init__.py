@@ -2,90 +2,28 @@
 One connection between two partners, whichever of them dials.
 """
 
-from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.connecting.connector import Mode, TransferConnector
-from twisted_transfer.data.copying import copy
-from twisted_transfer.data.copyqueue import CopyQueue
-from twisted_transfer.data.destinations import (
-    BytesDestination,
-    CallableDestination,
-    FileDestination,
-)
-from twisted_transfer.data.iterables import IterableSource
-from twisted_transfer.data.receiving import receive
-from twisted_transfer.data.sources import BytesSource, FileSource, TextSource
-from twisted_transfer.data.streams import StreamDestination, StreamSource
-from twisted_transfer.errors import (
-    AlreadyConnecting,
-    AlreadyReading,
-    BadDescription,
-    BadOption,
-    DestinationError,
-    HalfCloseUnsupported,
-    LineTooLong,
-    NotAdmitted,
-    NotAReceiptPartner,
-    NotEnoughData,
-    PartnerFailed,
-    PartnerProtocolError,
-    PartnerTimeout,
-    PeerRefused,
-    QueueAborted,
-    ReceiptMismatch,
-    SourceError,
-    TransferError,
-    Truncated,
-    Undecodable,
-)
-from twisted_transfer.receipts.receipt import Receipt
-from twisted_transfer.transfers.folder import FolderDestination
-from twisted_transfer.transfers.transfers import (
-    Receiver,
-    Transmitter,
-    receiveFile,
-    sendFile,
-)
+from __future__ import annotations
 
-__all__ = [
-    "AlreadyConnecting",
-    "AlreadyReading",
-    "BadDescription",
-    "BadOption",
-    "BytesDestination",
-    "BytesSource",
-    "CallableDestination",
-    "CopyQueue",
-    "DestinationError",
-    "FileDestination",
-    "FileSource",
-    "FolderDestination",
-    "HalfCloseUnsupported",
-    "IterableSource",
-    "LineTooLong",
-    "Mode",
-    "NotAReceiptPartner",
-    "NotAdmitted",
-    "NotEnoughData",
-    "PartnerFailed",
-    "PartnerProtocolError",
-    "PartnerTimeout",
-    "PeerRefused",
-    "QueueAborted",
-    "Receipt",
-    "ReceiptMismatch",
-    "Receiver",
-    "SourceError",
-    "StreamDestination",
-    "StreamSource",
-    "TextSource",
-    "TransferChannel",
-    "TransferConnector",
-    "TransferError",
-    "Transmitter",
-    "Truncated",
-    "Undecodable",
-    "copy",
-    "receive",
-    "receiveFile",
-    "sendFile",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twisted_transfer.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """
+    Import the public names when the first of them is used.
+
+    Each ``twist`` command imports this package to look for plugins, whether or not
+    it then uses it (PEP 562).
+    """
+    public = import_module("twisted_transfer.public")
+    if name == "__all__" or name in public.__all__:
+        return getattr(public, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """:returns: the public names, and those that each module has."""
+    return [*globals(), *__getattr__("__all__")]

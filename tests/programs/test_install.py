@@ -24,7 +24,8 @@ from tests.support.installing import PROJECT, Environment, build, copySource
 _FINDS = """
 import os.path, sys
 import twisted.plugins.twisted_transfer_dropin as dropin
-print("twisted.internet.reactor" in sys.modules)
+heavy = ("OpenSSL", "twisted.internet.reactor", "twisted_transfer")
+print(*sorted(name for name in sys.modules if name.startswith(heavy)))
 import twisted_transfer
 print(os.path.dirname(os.path.dirname(twisted_transfer.__file__)))
 print(os.path.dirname(os.path.dirname(os.path.dirname(dropin.__file__))))
@@ -126,14 +127,17 @@ class InstallCase(SynchronousTestCase):
 
     def test_finds(self) -> None:
         """
-        Importing the dropin installs no reactor; what was installed is what is
-        imported, not some other copy of it; and Twisted knows ``transfer`` for
-        clients and for servers.
+        Importing the dropin, as each ``twist`` does, installs no reactor and
+        imports the parsers alone; what was installed is what is imported, not some
+        other copy of it; and Twisted knows ``transfer`` for clients and for servers.
         """
         place = str(self.expectedPlace)
         self.assertEqual(
             self.output("finds").split("\n"),
-            ["False", place, place, "True", "True", ""],
+            [
+                "twisted_transfer twisted_transfer.twist twisted_transfer.twist.parsers",
+                *(place, place, "True", "True", ""),
+            ],
         )
 
     def test_uninstall(self) -> None:
