@@ -132,12 +132,11 @@ class InstallCase(SynchronousTestCase):
         other copy of it; and Twisted knows ``transfer`` for clients and for servers.
         """
         place = str(self.expectedPlace)
+        parsers = "twisted_transfer.twist.parsers"
+        imported = f"twisted_transfer twisted_transfer.twist {parsers}"
         self.assertEqual(
             self.output("finds").split("\n"),
-            [
-                "twisted_transfer twisted_transfer.twist twisted_transfer.twist.parsers",
-                *(place, place, "True", "True", ""),
-            ],
+            [imported, place, place, "True", "True", ""],
         )
 
     def test_uninstall(self) -> None:
