@@ -27,10 +27,22 @@ release = version = metadata.version(project)
 extensions = [
     "sphinx.ext.autodoc",
     "sphinxcontrib.zopeext.autointerface",
+    "sphinx_copybutton",
     "architecture",
+    "links",
 ]
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_theme_options: dict[str, Any] = {"top_of_page_buttons": []}
+html_show_sourcelink = html_copy_source = False
+# A signature with more characters has one parameter a line.
+python_maximum_signature_line_length = 100
+
+# What the button copies of a terminal: what was typed.
+copybutton_prompt_text = "$ "
 
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autoclass_content = "both"
@@ -39,9 +51,7 @@ autodoc_typehints_format = "short"
 
 nitpicky = True
 nitpick_ignore_regex = [
-    # What others document, and their interfaces, which are named without a module.
-    ("py:.*", r"(collections|cryptography|enum|os|twisted|zope|OpenSSL)\..*"),
-    ("py:class", r"I[A-Z]\w+"),
+    ("py:.*", r"(cryptography|zope|OpenSSL)\..*"),
     # Type variables.
     ("py:class", r".*\._[A-Z]\w*"),
 ]

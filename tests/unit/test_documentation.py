@@ -4,8 +4,11 @@ Tests for the sources of the documentation: what Sphinx accepts and a reader can
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,3 +40,67 @@ class TableTests(SynchronousTestCase):
             for table in _DRAWN_TABLE.finditer(page.read_text(encoding="utf-8"))
         ]
         self.assertEqual(drawn, [])
+
+
+class AddressTests(SynchronousTestCase):
+    """The addresses of names that Twisted and Python document."""
+
+    def check(self, name: str, expected: str | None) -> None:
+        """Compare an address with the one that is right."""
+        self.assertEqual(self.extension("addresses").address(name), expected)
+
+    def extension(self, name: str) -> ModuleType:
+        """:returns: one of the documentation's own extensions."""
+        self.patch(sys, "path", [str(_DOCS / "_ext"), *sys.path])
+        return importlib.import_module(name)
+
+    def test_class(self) -> None:
+        """A class of Twisted's has a page of its own."""
+        self.check(
+            "twisted.internet.defer.Deferred",
+            "https://docs.twisted.org/en/stable/api/twisted.internet.defer.Deferred.html",
+        )
+
+    def test_interface(self) -> None:
+        """So has an interface, also where it is written without its module."""
+        self.check(
+            "IHalfCloseableProtocol",
+            "https://docs.twisted.org/en/stable/api/"
+            "twisted.internet.interfaces.IHalfCloseableProtocol.html",
+        )
+
+    def test_module(self) -> None:
+        """So has a module."""
+        self.check(
+            "twisted.protocols.amp",
+            "https://docs.twisted.org/en/stable/api/twisted.protocols.amp.html",
+        )
+
+    def test_function(self) -> None:
+        """A function stands on the page of its module."""
+        self.check(
+            "clientFromString",
+            "https://docs.twisted.org/en/stable/api/"
+            "twisted.internet.endpoints.html#clientFromString",
+        )
+
+    def test_method(self) -> None:
+        """A method stands on the page of its class."""
+        self.check(
+            "twisted.internet.defer.Deferred.cancel",
+            "https://docs.twisted.org/en/stable/api/"
+            "twisted.internet.defer.Deferred.html#cancel",
+        )
+
+    def test_python(self) -> None:
+        """A name of the standard library stands on the page of its module."""
+        self.check(
+            "collections.abc.Callable",
+            "https://docs.python.org/3/library/"
+            "collections.abc.html#collections.abc.Callable",
+        )
+
+    def test_unknown(self) -> None:
+        """A name that Twisted does not have, or somebody else's, has no address."""
+        for name in ("twisted.internet.defer.Defered", "INobody", "requests.get"):
+            self.check(name, None)
