@@ -487,6 +487,21 @@ class TransferChannel:
         """The transport under all layers."""
         return bottomOf(self._transport)
 
+    @property
+    def bareOutput(self) -> Any:
+        """The transport, if what is written is what goes over its socket, or None."""
+        return self._bare if self._encoder is None else None
+
+    @property
+    def bareInput(self) -> Any:
+        """The transport, if what comes to its socket goes to the protocol, or None."""
+        return self._bare if self._delivery.direct else None
+
+    @property
+    def _bare(self) -> Any:
+        bare = not self._link.secure and self.bottom is self._transport
+        return self._transport if bare else None
+
     @contextmanager
     def writingBy(self, settings: TextSettings) -> Iterator[None]:
         """

@@ -165,6 +165,11 @@ class Delivery:
             self._link.attach(self)
         self._goOn()
 
+    @property
+    def direct(self) -> bool:
+        """Whether the protocol gets chunks as they come from the transport."""
+        return self._state is Reader.DIRECT
+
     # How fast.
 
     def pause(self) -> None:

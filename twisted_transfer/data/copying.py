@@ -108,6 +108,19 @@ class Feed:
         if self.tell is not None:
             self.tell(self.count)
 
+    @property
+    def bareOutput(self) -> Any:
+        """See :attr:`TransferChannel.bareOutput`."""
+        return self.channel.bareOutput
+
+    def sent(self, count: int) -> None:
+        """
+        :param count: how many bytes have gone to the socket without :meth:`write`.
+        """
+        self.count += count
+        if self.tell is not None:
+            self.tell(self.count)
+
     def _cut(self, data: Data) -> None:
         """Write the source's next piece, up to the size, in blocks."""
         if self.size is not None:

@@ -258,6 +258,22 @@ class BoundedDestination:
         self.size += len(data)
         return waiting
 
+    @property
+    def fd(self) -> int:
+        """The descriptor of the destination's file, or -1; see ``FileDestination``."""
+        fd: int = getattr(self.destination, "fd", -1)
+        return fd
+
+    def stored(self, count: int) -> None:
+        """
+        :param count: how many bytes were written to :attr:`fd`.
+        :raises DestinationError: of the kind ``"too-large"``.
+        """
+        destination: Any = self.destination
+        destination.stored(count)
+        self.size += count
+        self.checkSize(self.size)
+
     def finish(self) -> Deferred[None]:
         """
         Finish the destination.
@@ -364,6 +380,19 @@ class FileDestination:
         """
         self.startAt(0)
         self.write(data)
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of the part once it is written to, for who writes to it
+        without :meth:`write` and says so by :meth:`stored`; before, -1."""
+        return self._part.fd if self.started and self._part is not None else -1
+
+    def stored(self, count: int) -> None:
+        """
+        :param count: how many bytes were written to :attr:`fd`.
+        """
+        if self._part is not None:
+            self._part.size += count
 
     @deferring
     async def finish(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -15,12 +16,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.data import kernel
 from twisted_transfer.data.progress import Meter, Progress, checkNumber, quietly
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import BadOption, NotEnoughData, Truncated
 from twisted_transfer.interfaces import Destination
 
 _AT_ONCE = 65536  # bytes to ask the channel for
+_BEGINNING = 1024  # bytes in which a destination may look for what it knows
 
 
 class Input(Enum):
@@ -57,6 +60,8 @@ class _Receiving(Protocol):
         self._tell = tell
         # What the destination has taken but not stored yet, and what came behind.
         self._waiting: Deferred[None] | None = None
+        # What stores the bytes in the kernel, once it has begun.
+        self._kernel: kernel.Receiving | None = None
         self._queue: deque[bytes] = deque()
 
     def dataReceived(self, data: bytes) -> None:
@@ -79,6 +84,51 @@ class _Receiving(Protocol):
             self._waiting = waiting
             self.transport.pauseProducing()  # type: ignore[union-attr]
             waiting.addCallbacks(self._room, self._refused)
+
+    def connectionMade(self) -> None:
+        """Look at the beginning, before the kernel may store the rest."""
+        self.dataReceived = self._begin  # type: ignore[method-assign]
+
+    def _begin(self, data: bytes) -> None:
+        """Store the first pieces, and have the kernel store the rest, if it can."""
+        _Receiving.dataReceived(self, data)
+        if self.count < _BEGINNING:
+            return
+        del self.dataReceived
+        if self._waiting is not None or self.done.called:
+            return
+        channel: Any = self.transport
+        fd = getattr(self._destination, "fd", -1)
+        if fd != -1 and (transport := channel.bareInput) and kernel.isBare(transport):
+            channel.pauseProducing()
+            self._kernel = kernel.Receiving(transport, fd, self._moved, self._cannot)
+
+    def _moved(self, count: int) -> None:
+        """Note what the kernel has stored, or the end of the input."""
+        channel: Any = self.transport
+        if count == 0:
+            channel.resumeProducing()
+            return
+        destination: Any = self._destination
+        try:
+            destination.stored(count)
+        except Exception:
+            self._stopKernel()
+            self.done.errback(Failure())
+            return
+        self.count += count
+        if self._tell is not None:
+            self._tell(self.count)
+
+    def _cannot(self, data: bytes) -> None:
+        """Go on as with any other destination."""
+        channel: Any = self.transport
+        channel.resumeProducing()
+        self.dataReceived(data)
+
+    def _stopKernel(self) -> None:
+        if self._kernel is not None:
+            self._kernel.stop()
 
     def _room(self, ignored: None) -> None:
         """Go on: the destination has stored what it has taken."""
@@ -116,6 +166,7 @@ class _Receiving(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Note that the connection is gone; the channel knows how it ended."""
         self.input = Input.LOST
+        self._stopKernel()
         self._checkEnd()
 
 

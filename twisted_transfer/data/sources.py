@@ -25,6 +25,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
+from twisted_transfer.data.kernel import Sending, isBare
 from twisted_transfer.data.parts import AnyPath, pathText, reasonText
 from twisted_transfer.errors import SourceError, Truncated
 from twisted_transfer.interfaces import ILimitedSource
@@ -85,13 +86,17 @@ class ProducingSource:
         self._done = Deferred(lambda ignored: self._fail(CancelledError()))
         self._flow = Flow.PAUSED
         self._begin()
-        # A consumer that is gone already calls stopProducing() in here.
-        consumer.registerProducer(self, True)
-        self.resumeProducing()
+        self._register()
         return self._done
 
     def _begin(self) -> None:
         """Get ready for the first block."""
+
+    def _register(self) -> None:
+        """Register with the consumer, and write the first blocks."""
+        # A consumer that is gone already calls stopProducing() in here.
+        self._consumer.registerProducer(self, True)
+        self.resumeProducing()
 
     def pauseProducing(self) -> None:
         """Write no more blocks for now: the consumer is full."""
@@ -208,16 +213,20 @@ class BlockSource(ProducingSource):
         if block:
             self._consumer.write(block)
         elif wanted and self.size is not None:
-            self._fail(
-                SourceError(
-                    f"{self.name} has shrunk while it was sent: it had "
-                    f"{self.size} bytes, but ends after {self._at}; send it "
-                    "again when it changes no more"
-                )
-            )
+            self._shrunk()
         if not block or self._at == self._end:
             self._succeed()
         return True
+
+    def _shrunk(self) -> None:
+        """Fail: there is less than there was."""
+        self._fail(
+            SourceError(
+                f"{self.name} has shrunk while it was sent: it had "
+                f"{self.size} bytes, but ends after {self._at}; send it "
+                "again when it changes no more"
+            )
+        )
 
 
 class BytesSource(BlockSource):
@@ -277,6 +286,9 @@ class FileSource(BlockSource):
     """
 
     fd = -1
+    # The transport to which the kernel can send the file, and what does that.
+    _transport: Any = None
+    _sending: Sending | None = None
 
     def __init__(self, path: AnyPath) -> None:
         """
@@ -314,8 +326,51 @@ class FileSource(BlockSource):
         os.lseek(self.fd, self.offset, os.SEEK_SET)
         return partial(os.read, self.fd)
 
+    def _register(self) -> None:
+        transport = getattr(self._consumer, "bareOutput", None)
+        if self._end is None or self._blockSize is not None or not isBare(transport):
+            super()._register()
+        else:
+            self._transport = transport
+            # As a pull producer this is asked when everything is written.
+            self._consumer.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        """Write blocks, or have the kernel send everything after the first one."""
+        if self._transport is None:
+            super().resumeProducing()
+        elif self._flow is Flow.OVER or self._sending is not None:
+            pass
+        elif self._at == self.offset:
+            self._oneBlock()
+        else:
+            assert self._end is not None
+            self._sending = Sending(
+                self._transport, self.fd, self._at, self._end, self._sent, self._cannot
+            )
+
+    def _sent(self, count: int) -> None:
+        """Note what the kernel has sent."""
+        self._at += count
+        if count == 0:
+            self._shrunk()
+            return
+        feed: Any = self._consumer
+        feed.sent(count)
+        if self._at == self._end:
+            self._succeed()
+
+    def _cannot(self) -> None:
+        """Go on as with any other consumer."""
+        self._transport = None
+        os.lseek(self.fd, self._at, os.SEEK_SET)
+        self._consumer.unregisterProducer()
+        super()._register()
+
     def close(self) -> None:
         """Close the file if it is open."""
+        if self._sending is not None:
+            self._sending.stop()
         fd, self.fd = self.fd, -1
         if fd != -1:
             os.close(fd)

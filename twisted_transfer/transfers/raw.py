@@ -112,6 +112,10 @@ class _Guarded(BoundedDestination):
                 raise _WantsReceipts("this is no file")
         return super().write(data)
 
+    @property
+    def fd(self) -> int:
+        return super().fd if len(self._first) >= len(SIGNATURE) else -1
+
 
 @deferring
 async def receiveRaw(

@@ -1,0 +1,268 @@
+"""
+Files over plain sockets: by the kernel, and by reading and writing, with one contract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import TestCase
+
+from tests.support.folders import newFolder
+from twisted_transfer import (
+    DestinationError,
+    FileDestination,
+    FileSource,
+    SourceError,
+    TransferChannel,
+    TransferConnector,
+    Truncated,
+    copy,
+)
+from twisted_transfer.data import kernel, sources
+from twisted_transfer.transfers.raw import receiveRaw, sendRaw
+
+_SIZE = 20_000_003
+
+
+class MovingMixin:
+    """
+    What a file transfer over a plain socket owes, whatever moves the bytes.
+
+    :cvar byKernel: whether the kernel moves them.
+    :cvar tcp: whether the socket is a TCP one, or a UNIX one.
+    """
+
+    byKernel: bool
+    patch: Callable[..., Any]
+
+    tcp = True
+
+    def setUp(self) -> None:
+        """Make a file, and note what the kernel is asked for."""
+        case: Any = self
+        self.folder = newFolder(case)
+        self.source = self.folder / "source"
+        self.target = self.folder / "target"
+        self.content = os.urandom(65536) * (_SIZE // 65536) + bytes(_SIZE % 65536)
+        self.source.write_bytes(self.content)
+        self.moved = {"sendfile": 0, "splice": 0}
+        for name in self.moved:
+            self.patch(os, name, self.counting(name, getattr(os, name)))
+        if not self.byKernel:
+            for module in (kernel, sources):
+                self.patch(module, "isBare", lambda transport: False)
+
+    def counting(self, name: str, function: Callable[..., int]) -> Callable[..., int]:
+        """:returns: a function of the system, counted."""
+
+        def call(*arguments: Any, **keywords: Any) -> int:
+            count = function(*arguments, **keywords)
+            self.moved[name] += count
+            return count
+
+        return call
+
+    async def pair(self) -> tuple[TransferChannel, TransferChannel]:
+        """:returns: two channels that are connected, the dialling one first."""
+        command = "tcp:port=0" if self.tcp else f"unix:{self.folder}/socket"
+        waiting = TransferConnector(reactor, "passive", socketCommand=command)
+        there = waiting.connect()
+        address = await waiting.whenListening()
+        if self.tcp:
+            command = f"tcp:host=127.0.0.1:port={address.port}"
+        here = await TransferConnector(reactor, socketCommand=command).connect()
+        return here, await there
+
+    def sends(self, channel: TransferChannel, **options: Any) -> Deferred[int]:
+        """Send the file raw."""
+        return sendRaw(reactor, FileSource(self.source), channel, **options)
+
+    def stores(self, channel: TransferChannel, **options: Any) -> Deferred[int]:
+        """Receive the file raw."""
+        return receiveRaw(channel, FileDestination(self.target), **options)
+
+    async def test_whole(self) -> None:
+        """All bytes arrive in their order, are counted, and are told of."""
+        case: Any = self
+        told: dict[str, list[int]] = {"sent": [], "stored": []}
+
+        def tell(side: str) -> Callable[..., None]:
+            return lambda count, total, rate: told[side].append(count)
+
+        here, there = await self.pair()
+        stored = self.stores(there, progress=tell("stored"))
+        sent = self.sends(here, progress=tell("sent"))
+        case.assertEqual((await sent, await stored), (_SIZE, _SIZE))
+        case.assertTrue(self.target.read_bytes() == self.content)
+        for counts in told.values():
+            case.assertEqual(counts, sorted(set(counts)))
+            case.assertEqual(counts[-1], _SIZE)
+        for count in self.moved.values():
+            # Some come before the kernel is asked, on each side.
+            case.assertEqual(count > _SIZE / 2, self.byKernel)
+
+    async def test_part(self) -> None:
+        """A copy with a size ends there, and the channel goes on."""
+        case: Any = self
+        size = 10_000_001
+        here, there = await self.pair()
+        reading = there.readExactly(size + 4)
+        case.assertEqual(await copy(FileSource(self.source), here, size), size)
+        here.write(b"next")
+        case.assertTrue(await reading == self.content[:size] + b"next")
+        await self.ends(here, there)
+
+    async def ends(self, *channels: TransferChannel) -> None:
+        """Abort, and wait for the end."""
+        for channel in channels:
+            channel.abortConnection()
+        for channel in channels:
+            with contextlib.suppress(Truncated):
+                await channel.whenClosed()
+
+    async def test_closedBefore(self) -> None:
+        """A channel that is told to close while a file is copied sends all of it."""
+        case: Any = self
+        here, there = await self.pair()
+        stored = self.stores(there)
+
+        def close(count: int, total: int | None, rate: float) -> None:
+            here.loseConnection()
+
+        case.assertEqual(
+            await copy(FileSource(self.source), here, None, None, close), _SIZE
+        )
+        case.assertEqual(await stored, _SIZE)
+        await here.whenClosed()
+
+    async def test_shrinks(self) -> None:
+        """A file that gets shorter is an error, and nothing is stored."""
+        case: Any = self
+        here, there = await self.pair()
+
+        def shrink(*ignored: object) -> None:
+            os.truncate(self.source, 3_000_000)
+
+        stored = self.stores(there)
+        with case.assertRaisesRegex(SourceError, "has shrunk"):
+            await self.sends(here, progress=shrink)
+        await self.afterAbort(stored)
+
+    async def fails(self, deferred: Deferred[int], *kinds: type[Exception]) -> None:
+        """Require an error, and that no file has appeared."""
+        case: Any = self
+        await case.assertFailure(deferred, *kinds)
+        case.assertFalse(self.target.exists())
+
+    async def test_full(self) -> None:
+        """A file that cannot grow is the receiver's error; the sender hears of it."""
+        case: Any = self
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9_000_000, before[1]))
+        case.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        here, there = await self.pair()
+        sent, stored = self.sends(here), self.stores(there)
+        await self.fails(stored, DestinationError)
+        await case.assertFailure(sent, Truncated)
+
+    async def test_tooMuch(self) -> None:
+        """More than the receiver allows is an error."""
+        case: Any = self
+        here, there = await self.pair()
+        sent, stored = self.sends(here), self.stores(there, maxSize=9_000_000)
+        await self.fails(stored, DestinationError)
+        await case.assertFailure(sent, Truncated)
+
+    async def test_senderAborts(self) -> None:
+        """A connection that breaks off is an error for both sides."""
+        case: Any = self
+        here, there = await self.pair()
+
+        def abort(count: int, total: int | None, rate: float) -> None:
+            if count > 5_000_000:
+                here.abortConnection()
+
+        sent, stored = self.sends(here, progress=abort), self.stores(there)
+        await case.assertFailure(sent, Truncated)
+        await self.afterAbort(stored)
+
+    async def afterAbort(self, stored: Deferred[int]) -> None:
+        """Require what the partner sees: a UNIX socket has no reset, but an end."""
+        case: Any = self
+        if self.tcp:
+            await self.fails(stored, Truncated)
+        else:
+            case.assertLess(await stored, _SIZE)
+
+    async def test_receiverAborts(self) -> None:
+        """A connection that the receiver breaks off is an error for both sides."""
+        case: Any = self
+        here, there = await self.pair()
+
+        def abort(count: int, total: int | None, rate: float) -> None:
+            if count > 5_000_000:
+                there.abortConnection()
+
+        sent, stored = self.sends(here), self.stores(there, progress=abort)
+        await self.fails(stored, Truncated)
+        await case.assertFailure(sent, Truncated)
+
+    async def test_cancelled(self) -> None:
+        """Either side can be cancelled in the middle."""
+        case: Any = self
+        for side in ("sender", "receiver"):
+            here, there = await self.pair()
+            transfers: dict[str, Deferred[int]] = {}
+
+            def cancel(
+                count: int,
+                total: int | None,
+                rate: float,
+                side: str = side,
+                transfers: dict[str, Deferred[int]] = transfers,
+            ) -> None:
+                if count > 5_000_000:
+                    transfers[side].cancel()
+
+            transfers["receiver"] = self.stores(there, progress=cancel)
+            transfers["sender"] = self.sends(here)
+            if side == "sender":
+                await case.assertFailure(transfers["sender"], CancelledError)
+                await self.afterAbort(transfers["receiver"])
+                self.target.unlink(missing_ok=True)
+            else:
+                await self.fails(transfers["receiver"], CancelledError)
+                await case.assertFailure(transfers["sender"], Truncated)
+
+
+class KernelTCPTests(MovingMixin, TestCase):
+    """Between TCP sockets, by the kernel."""
+
+    byKernel = True
+
+
+class ReadingTCPTests(MovingMixin, TestCase):
+    """Between TCP sockets, by reading and writing."""
+
+    byKernel = False
+
+
+class KernelUNIXTests(MovingMixin, TestCase):
+    """Between UNIX sockets, by the kernel."""
+
+    byKernel = True
+    tcp = False
+
+
+class ReadingUNIXTests(MovingMixin, TestCase):
+    """Between UNIX sockets, by reading and writing."""
+
+    byKernel = False
+    tcp = False
