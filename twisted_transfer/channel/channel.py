@@ -233,12 +233,15 @@ class TransferChannel:
         """
         Wait for a line.
 
-        :param limit: the longest line to take, with its newline.
+        :param limit: how many bytes or characters the line may have, with its
+            newline; at least 1.
         :returns: as for :meth:`read`: the line with its newline, the rest if
             there is no newline before the end, empty at the end.  It fails
             with ``LineTooLong``, and then nothing was taken.
         :raises AlreadyReading: if another read waits, or a protocol reads.
         """
+        if limit < 1:
+            raise ValueError(f"readLine() with the limit {limit}: give at least 1")
         return self._delivery.inbox.readLine(limit)
 
     def __aiter__(self) -> TransferChannel:

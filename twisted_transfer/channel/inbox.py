@@ -5,9 +5,8 @@ The unread input of a channel, and the reads that wait for it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,10 +25,15 @@ Data = bytes | str
 
 _MOST_QUIET = 4096  # the most bytes to keep that decode to nothing
 
+# Smaller pieces are joined when they are decoded and not taken: each for itself, a
+# byte would take hundreds of bytes.  To copy so few takes less time than to keep one
+# more.
+_SMALL = 4096
 
-@dataclass
+
+@dataclass(slots=True)
 class _Segment:
-    """A decoded chunk, with what is needed to decode it by other settings."""
+    """Some decoded input, with what is needed to decode it by other settings."""
 
     before: Decoder  # the decoder as it was
     raw: bytes
@@ -88,39 +92,47 @@ class Unread:
         """Whether everything that can be decoded is decoded."""
         return self._decoder.ended or self._finished or self.error is not None
 
-    def decode(self) -> bool:
+    def decode(self) -> Data:
         """
         Decode until there is more to take.
 
-        :returns: whether there is.
+        :returns: what there is more; empty if there is nothing.
         """
         while not self.over:
             raw = self._raw.popleft() if self._raw else b""
-            if not self._quiet:
+            last = self._segments[-1] if self._segments else None
+            if last is not None and len(last.raw) >= _SMALL:
+                last = None
+            if last is None and not self._quiet:
                 self._before = self._decoder.copy()
             try:
-                data = self._decoder.feed(raw)
+                data: Any = self._decoder.feed(raw)
                 if not raw and self.ended:
                     data = self._decoder.finish()
             except Undecodable as error:
                 self.error = error
                 self._raw.appendleft(raw)
-                return False
+                break
             if not raw and self.ended:
                 self._finished = True
-            if data:
+            if last is not None:
+                last.raw += raw
+                last.data += data
+            elif data:
                 segment = _Segment(self._before, self._quiet + raw, data)
                 self._segments.append(segment)
                 self._quiet = b""
+            else:
+                self._quiet += raw
+                if len(self._quiet) > _MOST_QUIET:
+                    self.size -= len(self._quiet)
+                    self._quiet = b""
+            if data:
                 self.length += len(data)
-                return True
-            self._quiet += raw
-            if len(self._quiet) > _MOST_QUIET:
-                self.size -= len(self._quiet)
-                self._quiet = b""
+                return data  # type: ignore[no-any-return]
             if not raw:
-                return False
-        return False
+                break
+        return self.empty
 
     def take(self, count: int) -> Data:
         """
@@ -150,16 +162,17 @@ class Unread:
         """How many units the first chunk has left."""
         return len(self._segments[0].data) - self._offset if self._segments else 0
 
-    def pieces(self, skip: int) -> Iterator[Data]:
+    def pieces(self) -> Iterator[tuple[Data, int]]:
         """
-        Look at the decoded units.
+        Look at the decoded units, without taking them.
 
-        :param skip: how many pieces to leave out.
-        :returns: the units that can be taken, piece by piece, without taking
-            them.
+        :returns: pieces with the units that can be taken, and where these begin
+            in each.
         """
-        for index, segment in enumerate(islice(self._segments, skip, None), skip):
-            yield segment.data if index else segment.data[self._offset :]
+        start = self._offset
+        for segment in self._segments:
+            yield segment.data, start
+            start = 0
 
     @property
     def empty(self) -> Data:
@@ -321,28 +334,30 @@ class Inbox:
     def readLine(self, limit: int) -> Deferred[Data]:
         """Up to and with the next newline; what is left at the end."""
         unread = self._unread
-        searched = passed = 0  # pieces without a newline, and the units in them
-        generation = unread.generation
+        passed = 0  # units in which there is no newline
+        generation: int | None = None  # of these units
 
         def attempt() -> Data | None:
-            nonlocal searched, passed, generation
+            nonlocal passed, generation
+            pieces: Iterable[tuple[Data, int]] = ()
             if generation != unread.generation:
-                searched, passed, generation = 0, 0, unread.generation
+                pieces, passed, generation = unread.pieces(), 0, unread.generation
             while True:
-                for piece in unread.pieces(searched):
-                    newline = "\n" if isinstance(piece, str) else b"\n"
-                    found = piece.find(newline)  # type: ignore[arg-type]
-                    searched += 1
-                    passed += len(piece) if found < 0 else found + 1
-                    if passed > limit or (found < 0 and passed == limit):
+                for piece, start in pieces:
+                    newline: Any = "\n" if isinstance(piece, str) else b"\n"
+                    found = piece.find(newline, start, start + limit - passed)
+                    if found >= 0:
+                        return unread.take(passed + found + 1 - start)
+                    passed += len(piece) - start
+                    if passed >= limit:
                         raise LineTooLong(
                             f"there is no newline in the next {limit} units; give "
                             "readLine() a larger limit, or read in another way"
                         )
-                    if found >= 0:
-                        return unread.take(passed)
-                if not unread.decode():
+                more = unread.decode()
+                if not more:
                     break
+                pieces = ((more, 0),)
             if self._emptyAtEnd() is None:
                 return None
             return unread.take(unread.length)

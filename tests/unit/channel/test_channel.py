@@ -990,6 +990,7 @@ class ReadTests(ChannelTestCase):
         """Less than nothing cannot be read."""
         for count in (0, -1):
             self.assertRaises(ValueError, self.channel.read, count)
+            self.assertRaises(ValueError, self.channel.readLine, count)
         self.assertRaises(ValueError, self.channel.readExactly, -1)
         self.assertEqual(self.successResultOf(self.channel.readExactly(0)), b"")
 

@@ -4,6 +4,9 @@ Tests for :mod:`twisted_transfer.channel.inbox`.
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
@@ -21,6 +24,7 @@ from tests.support.textcases import (
     places,
     settingsOf,
 )
+from twisted_transfer.channel import inbox as module
 from twisted_transfer.channel.inbox import FULL, Data, Inbox, Unread
 from twisted_transfer.errors import (
     AlreadyReading,
@@ -195,13 +199,16 @@ class LawTests(SynchronousTestCase):
         self.reference.take(len(result))
 
     @settings(max_examples=200)
-    @given(_stories())
-    def test_anyStory(self, story: tuple[TextSettings, list[bytes], list[Any]]) -> None:
+    @given(_stories(), st.sampled_from((1, 3, 4096)))
+    def test_anyStory(
+        self, story: tuple[TextSettings, list[bytes], list[Any]], small: int
+    ) -> None:
         """
         Whatever is read, cancelled and configured while the input comes in
         whatever pieces: each reader gets what is owed, as soon as it can be
         known, and nothing is lost or given twice.
         """
+        self.patch(module, "_SMALL", small)
         first, pieces, doings = story
         self.begin(first)
         for kind, what in doings:
@@ -331,7 +338,7 @@ class InboxTests(SynchronousTestCase):
         self.inbox.feed(b"5")
         error = self.failureResultOf(reading, LineTooLong)
         self.assertIn("next 5 units", str(error.value))
-        self.assertEqual(self.successResultOf(self.inbox.read(9)), b"1234")
+        self.assertEqual(self.successResultOf(self.inbox.read(9)), b"12345")
 
     def test_longLine(self) -> None:
         """A long line is searched once, however many pieces it comes in."""
@@ -349,8 +356,7 @@ class InboxTests(SynchronousTestCase):
             self.inbox.feed(Bytes(b"x" * 100))
         self.inbox.feed(b"\n")
         self.assertEqual(len(self.successResultOf(reading)), 5001)
-        # The first piece is looked at in a copy, from where it was taken.
-        self.assertEqual(looked, [100] * 49)
+        self.assertEqual(looked, [100] * 50)
 
     def test_takeChunk(self) -> None:
         """A protocol gets the input as it has come."""
@@ -361,6 +367,78 @@ class InboxTests(SynchronousTestCase):
         self.assertEqual(self.inbox.takeChunk(), b"bc")
         self.assertEqual(self.inbox.takeChunk(), b"def")
         self.assertIsNone(self.inbox.takeChunk())
+
+
+class CostTests(SynchronousTestCase):
+    """What a partner can cost that sends its bytes one by one."""
+
+    TEXT = settingsOf("crlf", "utf-8", "\x1a")
+
+    def timed(self, work: Callable[[int], object], count: int) -> float:
+        """:returns: the least of three measurements, in seconds of the processor."""
+        taken: list[float] = []
+        for _ in range(3):
+            begin = time.process_time()
+            work(count)
+            taken.append(time.process_time() - begin)
+        return min(taken)
+
+    def isLinear(self, work: Callable[[int], object]) -> None:
+        """What is quadratic takes sixteen times as long for four times as much."""
+        self.assertLess(self.timed(work, 20_000), 8 * self.timed(work, 5_000) + 0.01)
+
+    def reading(self, kind: str, settings: TextSettings, count: int) -> None:
+        """Wait for so many bytes, which come one by one."""
+        inbox = Inbox(settings, lambda: None)
+        reading = getattr(inbox, kind)(count)
+        for _ in range(count - 1):
+            inbox.feed(b"x")
+        self.assertNoResult(reading)
+        inbox.feed(b"\n")
+        self.assertEqual(len(self.successResultOf(reading)), count)
+
+    def test_lineInBytes(self) -> None:
+        """A line takes time in proportion to its length."""
+        for settings in (TextSettings.BINARY, self.TEXT):
+            self.isLinear(lambda count: self.reading("readLine", settings, count))
+
+    def test_exactlyInBytes(self) -> None:
+        """So does an exact number of bytes."""
+        self.isLinear(
+            lambda count: self.reading("readExactly", TextSettings.BINARY, count)
+        )
+
+    def test_manyLines(self) -> None:
+        """So do many short lines that have come at once."""
+
+        def lines(count: int) -> None:
+            inbox = Inbox(TextSettings.BINARY, lambda: None)
+            inbox.feed(b"\n" * (20 * count))
+            for _ in range(count):
+                self.assertEqual(inbox.readLine(10).result, b"\n")
+
+        self.isLinear(lines)
+
+    def memory(self, work: Callable[[], object]) -> int:
+        """:returns: how many bytes of memory are kept in the end."""
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        work()
+        return tracemalloc.get_traced_memory()[0] - before
+
+    def test_memory(self) -> None:
+        """What waits to be complete takes memory in proportion to it."""
+        count = 50_000
+        for settings in (TextSettings.BINARY, self.TEXT):
+            inbox = Inbox(settings, lambda: None)
+            self.assertNoResult(inbox.readExactly(count + 1))
+
+            def feed(inbox: Inbox = inbox) -> None:
+                for _ in range(count):
+                    inbox.feed(b"x")
+
+            self.assertLess(self.memory(feed), 6 * count)
 
 
 class DemandTests(SynchronousTestCase):
@@ -475,6 +553,18 @@ def decoded(unread: Unread) -> Data:
 class UnreadTests(SynchronousTestCase):
     """What has come and was not taken yet."""
 
+    def setUp(self) -> None:
+        self.patch(module, "_SMALL", 1)  # no pieces are joined
+
+    def test_joined(self) -> None:
+        """Small pieces that are decoded and not taken are joined."""
+        self.patch(module, "_SMALL", 4)
+        unread = unreadOf(b"a", b"bc", b"def", b"g")
+        for piece in (b"a", b"bc", b"def", b"g"):
+            self.assertEqual(unread.decode(), piece)
+        self.assertEqual(list(unread.pieces()), [(b"abcdef", 0), (b"g", 0)])
+        self.assertEqual((unread.size, unread.length), (7, 7))
+
     def test_nothing(self) -> None:
         """Nothing is there, and more may come."""
         unread = unreadOf()
@@ -526,9 +616,7 @@ class UnreadTests(SynchronousTestCase):
         while unread.decode():
             pass
         unread.take(1)
-        self.assertEqual(list(unread.pieces(0)), [b"bc", b"def", b"ghi"])
-        self.assertEqual(list(unread.pieces(1)), [b"def", b"ghi"])
-        self.assertEqual(list(unread.pieces(3)), [])
+        self.assertEqual(list(unread.pieces()), [(b"abc", 1), (b"def", 0), (b"ghi", 0)])
 
     def test_characters(self) -> None:
         """A character whose bytes come one by one is there with the last."""
@@ -679,7 +767,8 @@ class UnreadTests(SynchronousTestCase):
             taken = unread.take(min(count, unread.length))
             self.assertIsInstance(taken, bytes)
             got += bytes(taken)  # type: ignore[arg-type]
-            self.assertEqual(sum(map(len, unread.pieces(0))), unread.length)
+            left = sum(len(data) - start for data, start in unread.pieces())
+            self.assertEqual(left, unread.length)
             self.assertGreaterEqual(unread.size, len(raw) - len(got))
         got += bytes(decoded(unread))  # type: ignore[arg-type]
         self.assertEqual(got, raw)
