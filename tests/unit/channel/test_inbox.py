@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -387,9 +388,9 @@ class CostTests(SynchronousTestCase):
         """What is quadratic takes sixteen times as long for four times as much."""
         self.assertLess(self.timed(work, 20_000), 8 * self.timed(work, 5_000) + 0.01)
 
-    def reading(self, kind: str, settings: TextSettings, count: int) -> None:
+    def reading(self, kind: str, kept: TextSettings, count: int) -> None:
         """Wait for so many bytes, which come one by one."""
-        inbox = Inbox(settings, lambda: None)
+        inbox = Inbox(kept, lambda: None)
         reading = getattr(inbox, kind)(count)
         for _ in range(count - 1):
             inbox.feed(b"x")
@@ -399,14 +400,12 @@ class CostTests(SynchronousTestCase):
 
     def test_lineInBytes(self) -> None:
         """A line takes time in proportion to its length."""
-        for settings in (TextSettings.BINARY, self.TEXT):
-            self.isLinear(lambda count: self.reading("readLine", settings, count))
+        for kept in (TextSettings.BINARY, self.TEXT):
+            self.isLinear(partial(self.reading, "readLine", kept))
 
     def test_exactlyInBytes(self) -> None:
         """So does an exact number of bytes."""
-        self.isLinear(
-            lambda count: self.reading("readExactly", TextSettings.BINARY, count)
-        )
+        self.isLinear(partial(self.reading, "readExactly", TextSettings.BINARY))
 
     def test_manyLines(self) -> None:
         """So do many short lines that have come at once."""
@@ -430,8 +429,8 @@ class CostTests(SynchronousTestCase):
     def test_memory(self) -> None:
         """What waits to be complete takes memory in proportion to it."""
         count = 50_000
-        for settings in (TextSettings.BINARY, self.TEXT):
-            inbox = Inbox(settings, lambda: None)
+        for kept in (TextSettings.BINARY, self.TEXT):
+            inbox = Inbox(kept, lambda: None)
             self.assertNoResult(inbox.readExactly(count + 1))
 
             def feed(inbox: Inbox = inbox) -> None:
