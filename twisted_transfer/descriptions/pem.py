@@ -133,6 +133,36 @@ def _checkPair(certificate: x509.Certificate, key: PrivateKey) -> None:
             "the private key and the certificate do not belong together; give the "
             "key that the certificate was made for"
         )
+    _checkKind(certificate, key)
+
+
+def _checkKind(certificate: x509.Certificate, key: PrivateKey) -> None:
+    """
+    Require that a handshake in memory can be completed with a key.
+
+    OpenSSL loads keys that no signature algorithm of TLS fits: RSA keys for PSS alone,
+    and curves that are not among the named groups (RFC 8446, section 4.2.3).
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    try:
+        context.use_certificate(certificate)
+        context.use_privatekey(key)
+        server = SSL.Connection(context, None)
+        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        server.set_accept_state()
+        client.set_connect_state()
+        # The client's hello, the server's answer, and the end of the client's part.
+        for side, other in ((client, server), (server, client), (client, server)):
+            with suppress(SSL.WantReadError):
+                side.do_handshake()
+            other.bio_write(side.bio_read(65536))
+        server.do_handshake()
+    except SSL.Error as error:
+        raise UnfitError(
+            f"no TLS handshake can be completed with this kind of key ({_why(error)}); "
+            "make one of the kind P-256, as openssl ecparam -genkey -name prime256v1 "
+            "does, and have a certificate issued for it"
+        ) from error
 
 
 def loadAuthorities(folder: str, *suffixes: str) -> list[x509.Certificate]:
@@ -170,7 +200,8 @@ def checkServed(path: str) -> None:
     it asks for a passphrase on the terminal, even while it serves.
 
     :param path: a folder of PEM files, or one file whose name ends in ``.pem``.
-    :raises UnfitError: if no file holds a key, or a key is encrypted.
+    :raises UnfitError: if no file holds a key, or a key is encrypted, or of a kind
+        with which no handshake can be completed.
     """
     files: list[Any] = []
     with suppress(OSError, ValueError, LinkError):
@@ -183,6 +214,17 @@ def checkServed(path: str) -> None:
             "nothing here can be served: a .pem file with a certificate that has a "
             "DNS name (subjectAltName), and one with its private key, are needed"
         )
+    keys: list[PrivateKey] = []
+    certificates: list[x509.Certificate] = []
+    for text in texts:
+        with suppress(UnfitError):
+            keys.append(loadKey(text))
+        with suppress(UnfitError):
+            certificates += loadCertificates(text)
+    for key in keys:
+        for certificate in certificates:
+            if certificate.public_key() == key.public_key():
+                _checkKind(certificate, key)
 
 
 def checkDHParameters(path: str) -> None:

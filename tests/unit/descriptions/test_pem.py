@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.pems import WEAK, certificatePEM, keyPEM, makeKey
@@ -223,6 +227,53 @@ class AuthoritiesTests(FileTestCase):
             self.assertUnfit(
                 partial(loadAuthorities, path, ".pem"), "nobody would be trusted"
             )
+
+
+class KindTests(FileTestCase):
+    """Keys with which OpenSSL begins handshakes that it can never complete."""
+
+    def assertRefused(self, key: bytes, certificate: bytes) -> None:
+        """Require that a key is refused wherever one is loaded."""
+        paths = {
+            "certificate": self.file("own/own.pem", certificate + key),
+            "certKey": self.file("cert.pem", certificate),
+            "privateKey": self.file("key.pem", key),
+        }
+        for check in (
+            partial(loadIdentity, {"certificate": paths["certificate"]}),
+            partial(loadIdentity, paths, "certKey"),
+            partial(checkServed, str(self.directory / "own")),
+        ):
+            self.assertUnfit(check, "no TLS handshake can be completed", "P-256")
+
+    def test_curve(self) -> None:
+        """One on a curve that TLS has no name for."""
+        key = ec.generate_private_key(ec.SECP256K1())
+        self.assertRefused(keyPEM(key), certificatePEM(key, "a.example"))
+
+    @pytest.mark.needs("openssl")
+    def test_pss(self) -> None:
+        """An RSA key for PSS alone."""
+        kind = ("-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048")
+        files = ("-nodes", "-keyout", "k", "-out", "c")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-subj", "/CN=a", *kind, *files],
+            cwd=self.directory,
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        key, certificate = (self.directory / name for name in "kc")
+        self.assertRefused(key.read_bytes(), certificate.read_bytes())
+
+    def test_good(self) -> None:
+        """The other kinds are taken."""
+        keys: list[Any] = [
+            ec.generate_private_key(ec.SECP384R1()),
+            rsa.generate_private_key(65537, 2048),
+        ]
+        for key in keys:
+            path = self.file("own.pem", certificatePEM(key, "a.example") + keyPEM(key))
+            self.assertIsNotNone(loadIdentity({"certificate": path}))
 
 
 class ServedTests(FileTestCase):
