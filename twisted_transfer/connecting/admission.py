@@ -12,6 +12,8 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from random import randrange
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -39,8 +41,8 @@ except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
 MAX_CANDIDATES = 384
-"""How many candidates may be proving themselves at a time; one more, and the
-oldest has to go.  A port of Twisted's accepts up to 100 in one turn of the
+"""How many candidates may be proving themselves at a time; one more, and one of
+those from the busiest network has to go.  A port of Twisted's accepts up to 100 in one turn of the
 reactor, and a handshake takes a few turns: with a bound near 100 a flood would
 drive the partner out between two of its messages."""
 
@@ -74,6 +76,44 @@ def discard(link: Link, leftovers: Leftovers) -> None:
     if link.transport is not None:
         leftovers.add(link.whenGone())
     link.abort()
+
+
+def networksOf(address: IAddress | None) -> tuple[object, object, object]:
+    """
+    Find the networks by which candidates are counted.
+
+    Whoever has one IPv6 address usually has a /64 (RFC 4291, section 2.5.1), and
+    often a /48 (RFC 6177), so that a stranger can come from a new address, or from
+    a new /64, each time.
+
+    :param address: where a candidate comes from.
+    :returns: a wide network, a narrow one and the host: for IPv6 a /48 and a /64,
+        for IPv4 a /24 twice.  Addresses of other kinds are one network.
+    """
+    host = getattr(address, "host", None)
+    if not isinstance(host, str):
+        return None, None, None
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None, None, host
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if parsed.version == 4:
+        return parsed.packed[:3], parsed.packed[:3], parsed.packed
+    return parsed.packed[:6], parsed.packed[:8], host
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """
+    What is known of a candidate.
+
+    :ivar networks: where it comes from, by :func:`networksOf`.
+    :ivar deadline: the end of its time.
+    """
+
+    networks: tuple[object, object, object]
+    deadline: IDelayedCall
 
 
 class AddressFilter:
@@ -159,8 +199,7 @@ class Admission(Factory):
         self._clock = clock
         self._filter = addressFilter
         self._bound = candidateBound()
-        # The host from which each one comes, and the end of its time.
-        self._candidates: dict[Link, tuple[object, IDelayedCall]] = {}
+        self._candidates: dict[Link, _Candidate] = {}
         self._over = False
         self._served: Any = None
         self.wrapped = False
@@ -211,7 +250,7 @@ class Admission(Factory):
         link = Link(self._clock)
         link.factory = self
         deadline = self._clock.callLater(CANDIDATE_TIMEOUT, self._drop, link, "timeout")
-        self._candidates[link] = getattr(addr, "host", None), deadline
+        self._candidates[link] = _Candidate(networksOf(addr), deadline)
         link.whenReady().addCallbacks(
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
@@ -219,12 +258,28 @@ class Admission(Factory):
 
     def _toEvict(self) -> Link:
         """
-        Find the oldest candidate from the host from which most have come, so that
-        a flood from one host drives out its own.
+        Choose who has to make room: one from the busiest network, so that a flood
+        drives out its own.
+
+        Where the partner is in that network itself, only its age tells it from the
+        flood, and a rule without chance would drive it out each time that it comes:
+        the oldest would always go too early for a partner that is far away, the
+        youngest always in its first moment.  The older one of two that are drawn
+        leaves it most of its time, and some chance however dense the flood is.
+
+        :returns: a candidate.
         """
-        hosts = Counter(host for host, _ in self._candidates.values())
-        [(busiest, _)] = hosts.most_common(1)
-        return next(k for k, (host, _) in self._candidates.items() if host == busiest)
+        homes = [each.networks for each in self._candidates.values()]
+        wide, narrow, hosts = map(Counter, zip(*homes, strict=True))
+        sizes = [(wide[w], narrow[n], hosts[h]) for w, n, h in homes]
+        most = max(sizes)
+        crowd = [
+            link
+            for link, size in zip(self._candidates, sizes, strict=True)
+            if size == most
+        ]
+        # The oldest is the first.
+        return crowd[min(randrange(len(crowd)), randrange(len(crowd)))]
 
     def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
         self._countDrop(why, addr)
@@ -241,8 +296,7 @@ class Admission(Factory):
         if self._over:
             return
         self._over = True
-        _, deadline = self._candidates.pop(link)
-        deadline.cancel()
+        self._candidates.pop(link).deadline.cancel()
         self.admitted += 1
         self._dropAll("late")
         self._log.info(
@@ -257,13 +311,12 @@ class Admission(Factory):
         """Count a candidate that ended before it had proved itself."""
         if link not in self._candidates:
             return  # dropped by this side, and counted then
-        _, deadline = self._candidates.pop(link)
-        deadline.cancel()
+        self._candidates.pop(link).deadline.cancel()
         hungUp = reason.check(PeerRefused)
         self._countDrop("hung up" if hungUp else "unproven", None, reason)
 
     def _drop(self, link: Link, why: str) -> None:
-        _, deadline = self._candidates.pop(link)
+        deadline = self._candidates.pop(link).deadline
         if deadline.active():
             deadline.cancel()
         self._countDrop(why, None)

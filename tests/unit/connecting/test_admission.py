@@ -5,6 +5,9 @@ Tests for :mod:`twisted_transfer.connecting.admission`.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
+from collections.abc import Callable
+from random import randrange
 from typing import Any
 
 from hypothesis import given
@@ -24,7 +27,8 @@ from tests.support.simulation import (
     connected,
 )
 from tests.support.tlsends import Identities
-from twisted_transfer.channel.link import LinkState
+from twisted_transfer.channel.link import Link, LinkState
+from twisted_transfer.connecting import admission
 from twisted_transfer.connecting.admission import (
     CANDIDATE_TIMEOUT,
     MAX_CANDIDATES,
@@ -321,6 +325,92 @@ class WrappedTests(AdmissionTestCase):
         self.assertFalse(partner[0].disconnected)
 
 
+class FloodTests(AdmissionTestCase):
+    """
+    Who has to make room when there are too many.
+
+    No candidate here proves itself, or hangs up.
+    """
+
+    def come(self, address: IAddress) -> Link:
+        link: Link = self.factory.buildProtocol(address)
+        return link
+
+    def stays(self, link: Link) -> bool:
+        """:returns: whether a candidate still has its time."""
+        return link.state is LinkState.SETUP
+
+    def test_counted(self) -> None:
+        """
+        A flood drives out its own, if each of its connections comes from a new
+        address, or a new /64; so the partner has as much time as it needs.
+        """
+        floods: dict[str, Callable[[int], IAddress]] = {
+            "one address": lambda i: v6("2001:db8::1"),
+            "a /64": lambda i: v6(f"2001:db8::{i:x}"),
+            "a /48": lambda i: v6(f"2001:db8:0:{i:x}::1"),
+            "IPv4": lambda i: v4("198.51.100.1"),
+            "a /24": lambda i: v4(f"198.51.100.{i % 256}"),
+            "a /24, within IPv6": lambda i: v6(f"::ffff:198.51.100.{i % 256}"),
+        }
+        for name, flood in floods.items():
+            self.setUp()
+            partners = [
+                self.come(address)
+                for address in (v4("192.0.2.7"), v6("2001:db8:1::1"), v6("::1"))
+            ]
+            count = MAX_CANDIDATES + 50
+            strangers = [self.come(flood(i)) for i in range(count)]
+            self.counted(count + 3, 0, evicted=53)
+            self.assertTrue(all(map(self.stays, partners)), name)
+            self.assertEqual(sum(map(self.stays, strangers)), count - 53)
+            self.admission.close()
+
+    def test_withinANetwork(self) -> None:
+        """In the busiest network the busiest part of it makes room."""
+        for home, flood in (
+            ("2001:db8:0:1::1", "2001:db8:0:2::{:x}"),
+            ("2001:db8::1", "2001:db8::2"),
+            ("::ffff:198.51.100.1", "::ffff:198.51.100.2"),
+        ):
+            self.setUp()
+            partner = self.come(v6(home))
+            for i in range(MAX_CANDIDATES + 50):
+                self.come(v6(flood.format(i)))
+            self.counted(MAX_CANDIDATES + 51, 0, evicted=51)
+            self.assertTrue(self.stays(partner), flood)
+            self.admission.close()
+
+    def test_ownNetwork(self) -> None:
+        """
+        A partner in the network of the flood itself gets in: mostly, if it is
+        quick, and in some of its tries, if it needs the time in which as many
+        strangers come as there is room for.
+        """
+        most = 16
+        self.patch(admission, "MAX_CANDIDATES", most)
+        for flood in (
+            lambda: v6(f"2001:db8::{randrange(2**16):x}"),
+            lambda: v6(f"2001:db8:0:{randrange(2**16):x}::1"),
+            lambda: v4(f"198.51.100.{randrange(256)}"),
+            lambda: v4("198.51.100.1"),
+            lambda: UNIXAddress(""),
+        ):
+            self.setUp()
+            for _ in range(most):
+                self.come(flood())
+            stayed: Counter[int] = Counter()
+            for meanwhile in (most // 4, most + 1):
+                for _ in range(100):
+                    partner = self.come(flood())
+                    for _ in range(meanwhile):
+                        self.come(flood())
+                    stayed[meanwhile] += self.stays(partner)
+            self.assertGreater(stayed[most // 4], 50)
+            self.assertGreater(stayed[most + 1], 0)
+            self.admission.close()
+
+
 class TLSTests(AdmissionTestCase):
     """On TLS, a candidate has to complete its handshake."""
 
@@ -427,43 +517,22 @@ class TLSTests(AdmissionTestCase):
 
     def test_bound(self) -> None:
         """
-        There are so many at a time and not more: the oldest makes room.  A
-        flood of strangers does not keep the partner out.
+        There are so many at a time and not more: one makes room.  A flood of
+        strangers does not keep the partner out, however slow it is.
         """
-        sockets = [self.candidate()[0] for _ in range(MAX_CANDIDATES)]
+        _, partner = self.candidate(v4("192.0.2.7"))
+        sockets = [self.candidate()[0] for _ in range(MAX_CANDIDATES - 1)]
         self.reactor.run(2)
         self.counted(MAX_CANDIDATES, 0)
-        _, partner = self.candidate()
-        for _ in range(10):
-            sockets.append(self.candidate()[0])
+        sockets += [self.candidate()[0] for _ in range(11)]
         self.reactor.run(2)
         self.counted(MAX_CANDIDATES + 11, 0, evicted=11)
-        gone = [socket.disconnected for socket in sockets]
-        self.assertEqual(gone, [1] * 11 + [0] * (MAX_CANDIDATES - 1))
+        self.assertEqual(sum(bool(socket.disconnected) for socket in sockets), 11)
         partner.handshake(self.reactor)
         self.successResultOf(self.admission.winner)
         self.counted(MAX_CANDIDATES + 11, 1, evicted=11, late=MAX_CANDIDATES - 1)
         self.reactor.run(2)
         self.assertEqual(len(self.reactor.getDelayedCalls()), 0)
-
-    def test_flood(self) -> None:
-        """
-        A flood from one address drives out its own, however long it goes on
-        and however slow the partner is.
-        """
-        _, partner = self.candidate(v4("192.0.2.7"))
-        other, _ = self.candidate(v4("192.0.2.8"))
-        flood = [
-            self.candidate(v4("198.51.100.1"))[0] for _ in range(MAX_CANDIDATES + 50)
-        ]
-        self.reactor.run(2)
-        self.counted(MAX_CANDIDATES + 52, 0, evicted=52)
-        gone = [bool(socket.disconnected) for socket in flood]
-        self.assertEqual(gone, [True] * 52 + [False] * (MAX_CANDIDATES - 2))
-        self.assertFalse(other.disconnected)
-        partner.handshake(self.reactor)
-        self.successResultOf(self.admission.winner)
-        self.reactor.run(2)
 
     def test_close(self) -> None:
         """Closing drops all of them, and is over when the last one is gone."""
