@@ -56,6 +56,19 @@ class ProcessTestCase(SynchronousTestCase):
         path.write_bytes(content)
         return path, content
 
+    def setBack(self) -> tuple[str, ...]:
+        """:returns: the command, with the time of day going back by an hour soon."""
+        program = """if True:
+            import sys, time
+            real, begin = time.time, time.monotonic()
+            def setBack():
+                return real() - 3600 * (time.monotonic() > begin + 1)
+            time.time = setBack
+            from twisted_transfer.command.main import main
+            sys.exit(main())
+        """
+        return (sys.executable, "-c", program)
+
     def assertNothingStored(self) -> None:
         """There is no target, and nothing beside it."""
         self.assertFalse(self.target.exists())
@@ -376,6 +389,13 @@ class NoPartnerTests(ProcessTestCase):
 
 class RefusedTests(ProcessTestCase):
     """Status 4: the partner did not prove itself, or refused."""
+
+    def test_clockSetBack(self) -> None:
+        """``within`` is counted in seconds that pass, whatever the time of day is."""
+        words = ["receive", "--raw", str(self.target), f"{_WAIT}:within=2"]
+        program = Program(self, words, command=self.setBack())
+        self.assertEqual(program.end(), 3)
+        self.assertIn("2 seconds", program.said)
 
     def test_wrongAuthority(self) -> None:
         """A certificate that nobody trusted vouches for ends the dialling side."""

@@ -8,6 +8,7 @@ import os
 import shlex
 import stat
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -177,6 +178,18 @@ class Request:
     force: bool = False
     maxSize: int | None = None
     standardOutput: int = 1
+
+
+def useMonotonicTime(reactor: Any) -> None:
+    """
+    Have the timers of a reactor run by a clock that nobody sets.
+
+    By default Twisted's reactors run theirs by the time of day, and a timer waits for
+    an hour more if that is set back by one.
+
+    :param reactor: is this program's own, and not running yet.
+    """
+    reactor.seconds = time.monotonic
 
 
 class Job:

@@ -20,7 +20,7 @@ from zope.interface import provider
 
 from twisted import logger
 from twisted_transfer.command.demo import Demo, DemoOptions
-from twisted_transfer.command.job import Job
+from twisted_transfer.command.job import Job, useMonotonicTime
 from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOptions
 from twisted_transfer.command.reports import ConsoleReport, Report, Status
 
@@ -243,6 +243,7 @@ def _main(arguments: Sequence[str]) -> int:
 
     from twisted.internet import reactor
 
+    useMonotonicTime(reactor)
     work: Demo | Job
     if isinstance(chosen, DemoOptions):
         work = Demo(reactor, chosen["size"])

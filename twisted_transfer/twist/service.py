@@ -21,7 +21,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_transfer.command.job import STANDARD, Job, Request
+from twisted_transfer.command.job import STANDARD, Job, Request, useMonotonicTime
 from twisted_transfer.command.options import (
     CommandLine,
     ReceiveOptions,
@@ -93,6 +93,7 @@ class TransferService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         from twisted.internet import reactor
 
+        useMonotonicTime(reactor)
         job = Job(reactor, self.request, _LogReport())
         self._doing = job.run().addCallbacks(self._ended, self._failed, (reactor,))
 
