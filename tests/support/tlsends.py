@@ -7,6 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet import ssl
@@ -109,3 +112,46 @@ def serverLink(
     link = Link(reactor)
     socket.attach(overTLS(reactor, identities.server, link))
     return link, socket, TLSPartner(partner, identities.clientContext(newest))
+
+
+class KeyUpdater:
+    """
+    Makes the records of a TLS 1.3 client that asks for key updates without end.
+
+    OpenSSL sends as many as it is told to, but pyOpenSSL cannot tell it.  The format
+    is that of RFC 8446, sections 4.6.3, 5.2, 7.2 and 7.3.
+    """
+
+    def __init__(self, context: SSL.Context) -> None:
+        """
+        :param context: of the client; the handshake comes later.
+        """
+        self._secret = b""
+        context.set_keylog_callback(self._log)
+
+    def _log(self, connection: SSL.Connection, line: bytes) -> None:
+        label, _, secret = line.split()
+        if label == b"CLIENT_TRAFFIC_SECRET_0":
+            self._secret = bytes.fromhex(secret.decode())
+
+    def _derived(self, label: bytes, length: int) -> bytes:
+        label = b"tls13 " + label
+        info = length.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
+        return HKDFExpand(SHA384(), length, info).derive(self._secret)
+
+    def record(self, content: bytes, kind: int) -> bytes:
+        """
+        :param content: what the first record under the present key has.
+        :param kind: its content type.
+        :returns: the record.
+        """
+        plain = content + bytes([kind])
+        head = b"\x17\x03\x03" + (len(plain) + 16).to_bytes(2, "big")
+        key, nonce = self._derived(b"key", 32), self._derived(b"iv", 12)
+        return head + AESGCM(key).encrypt(nonce, plain, head)
+
+    def update(self) -> bytes:
+        """:returns: a request for a key update; the next record has a new key."""
+        record = self.record(b"\x18\0\0\1\1", 22)
+        self._secret = self._derived(b"traffic upd", 48)
+        return record

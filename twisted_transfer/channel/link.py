@@ -152,13 +152,11 @@ class Link(Protocol):
     :ivar clock: measures the time of this connection.
     :ivar state: how far the connection is.
     :ivar wire: how it is written to; made with the connection.
-    :ivar paused: whether the partner has to wait.
     :ivar secure: whether the connection is TLS.
     :ivar peerIdentity: who the partner is by TLS, or None.
     :ivar truncation: how the connection went wrong, if it is gone and did.
     """
 
-    paused = False
     secure = False
     peerIdentity: PeerIdentity | None = None
     truncation: Truncated | None = None
@@ -255,9 +253,10 @@ class Link(Protocol):
         transport: Any = self.transport
         start(*arguments)
         layer = getattr(bottomOf(transport), "protocol", None)
-        producer = self.wire.producer  # Twisted has it write over TLS from now on
+        plain = self.wire
         self.wire = wireOf(self.clock, transport, self, layer)
-        self.wire.producer = producer
+        # Twisted has a producer write over TLS from now on.
+        self.wire.producer, self.wire.paused = plain.producer, plain.paused
 
     # Bytes.
 
@@ -279,21 +278,20 @@ class Link(Protocol):
         """Pass a descriptor on."""
         self._user.descriptorArrived(descriptor)
 
+    @property
+    def paused(self) -> bool:
+        """Whether the partner has to wait."""
+        return self.wire.paused
+
     def pause(self) -> None:
         """Pause the transport."""
-        self.paused = True
-        self._tell("pauseProducing")
+        if not self.lost:
+            self.wire.pause()
 
     def resume(self) -> None:
         """Resume the transport."""
-        self.paused = False
-        self._tell("resumeProducing")
-
-    def _tell(self, what: str) -> None:
-        # Wrappers and standard input have the methods without the interface.
-        method = getattr(self.transport, what, None)
-        if method is not None and not self.lost:
-            method()
+        if not self.lost:
+            self.wire.resume()
 
     # The end.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from OpenSSL import SSL
@@ -41,6 +42,7 @@ class Wire:
 
     :ivar write: sends bytes to the partner; here the transport's own method.
     :ivar producer: what is registered to write, or None.
+    :ivar paused: whether the partner has to wait.
     :ivar silent: whether what still comes is to be dropped.
     :ivar outputLost: whether something was written that cannot arrive.
     :ivar complete: whether nothing is missing although the connection may be
@@ -49,6 +51,7 @@ class Wire:
 
     write: Callable[[bytes], None]
     producer: IProducer | None = None
+    paused = False
     silent = False
     outputLost = False
     complete = False
@@ -66,6 +69,22 @@ class Wire:
     def _begin(self) -> None:
         """Choose how bytes are written."""
         self.write = self._transport.write
+
+    def pause(self) -> None:
+        """Stop reading: the partner has to wait."""
+        self.paused = True
+        self._tell("pauseProducing")
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self.paused = False
+        self._tell("resumeProducing")
+
+    def _tell(self, what: str) -> None:
+        # Wrappers and standard input have the methods without the interface.
+        method = getattr(self._transport, what, None)
+        if method is not None:
+            method()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let a producer write; see ``IConsumer``."""
@@ -277,6 +296,26 @@ CLOSE_TIMEOUT = 10.0
 is aborted."""
 
 
+MOST_ANSWERS = 65536
+"""The number of bytes that TLS itself has to send, such as answers to key updates, from
+which on nothing is read until the partner has taken them."""
+
+ANSWERS_INTERVAL = 0.1
+"""Seconds until it is looked again whether it has."""
+
+
+def unsentOf(bottom: Any) -> tuple[int, int]:
+    """
+    :param bottom: a transport without layers.
+    :returns: how many bytes it has still to send, and how many of them were written
+        in this turn of the reactor.  Twisted's transports do not tell that in public;
+        0 for any other one.
+    """
+    recent = getattr(bottom, "_tempDataLen", 0)
+    length, offset = backlogOf(bottom)
+    return length - offset + recent, recent
+
+
 def backlogOf(bottom: ITransport) -> tuple[int, int]:
     """
     :param bottom: a transport without layers.
@@ -369,6 +408,9 @@ class TLSWire(Wire):
         self._partnerClosed = False
         self._wrote = False
         self._turns = 0  # of the reactor, until what was written is on its way
+        self._written = 0  # bytes, by the user, since the last turn
+        self._answers = 0  # bytes that TLS itself has still to send, at most
+        self._look: IDelayedCall | None = None  # while it has too many
         self._guard: CloseGuard | None = None
         self._nothingToLose = False
         super().__init__(clock, transport)
@@ -406,19 +448,24 @@ class TLSWire(Wire):
         # Twisted gathers what is written in one turn of the reactor, and hands
         # it to the system in the next.
         self._wrote = True
+        self._written += len(data)
         if not self._turns:
             self._later = self._clock.callLater(0, self._nextTurn)
         self._turns = 2
         self._send(data)
 
     def _nextTurn(self) -> None:
+        self._written = 0
         self._turns -= 1
         if self._turns:
             self._later = self._clock.callLater(0, self._nextTurn)
 
     def _received(self, data: bytes) -> None:
         """Let the layer have what came, and see whether it was the end."""
+        before = getattr(self._bottom, "_tempDataLen", 0)  # as unsentOf() has it
         self._receive(data)
+        if getattr(self._bottom, "_tempDataLen", 0) > before:
+            self._answered(before)
         handle = self._layer.getHandle()  # None when the connection is gone
         if self._partnerClosed or handle is None:
             return
@@ -428,6 +475,42 @@ class TLSWire(Wire):
         self._partnerClosed = True
         if self._unsent and not (self._nothingToLose or self.complete):
             self.outputLost = True
+
+    def _answered(self, before: int) -> None:
+        """
+        Stop reading when the partner does not take what it makes TLS answer.
+
+        It is not stopped because of what the user has written: both sides may write
+        much before they read.
+        """
+        handle = self._layer.getHandle()
+        if handle is not None:
+            # The layer sends no more than 32 KiB of it at a time.
+            with suppress(SSL.WantReadError):
+                while True:
+                    self._layer.transport.write(handle.bio_read(65536))  # type: ignore[union-attr]
+        unsent, recent = unsentOf(self._bottom)
+        grown = recent - before
+        # What was written becomes a little longer by encryption.
+        answers = max(0, grown - 2 * self._written)
+        self._answers = min(self._answers, unsent - grown) + answers
+        if self._answers > MOST_ANSWERS and self._look is None:
+            self._tell("pauseProducing")
+            self._look = self._clock.callLater(ANSWERS_INTERVAL, self._lookAgain)
+
+    def _lookAgain(self) -> None:
+        """Go on reading when the partner has taken the answers."""
+        self._look = None
+        if unsentOf(self._bottom)[0] > MOST_ANSWERS:
+            self._look = self._clock.callLater(ANSWERS_INTERVAL, self._lookAgain)
+        elif not self.paused:
+            self.resume()
+
+    def resume(self) -> None:
+        """Go on reading, unless the partner has to take answers first."""
+        if self._look is None:
+            super().resume()
+        self.paused = False
 
     @property
     def complete(self) -> bool:  # type: ignore[override]
@@ -479,6 +562,8 @@ class TLSWire(Wire):
     def gone(self) -> None:
         """The connection has ended: stop every timer."""
         super().gone()
+        if self._look is not None:
+            self._look.cancel()
         if self._guard is not None:
             self._guard.stop()
 

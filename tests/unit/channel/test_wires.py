@@ -30,11 +30,13 @@ from tests.support.simulation import (
     connected,
     socketPair,
 )
-from tests.support.tlsends import Identities, One, overTLS, serverLink
+from tests.support.tlsends import Identities, KeyUpdater, One, overTLS, serverLink
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
 from twisted_transfer.channel.wires import (
+    ANSWERS_INTERVAL,
     CLOSE_TIMEOUT,
+    MOST_ANSWERS,
     StandardIOWire,
     UNIXWire,
     Wire,
@@ -396,6 +398,114 @@ class TLSTestCase(SynchronousTestCase):
         failure = self.failureResultOf(channel.whenClosed(), Truncated)
         self.assertIn(words, str(failure.value))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class AnswersTests(TLSTestCase):
+    """A partner that makes TLS itself send something, and does not read."""
+
+    LENGTH = 27  # of a request for a key update, and of the answer
+
+    def updating(self) -> tuple[TransferChannel, TLSPartner, SimulatedSocket]:
+        """:returns: a channel whose partner can send :meth:`updates`."""
+        context = self.identities.clientContext()
+        self.updater = KeyUpdater(context)
+        socket, raw = connected(self.reactor, 1 << 20)
+        link, partner = Link(self.reactor), TLSPartner(raw, context)
+        socket.attach(overTLS(self.reactor, self.identities.server, link))
+        partner.handshake(self.reactor)
+        self.assertEqual(partner.tls.get_cipher_name(), "TLS_AES_256_GCM_SHA384")
+        partner.raw.take()
+        partner.raw.incoming.capacity = 0
+        return TransferChannel(link), partner, socket
+
+    def flood(self, partner: TLSPartner, count: int) -> None:
+        """Send so many requests for a key update."""
+        partner.raw.send(b"".join(self.updater.update() for _ in range(count)))
+
+    def unsent(self, socket: SimulatedSocket) -> int:
+        """:returns: how many bytes wait at a socket."""
+        return len(socket.dataBuffer) - socket.offset + socket._tempDataLen
+
+    def test_notRead(self) -> None:
+        """
+        Nothing more is read until the partner reads; everything that it has sent
+        comes then.
+        """
+        channel, partner, socket = self.updating()
+        reading = channel.read()
+        self.flood(partner, 10_000)
+        partner.raw.send(self.updater.record(b"at last", 23))
+        self.reactor.run(10)
+        self.assertNotIn(socket, self.reactor.readers)
+        self.assertLess(self.unsent(socket), MOST_ANSWERS + 65536)
+        channel.pauseProducing()
+        channel.resumeProducing()
+        self.reactor.turn(60)
+        self.assertNotIn(socket, self.reactor.readers)
+        self.assertNoResult(reading)
+        partner.raw.incoming.capacity = 1 << 20
+        answers = b""
+        for _ in range(10):
+            self.reactor.turn(ANSWERS_INTERVAL)
+            answers += partner.raw.take()
+        self.assertEqual(self.successResultOf(reading), b"at last")
+        # OpenSSL answers a request when the next record has come.
+        self.assertGreaterEqual(len(answers), 9_999 * self.LENGTH)
+
+    def test_read(self) -> None:
+        """Nor do they pile up in OpenSSL if the partner reads them."""
+        channel, partner, _ = self.updating()
+        partner.raw.incoming.capacity = 1 << 20
+        self.assertNoResult(channel.read())
+        self.flood(partner, 7_000)
+        self.reactor.run(6)
+        self.assertGreaterEqual(len(partner.raw.take()), 6_999 * self.LENGTH)
+
+    def test_paused(self) -> None:
+        """When the partner has read, a reader that has paused is still paused."""
+        channel, partner, socket = self.updating()
+        channel.start(Protocol())
+        self.flood(partner, 5_000)
+        self.reactor.run(6)
+        channel.pauseProducing()
+        partner.raw.incoming.capacity = 1 << 20
+        self.reactor.turn(ANSWERS_INTERVAL)
+        self.reactor.turn(ANSWERS_INTERVAL)
+        self.assertNotIn(socket, self.reactor.readers)
+        channel.resumeProducing()
+        self.assertIn(socket, self.reactor.readers)
+
+    def test_lost(self) -> None:
+        """The end of the connection is the end of that."""
+        channel, partner, _ = self.updating()
+        self.flood(partner, 5_000)
+        channel.start(Protocol())
+        self.reactor.run(6)
+        channel.abortConnection()
+        self.reactor.run(3)
+        self.truncated(channel)
+
+    def test_written(self) -> None:
+        """
+        What a protocol has written does not count, even if it is written while
+        something comes: partners may write as much as they like before they read.
+        """
+        channel, partner, _ = self.channel(capacity=0)
+        echo = channel.start(Echo())
+        for _ in range(40):
+            partner.write(b"x" * 16_000)
+            self.reactor.turn()
+        self.assertEqual(echo.count, 40 * 16_000)
+
+
+class Echo(Protocol):
+    """Sends back what it receives."""
+
+    count = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        self.count += len(data)
+        self.transport.write(data)  # type: ignore[union-attr]
 
 
 class ClosedHereTests(TLSTestCase):
