@@ -1,8 +1,8 @@
 """
-Directives for the architecture page.
+Directives for what is drawn, and for the architecture page.
 
-``.. folders::`` draws the package's folders with the imports between them, and
-``.. rooms::`` lists the modules in each.
+``.. drawing:: NAME`` is one of the drawings.  ``.. folders::`` draws the package's
+folders with the imports between them, and ``.. rooms::`` lists the modules in each.
 """
 
 from __future__ import annotations
@@ -11,12 +11,24 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from drawings import DRAWINGS
 from folders import PACKAGE, PLACES, drawing, modules, summary
 from sphinx.application import Sphinx
 
 
+class Draw(Directive):
+    """One of the drawings."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """:returns: it, for HTML."""
+        svg = DRAWINGS[self.arguments[0]]().svg()
+        return [nodes.raw("", f"<p>{svg}</p>", format="html")]
+
+
 class Folders(Directive):
-    """The drawing."""
+    """The drawing of the folders."""
 
     def run(self) -> list[nodes.Node]:
         """:returns: it, for HTML."""
@@ -64,6 +76,7 @@ class Rooms(Directive):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Say what is here."""
+    app.add_directive("drawing", Draw)
     app.add_directive("folders", Folders)
     app.add_directive("rooms", Rooms)
     return {"parallel_read_safe": True}

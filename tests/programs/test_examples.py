@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import newFolder
-from tests.support.programs import TWIST, Program, accept, listener
+from tests.support.programs import TWIST, Program
 from tests.support.terminals import blocksOf, follow, freePort
 from twisted_transfer import BadDescription, TransferConnector
 
@@ -55,6 +55,20 @@ class PageTests(SynchronousTestCase):
             self.assertIn(work, page)
             page = page.replace(work, str(folder))
         self.assertGreater(follow(self, page, folder), 0)
+
+    def test_first(self) -> None:
+        """What the first page and the picture in the README show is true."""
+        folder = newFolder(self)
+        page = _read(_DOCS / "index.rst")
+        for person in ("Ada", "Grace"):
+            (folder / person).mkdir()
+            first = rf"(:caption: {person} .*\n\n)"
+            page = re.sub(first, rf"\1   $ cd {person}\n", page, count=1)
+        numbers = "".join(f"{number}\n" for number in range(1, 100001))
+        (folder / "Grace" / "report.pdf").write_text(numbers)
+        self.assertEqual(follow(self, page, folder), 3)
+        sent = (folder / "Ada" / "report.pdf").read_text()
+        self.assertEqual(sent, numbers)
 
     def test_firstTransfer(self) -> None:
         """The first lesson works, word for word."""
@@ -245,22 +259,17 @@ class ReadmeTests(SynchronousTestCase):
         self.assertEqual(there.read_bytes(), b"a report")
 
     def test_configuration(self) -> None:
-        """The web server dials its client, and answers it."""
-        folder = newFolder(self)
-        (folder / "page.txt").write_text("a page")
-        sock, port = listener(self)
-        command = self.command("twist web ").replace("--path .", f"--path {folder}")
-        command = command.replace("partner.example", "127.0.0.1")
-        command = re.sub(r"port=\d+", f"port={port}", command)
+        """The web server dials its client, which has waited for it."""
+        port = str(freePort())
+        ask = self.command("python docs/").replace("8000", port).split()[1:]
+        ask[0] = str(_PROJECT / ask[0])
+        client = Program(self, ask, command=_PYTHON)
+        command = self.command("twist web ").replace("--path .", f"--path {_PROJECT}")
+        command = command.replace("partner.example", "127.0.0.1").replace("8000", port)
         self.assertIn(f"host=127.0.0.1:port={port}", command)
         Program(self, command.split()[1:], command=TWIST)
-        client = accept(self, sock)
-        client.sendall(b"GET /page.txt HTTP/1.0\r\n\r\n")
-        answer = b""
-        while data := client.recv(4096):
-            answer += data
-        self.assertRegex(answer, rb"\AHTTP/1\.\d 200 OK\r\n")
-        self.assertTrue(answer.endswith(b"\r\n\r\na page"))
+        self.assertEqual(client.end(), 0, client.said)
+        self.assertEqual(client.out().decode(), _read(_PROJECT / "README.md"))
 
 
 class TerminalTests(SynchronousTestCase):

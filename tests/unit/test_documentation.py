@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
 
@@ -42,17 +43,68 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(drawn, [])
 
 
+def _extension(case: SynchronousTestCase, name: str) -> ModuleType:
+    """:returns: one of the documentation's own modules."""
+    case.patch(sys, "path", [str(_DOCS / "_ext"), *sys.path])
+    return importlib.import_module(name)
+
+
+class DrawingTests(SynchronousTestCase):
+    """The drawings, and the picture in the README."""
+
+    def test_shown(self) -> None:
+        """Each drawing is on a page, and each that a page shows is there."""
+        drawings = _extension(self, "drawings").DRAWINGS
+        pages = "\n".join(page.read_text(encoding="utf-8") for page in _pages())
+        shown = set(re.findall(r"^\.\. drawing:: (\w+)$", pages, re.M))
+        self.assertEqual(shown, set(drawings))
+
+    def test_fits(self) -> None:
+        """No word is outside of its drawing, or of its box."""
+        for name, draw in _extension(self, "drawings").DRAWINGS.items():
+            drawing = draw()
+            svg = ElementTree.fromstring(drawing.svg())
+            boxes = [
+                tuple(float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+                for box in svg.iter("{http://www.w3.org/2000/svg}rect")
+            ]
+            for text in svg.iter("{http://www.w3.org/2000/svg}text"):
+                assert text.text is not None
+                x, y = float(text.attrib["x"]), float(text.attrib["y"])
+                # Letters of 14 pixels are 8 wide at most, if there are some of them.
+                width = 7.2 * len(text.text)
+                shift = {"start": 0.0, "middle": 0.5, "end": 1.0}
+                left = x - width * shift[text.attrib["text-anchor"]]
+                edges = [(0.0, float(drawing.width))] + [
+                    (start, start + across)
+                    for start, top, across, high in boxes
+                    if start < x < start + across and top < y < top + high
+                ]
+                for start, end in edges:
+                    self.assertTrue(start <= left, (name, text.text))
+                    self.assertTrue(left + width <= end, (name, text.text))
+
+    def test_picture(self) -> None:
+        """
+        The picture shows what the first page shows; otherwise make it again, by
+        ``python docs/_ext/terminals.py``.
+        """
+        terminals = _extension(self, "terminals")
+        page = terminals.PAGE.read_text(encoding="utf-8")
+        self.assertEqual(len(terminals.windows(page)), 2)
+        self.assertEqual(
+            terminals.PICTURE.read_text(encoding="utf-8"), terminals.picture(page)
+        )
+        readme = (_PROJECT / "README.md").read_text(encoding="utf-8")
+        self.assertIn(f"({terminals.PICTURE.relative_to(_PROJECT)})", readme)
+
+
 class AddressTests(SynchronousTestCase):
     """The addresses of names that Twisted and Python document."""
 
     def check(self, name: str, expected: str | None) -> None:
         """Compare an address with the one that is right."""
-        self.assertEqual(self.extension("addresses").address(name), expected)
-
-    def extension(self, name: str) -> ModuleType:
-        """:returns: one of the documentation's own extensions."""
-        self.patch(sys, "path", [str(_DOCS / "_ext"), *sys.path])
-        return importlib.import_module(name)
+        self.assertEqual(_extension(self, "addresses").address(name), expected)
 
     def test_class(self) -> None:
         """A class of Twisted's has a page of its own."""
