@@ -16,6 +16,8 @@ from killplans import TAIL, Outcome, Plan, Source, other
 from killprocesses import Side, TooEarly, TooLong
 from killrelay import Relay, Strike
 
+from twisted_transfer.data.parts import MARK, SUFFIX
+
 HANG = 30.0
 """Seconds after which a process that should have ended hangs."""
 
@@ -92,7 +94,7 @@ class Round:
         self._folder = folder
         self._plan = plan
         self._target = folder / "target"
-        self._part = folder / "target.part"
+        self._part = folder / f"target{SUFFIX}"
         self._out = Outcome()
         self._killed = False
         self._struck = 0.0
@@ -221,7 +223,7 @@ class Round:
         mode = stat.S_IMODE(self._part.stat().st_mode)
         # It gets the mode of the target when all of it is there.
         whole = len(part) == self._source.size
-        self._demand(mode == 0o600 or whole, f"the part has mode {mode:o}")
+        self._demand(mode == MARK or whole, f"the part has mode {mode:o}")
         with self._source.path.open("rb") as source:
             self._demand(part == source.read(len(part)), "the part has other bytes")
         self._out.kept = len(part)

@@ -18,7 +18,7 @@ from tests.peers.processes import Program
 from tests.peers.programs import command, freePort
 from tests.peers.transfers import dialTCP, waitTCP, waitTLS
 from tests.support.certificates import Authority
-from tests.support.folders import newFolder
+from tests.support.folders import newFolder, partOf
 
 _HOST = "127.0.0.1"
 # What is said with the first wrong byte, and where nothing comes.
@@ -66,7 +66,7 @@ class RawPartnerTestCase(TestCase):
         await program.endsWith(5)
         self.assertNotIn(b"Traceback", program.output)
         self.assertFalse(self.target.exists())
-        self.assertFalse(Path(f"{self.target}.part").exists())
+        self.assertFalse(partOf(self.target).exists())
 
 
 @pytest.mark.needs("ncat")

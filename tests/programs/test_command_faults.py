@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.programs.test_command_processes import _MUCH, _WAIT, ProcessTestCase, _dial
+from tests.support.folders import partOf
 from tests.support.programs import Program, dropPrivileges, listener, until
 from tests.support.relays import Relay
 
@@ -84,7 +85,7 @@ class FaultTestCase(ProcessTestCase):
             self, ["send", "-", _dial(receiver.port())], stdin=subprocess.PIPE
         )
         self.feed(sender, b"data")
-        part = Path(f"{words[-1]}.part")
+        part = partOf(words[-1])
         until(lambda: part.stat().st_size == 4, "the part")
         return receiver, sender
 
@@ -175,22 +176,19 @@ class StoringTests(FaultTestCase):
         self.assertFalse(self.target.exists())
 
     def test_readOnlyFolder(self) -> None:
-        """A folder is read-only, which shows when a file comes."""
-        self.inbox.chmod(0o555)
-        denied = "Permission denied"
-        self.assertNotStored(denied, denied, str(self.inbox), setUp=dropPrivileges)
-        self.assertEqual(os.listdir(self.inbox), [])
-
-    def test_readOnlyFolderOfFile(self) -> None:
-        """For one file it shows before anybody is asked."""
+        """A folder is read-only, which shows before anybody is asked."""
         sock, port = listener(self)
-        self.inbox.chmod(0o555)
-        path = str(self.inbox / "target")
-        receiver = Program(self, ["receive", path, _dial(port)], setUp=dropPrivileges)
-        self.assertEnds(receiver, 6, "Permission denied", str(self.inbox))
         sock.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            sock.accept()
+        self.inbox.chmod(0o555)
+        for path, said in (
+            (self.inbox, "it is read-only"),
+            (self.inbox / "target", "Permission denied"),
+        ):
+            words = ["receive", str(path), _dial(port)]
+            receiver = Program(self, words, setUp=dropPrivileges)
+            self.assertEnds(receiver, 6, said, str(self.inbox))
+            with self.assertRaises(BlockingIOError):
+                sock.accept()
 
     def test_folderInTheWay(self) -> None:
         """There is a folder by the name of the file, which stays."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.certificates import Authority
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import (
     COMMAND,
     TWIST,
@@ -47,7 +47,7 @@ class ProcessTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.part = self.folder / "target.part"
+        self.part = partOf(self.folder / "target")
 
     def file(self, size: int, name: str = "source") -> tuple[Path, bytes]:
         """Make a file of random bytes."""
@@ -643,7 +643,7 @@ class LocalTests(ProcessTestCase):
     def test_forced(self) -> None:
         """With ``--force`` the old file is there until the new one is whole."""
         self.target.write_bytes(b"old")
-        self.part.write_bytes(b"left by a try that was killed")
+        leavePart(self.target, b"left by a try that was killed")
         program = Program(self, ["receive", "--raw", "-f", str(self.target), _WAIT])
         partner = dial(self, program.port())
         partner.sendall(b"new")

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.programs.test_command_invitations import partners
 from tests.programs.test_command_processes import _MUCH, _WAIT, ProcessTestCase, _dial
+from tests.support.folders import leavePart
 from tests.support.programs import TWIST, Program, until
 from tests.support.relays import Relay
 
@@ -237,7 +238,7 @@ class GoingOnTests(ProcessTestCase):
     def test_nobodyCame(self) -> None:
         """A try to which nobody comes leaves what there is."""
         source, content = self.file(1000)
-        self.part.write_bytes(content[:600])
+        leavePart(self.target, content[:600])
         waiting = Program(self, ["receive", str(self.target), f"{_WAIT}:within=0.2"])
         self.assertEqual(waiting.end(), 3)
         self.assertEqual(self.part.read_bytes(), content[:600])
@@ -253,7 +254,7 @@ class GoingOnTests(ProcessTestCase):
         """With ``--force`` what is there is replaced, and a part gone on with."""
         source, content = self.file(1000)
         self.target.write_bytes(b"old")
-        self.part.write_bytes(content[:600])
+        leavePart(self.target, content[:600])
         for program in self.again(source, "--force"):
             self.assertIn(", after the 600 of an earlier try", program.said)
         self.assertEqual(self.target.read_bytes(), content)
@@ -261,7 +262,7 @@ class GoingOnTests(ProcessTestCase):
     def test_bar(self) -> None:
         """A bar begins where the earlier try has ended."""
         source, content = self.file(8_000_000)
-        self.part.write_bytes(content[:6_000_000])
+        leavePart(self.target, content[:6_000_000])
         receiver = Program(self, ["receive", str(self.target), _WAIT])
         sender = Program(
             self,
@@ -345,7 +346,7 @@ class RefusedTests(ProcessTestCase):
         first, content = self.file(100_000, "first")
         second, more = self.file(200_000, "second")
         (folder / "first").write_bytes(content)
-        (folder / "second.part").write_bytes(more[:150_000])
+        leavePart(folder / "second", more[:150_000])
         receiver = Program(self, ["receive", str(folder), _WAIT])
         sender = Program(
             self, ["send", str(first), str(second), _dial(receiver.port())]
@@ -370,7 +371,7 @@ class RefusedTests(ProcessTestCase):
         self.assertEqual((folder / "first").read_bytes(), bytes(1000))
 
     def test_existsByNow(self) -> None:
-        """Somebody else has made one meanwhile; it is as it was."""
+        """Somebody else has made one meanwhile; it stays, and so does all that came."""
         receiving = Program(self, ["receive", str(self.target), _WAIT])
         sending = Program(
             self, ["send", "-", _dial(receiving.port())], stdin=subprocess.PIPE
@@ -385,7 +386,8 @@ class RefusedTests(ProcessTestCase):
         self.assertIn("exists by now", receiving.said)
         self.assertIn("(exists)", sending.said)
         self.assertEqual(self.target.read_bytes(), b"precious")
-        self.assertFalse(self.part.exists())
+        self.assertIn(f"is kept in {self.part}", receiving.said)
+        self.assertEqual(self.part.read_bytes(), b"data")
 
     def test_severalIntoFile(self) -> None:
         """Several files need a folder."""

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from tests.peers.processes import Program
 from tests.support.certificates import Authority
 from tests.support.cutting import After, Cutter, Where, WithinCloseNotify
-from tests.support.folders import newFolder
+from tests.support.folders import newFolder, partOf
 from tests.support.programs import ROOT
 
 reactor: Any = _reactor
@@ -36,7 +36,7 @@ class CommandTests(TestCase):
         self.content = self.chance.randbytes(_SIZE)
         (self.folder / "source").write_bytes(self.content)
         self.target = self.folder / "target"
-        self.part = self.folder / "target.part"
+        self.part = partOf(self.folder / "target")
 
     def program(self, sends: bool, raw: bool, description: str) -> Program:
         """:returns: one side, started."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.folders import newFolder
+from tests.support.folders import newFolder, partOf
 from tests.support.programs import Program, until
 
 
@@ -73,7 +73,7 @@ class DemoTests(SynchronousTestCase):
     def test_secret(self) -> None:
         """The secret is on no command line, where others can see it."""
         program = self.demo("--size=100")
-        for name in ("received-1.part", "received-2.part"):
+        for name in (partOf("received-1").name, partOf("received-2").name):
             until(lambda name=name: self.moves(name), name)  # type: ignore[misc]
             lines = [
                 Path(f"/proc/{child}/cmdline").read_bytes()
@@ -108,7 +108,7 @@ class DemoTests(SynchronousTestCase):
         A signal at any time ends the demonstration and both processes, and the
         folder goes with them.
         """
-        for event in ("original", "received-1.part", "received-2.part"):
+        for event in ("original", partOf("received-1").name, partOf("received-2").name):
             program = self.demo("--size=40")
             until(lambda event=event: self.there(event), event)  # type: ignore[misc]
             children = childrenOf(program.process.pid)
@@ -140,7 +140,7 @@ class DemoTests(SynchronousTestCase):
         other one does not stay.
         """
         program = self.demo("--size=40")
-        until(lambda: self.there("received-1.part"), "the receiver")
+        until(lambda: self.there(partOf("received-1").name), "the receiver")
         receiver, *_ = childrenOf(program.process.pid)
         os.kill(receiver, signal.SIGKILL)
         # Killed, or what the sender says of a partner that is gone.

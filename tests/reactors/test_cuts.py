@@ -20,7 +20,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.support.certificates import Authority
 from tests.support.cutting import After, Cutter, Where, WithinCloseNotify
-from tests.support.folders import newFolder
+from tests.support.folders import newFolder, partOf
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.data.destinations import FileDestination
@@ -293,7 +293,7 @@ class CutTests(_Case):
         stored = cut.target.exists()
         if stored:
             self.assertEqual(cut.target.read_bytes(), self.content, words)
-        part = cut.target.with_suffix(".part")
+        part = partOf(cut.target)
         if part.exists():
             self.assertFalse(raw or stored, words)
             self.assertTrue(self.content.startswith(part.read_bytes()), words)

@@ -296,7 +296,8 @@ class ReceiveOptions(TransferOptions):
     epilogue = """\
 Receive from the partner into a file, into a folder by the names that the
 partner suggests, or to standard output (-).  A file appears when everything has
-come; until then it is PATH.part, and the next try goes on from there.
+come; until then it is PATH.twisted-transfer-part, and the next try goes on from
+there.
 
 Example, waiting for the partner on port 4000:
   twisted-transfer receive plan.pdf transfer:passive:port=4000

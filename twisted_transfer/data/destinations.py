@@ -292,10 +292,10 @@ class FileDestination:
     """
     Store in a file, which appears when all of it has been stored, and not before.
 
-    Until then the bytes are in ``NAME.part`` beside it, which only the owner
-    can read.  At the end they are flushed to the disk, and the part gets its
-    name in one step.  A target that appeared meanwhile is not replaced, unless
-    that was asked for.
+    Until then the bytes are in ``NAME.twisted-transfer-part`` beside it, which only
+    the owner can read.  At the end they are flushed to the disk, and the part gets
+    its name in one step.  A target that appeared meanwhile is not replaced, unless
+    that was asked for; then everything stays in the part.
 
     :ivar path: the file that is to appear; symbolic links are followed when it
         is opened.
@@ -401,11 +401,29 @@ class FileDestination:
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
+        await self.flush()
+        self.publish()
+
+    async def flush(self) -> Part:
+        """
+        Flush everything to the disk.
+
+        :returns: the part with all of it.
+        :raises DestinationError: if it cannot be stored.
+        """
         if not self.started:
             self.startAt(0)
         part = self._opened(resume=False)
-        await part.flush(self._mode, self._reactor)
-        part.publish()
+        await part.flush(self._reactor)
+        return part
+
+    def publish(self) -> None:
+        """
+        Let the target appear; everything is flushed.
+
+        :raises DestinationError: if it cannot.
+        """
+        self._opened(resume=False).publish(self._mode)
 
     def interrupt(self) -> None:
         """

@@ -1,15 +1,18 @@
 """
 A file that is either whole or not there.
 
-The bytes go to ``NAME.part`` in the same folder, and ``NAME`` appears in one
-step when all of them are on the disk.
+The bytes go to ``NAME.twisted-transfer-part`` in the same folder, and ``NAME`` appears
+in one step when all of them are on the disk.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
+import hashlib
 import os
+import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -122,13 +125,84 @@ def raising(make: Callable[[OSError], Exception]) -> Iterator[None]:
         raise make(error) from error
 
 
-SUFFIX = ".part"
-"""The end of the name of a part."""
+SUFFIX = ".twisted-transfer-part"
+"""The end of the name of a part, which no other program uses."""
 
+MARK = stat.S_ISVTX | stat.S_IRUSR | stat.S_IWUSR
+"""The mode of a part.  The sticky bit does nothing in a file, and no other program
+sets it; so it tells a part of ours from a file that has such a name by chance."""
+
+_LONGEST = 255  # bytes of a name
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOUND = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+_IN_OPEN = 0x20  # <sys/inotify.h>
+
+
+def partPath(target: str) -> str:
+    """
+    :param target: the absolute path of a file that is to appear.
+    :returns: the path of its part.  Where the name is too long to take the suffix,
+        its end is replaced by a digest of the whole name.
+    """
+    folder, name = os.path.split(target)
+    try:
+        longest = min(os.pathconf(folder, "PC_NAME_MAX"), _LONGEST)
+        raw = os.fsencode(name)
+    except (OSError, ValueError):
+        return target + SUFFIX  # what is wrong is said when the part is made
+    room = longest - len(SUFFIX)
+    if room < len(raw) <= longest:
+        digest = hashlib.sha256(raw).hexdigest()[:16]
+        name = f"{raw[: room - 17].decode(errors='ignore')}~{digest}"
+    return os.path.join(folder, name + SUFFIX)
+
+
+class _Opening:
+    """Notices when anybody else opens a file (inotify(7))."""
+
+    def __init__(self, fd: int) -> None:
+        """
+        :param fd: the file, which is open here.
+        """
+        self._fd = -1
+        with suppress(AttributeError):  # of another system
+            libc = ctypes.CDLL(None)
+            self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if libc.inotify_add_watch(self._fd, b"/proc/self/fd/%d" % fd, _IN_OPEN) < 0:
+                self.close()
+
+    @property
+    def noticed(self) -> bool:
+        """Whether it was opened, or that cannot be known."""
+        if self._fd == -1:
+            return True
+        try:
+            os.read(self._fd, 4096)
+        except BlockingIOError:
+            return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """Look no longer."""
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
+
+
+def _isAlone(fd: int) -> bool:
+    """:returns: whether it is certain that nobody else has a file open just now."""
+    try:
+        # The system gives such a lease only then (fcntl(2)).  Who opens the file
+        # before it is given back causes a signal: one that does nothing.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 class Part:
@@ -144,6 +218,9 @@ class Part:
     fd = -1
     found = 0
     size = 0
+    _mode = stat.S_IMODE(MARK)
+    _wasAlone = True
+    _opening: _Opening
 
     def __init__(self, target: str, replace: bool) -> None:
         """
@@ -151,7 +228,7 @@ class Part:
         :param replace: whether a target, or a part that an interrupted
             transfer has left, may be replaced.
         """
-        self.path = target + SUFFIX
+        self.path = partPath(target)
         self._target = target
         self._replace = replace
         self._locks = True
@@ -162,49 +239,46 @@ class Part:
         Make an empty part that only the owner can read, or take over one that an
         interrupted transfer has left.
 
-        Only a regular file with one name (hard link) is taken over, that belongs to
-        the user of this process: so no other user sees what is written to it, and
-        no other file changes.  Where the file system has no locks, nothing is taken
-        over.
+        What was not made here is never touched: only a regular file with one name
+        (hard link) and the mark is, that belongs to the user of this process.  It is
+        taken over unless somebody else may have read it; then a new one takes its
+        place.  Where the file system has no locks, nothing is taken over.
 
         :param resume: whether a part that is there may be taken over.  Otherwise it
             is never written to, but removed if it may be replaced.
         :raises DestinationError: if what is there can be neither taken over nor
             replaced, or another transfer is writing it, or no part can be made.
         """
-        meet = self._adopt if resume else self._clear
         while self.fd == -1:
             try:
-                fd = os.open(self.path, _NEW, 0o600)
+                fd = os.open(self.path, _NEW, MARK)
             except FileExistsError:
-                meet()
+                self._meet(resume)
             except (OSError, ValueError) as error:
-                raise self._noPlace(error) from error
+                raise noPlace(os.path.dirname(self.path), reasonText(error)) from error
             else:
                 self._hold(fd)
+        self._opening = _Opening(self.fd)
+        self._wasAlone = not self.found or _isAlone(self.fd)
 
-    def _noPlace(self, error: OSError | ValueError) -> DestinationError:
-        reason = reasonText(error)
-        return DestinationError(
-            f"cannot write in {os.path.dirname(self._target)}: {reason}; "
-            "choose a folder that exists and that you may write to",
-            "place",
-            f"the receiver cannot write in its folder: {reason}",
-        )
+    @property
+    def shared(self) -> bool:
+        """Whether another program may have written to it, as far as is known."""
+        return self._opening.noticed or not self._wasAlone
 
-    def _hold(self, fd: int, found: bool = False) -> None:
+    def _hold(self, fd: int) -> None:
         """
-        Keep others away from what was opened, and make it this part.
+        Keep others away from what was made, and make it this part.
 
-        It is closed instead if it was found there and is of no use, or if the path
-        no longer leads to it: another transfer has published it, or cleared it
-        away, before there was a lock.
+        It is closed instead if the path no longer leads to it: another transfer has
+        cleared it away before there was a lock.
         """
         try:
             with raising(self._cannotStore):
                 self._lock(fd)
-                if self._isAt(fd, self.path) and (not found or self._isUsable(fd)):
+                if self._isAt(fd, self.path):
                     self.fd = fd
+                    self._chmod(MARK)  # whatever the mask is
         finally:
             if self.fd != fd:
                 os.close(fd)
@@ -225,28 +299,49 @@ class Part:
                 raise
             self._locks = False
 
-    def _clear(self) -> None:
-        """Remove the abandoned part that is there, if that is allowed."""
-        old = self._meet(os.O_RDONLY, self._checkRegular)
-        if old is None:
-            return
+    def _meet(self, resume: bool) -> None:
+        """Take over what is there, or remove it if that is allowed."""
         try:
-            self._checkRegular(os.fstat(old))
-            self._lock(old)
-            if not self._replace:
-                raise DestinationError(
-                    f"{self.path} is there already, left by an interrupted transfer "
-                    "or by another program; move it away, or give --force "
-                    "(force=True) to start over",
-                    "place",
-                    "the receiver has a part of such a file already",
-                )
+            # Opening a device can have an effect of its own.
+            self._checkOurs(os.lstat(self.path))
+            old = os.open(self.path, _FOUND)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
+        try:
+            with raising(self._cannotStore):
+                self._lock(old)
             if self._isAt(old, self.path):
-                os.unlink(self.path)
+                self._settle(old, resume)
         except OSError as error:
             raise self._inTheWay(f"cannot be removed ({reasonText(error)})") from error
         finally:
-            os.close(old)
+            if self.fd != old:
+                os.close(old)
+
+    def _settle(self, old: int, resume: bool) -> None:
+        """Take over what is there and locked by now, or remove it."""
+        status = os.fstat(old)
+        self._checkOurs(status)
+        # With a second name, a transfer was killed between the two steps of its
+        # end, and this is the whole target.
+        isTarget = status.st_nlink > 1
+        if isTarget and not self._isAt(old, self._target):
+            raise self._inTheWay("has a second name")
+        isPrivate = stat.S_IMODE(status.st_mode) == MARK
+        if resume and isPrivate and self._locks and not isTarget:
+            checkWritable(os.path.dirname(self.path))
+            self.fd, self.found = old, status.st_size
+        elif self._replace or (resume and not isPrivate):
+            os.unlink(self.path)
+        else:
+            raise DestinationError(
+                f"{self.path} is there already, left by an interrupted transfer; move "
+                "it away, or give --force (force=True) to start over",
+                "place",
+                "the receiver has a part of such a file already",
+            )
 
     def _inTheWay(self, how: str) -> DestinationError:
         return DestinationError(
@@ -263,58 +358,13 @@ class Part:
         except FileNotFoundError:
             return False
 
-    def _adopt(self) -> None:
-        """Take over the part that is there, if one can go on with it."""
-        fd = self._meet(os.O_RDWR, self._checkOwn)
-        if fd is not None:
-            self._hold(fd, found=True)
-            if self.fd == -1:
-                self._clear()
-
-    def _meet(self, flags: int, check: Callable[[os.stat_result], None]) -> int | None:
-        """
-        Open what is there.
-
-        :param flags: whether to read or to write, for open(2).
-        :param check: refuses what must not be opened.
-        :returns: its descriptor, or None if it is gone by now.
-        """
-        try:
-            # Opening a device can have an effect of its own.
-            check(os.lstat(self.path))
-            return os.open(self.path, flags | _FOUND)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
-
-    def _checkRegular(self, status: os.stat_result) -> None:
+    def _checkOurs(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise self._inTheWay("is no regular file")
-
-    def _checkOwn(self, status: os.stat_result) -> None:
-        self._checkRegular(status)
         if status.st_uid != os.geteuid():
             raise self._inTheWay("belongs to another user")
-
-    def _isUsable(self, fd: int) -> bool:
-        """:returns: whether one can go on with what is locked by now."""
-        status = os.fstat(fd)
-        self._checkOwn(status)
-        secondName = status.st_nlink > 1
-        if secondName and not self._isAt(fd, self._target):
-            raise self._inTheWay("has a second name")
-        if secondName or not self._locks:
-            # A transfer was killed between the two steps of its end, and this
-            # is the whole target; or another one may be writing it now.
-            return False
-        folder = os.path.dirname(self.path)
-        effective = os.access in os.supports_effective_ids
-        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
-            raise self._noPlace(PermissionError("it is read-only"))
-        os.fchmod(fd, 0o600)
-        self.found = status.st_size
-        return True
+        if not status.st_mode & stat.S_ISVTX:
+            raise self._inTheWay("was not made by a transfer")
 
     def goOnAt(self, offset: int) -> None:
         """
@@ -345,51 +395,76 @@ class Part:
         """:returns: the error for a part that is there and that read(2) refuses."""
         return self._inTheWay(f"cannot be read ({reasonText(error)})")
 
-    async def flush(self, mode: int, reactor: IReactorThreads | None) -> None:
+    async def flush(self, reactor: IReactorThreads | None) -> None:
         """
         Wait until everything that was written is on the disk.
 
-        :param mode: the permission bits that the target is to have.
         :param reactor: has the threads that wait; without it, this waits.
         :raises DestinationError: if the disk says that it cannot, or another
             program has written to the part.
         """
         with raising(self._cannotStore):
             if os.fstat(self.fd).st_size != self.size:
-                raise self._changed()
-            os.fchmod(self.fd, mode)
+                raise self.changed()
             await flushFile(self.fd, reactor)
 
-    def _changed(self) -> DestinationError:
+    def changed(self) -> DestinationError:
+        """:returns: the error for a part that another program has changed."""
         return DestinationError(
             f"{self.path} was removed, replaced or changed meanwhile; receive it again",
             "storing",
             "the receiver's file was removed or changed meanwhile",
         )
 
-    def publish(self) -> None:
+    def publish(self, mode: int, modified: int | None = None) -> None:
         """
         Let the target appear, whole.
 
-        :raises DestinationError: if it cannot, in which case an older target
-            is as it was.
+        :param mode: the permission bits that it is to have.
+        :param modified: when it was modified, in nanoseconds since 1970; None: now.
+        :raises DestinationError: if it cannot, in which case an older target is as
+            it was, and the whole content stays in the part.
         """
         if not self._isAt(self.fd, self.path):
-            raise self._changed()
+            raise self.changed()
         try:
+            self._chmod(mode | stat.S_ISVTX)
+            if modified is not None:
+                with suppress(OSError):
+                    os.utime(self.fd, ns=(os.fstat(self.fd).st_atime_ns, modified))
             if self._replace:
                 os.replace(self.path, self._target)
             else:
                 self._publishNew()
+            self._chmod(mode)
+            os.fsync(self.fd)
             flushFolder(os.path.dirname(self._target))
-        except FileExistsError as error:
-            raise exists(self._target, " by now") from error
         except OSError as error:
+            if self._isAt(self.fd, self.path):
+                self._chmod(MARK)
+            self._close()
+            if isinstance(error, FileExistsError):
+                raise self._complete() from error
             raise self._cannotStore(error) from error
         self._close()
 
+    def _complete(self) -> DestinationError:
+        return DestinationError(
+            f"{self._target} exists by now and is not replaced; everything has come "
+            f"and is kept in {self.path}: rename that, or receive again with --force "
+            "(force=True)",
+            "exists",
+            "the receiver has such a file by now and does not replace it",
+        )
+
+    def _chmod(self, mode: int) -> None:
+        """Set the mode, where the file system has modes."""
+        with suppress(OSError):
+            os.fchmod(self.fd, mode)
+
     def _close(self) -> None:
         """Close the part, which gives back the lock."""
+        self._opening.close()
         fd, self.fd = self.fd, -1
         os.close(fd)
 
@@ -418,16 +493,39 @@ class Part:
         self._close()
 
     def keep(self) -> None:
-        """Release the part for the next transfer, or remove it if it is empty."""
+        """Release the part for the next transfer, or remove it if it is of no use."""
         if self.fd == -1:
             return
-        if os.fstat(self.fd).st_size == 0:
+        status = os.fstat(self.fd)
+        if status.st_size and stat.S_IMODE(status.st_mode) == MARK:
+            self._close()
+        else:
+            # Without the mark, the next transfer would not touch it.
             self.discard()
-            return
-        # It may have got the mode of the target already.
-        with suppress(OSError):
-            os.fchmod(self.fd, 0o600)
-        self._close()
+
+
+def checkWritable(folder: str) -> None:
+    """
+    :param folder: the path of a folder.
+    :raises DestinationError: if this process may not make files in it.
+    """
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise noPlace(folder, "it is read-only, or belongs to another user")
+
+
+def noPlace(folder: str, reason: str) -> DestinationError:
+    """
+    :param folder: the path of a folder.
+    :param reason: why no file can be made in it.
+    :returns: the error that says so.
+    """
+    return DestinationError(
+        f"cannot write in {folder}: {reason}; choose a folder that exists and that you "
+        "may write to",
+        "place",
+        f"the receiver cannot write in its folder: {reason}",
+    )
 
 
 def targetMode(target: str, replace: bool) -> int:
@@ -436,7 +534,9 @@ def targetMode(target: str, replace: bool) -> int:
 
     :param target: the absolute path of the file that is to appear.
     :param replace: whether it may be there already.
-    :returns: the permission bits that open(2) would leave it with.
+    :returns: the permission bits that open(2) would give a new one, or those of the
+        file that is replaced; but those for its owner alone where that is somebody
+        else.
     :raises DestinationError: if it is there and may not be replaced, or is
         something else than a regular file.
     """
@@ -458,17 +558,18 @@ def targetMode(target: str, replace: bool) -> int:
         )
     if not replace:
         raise exists(target)
+    if status.st_uid != os.geteuid():
+        return 0o600
     return stat.S_IMODE(status.st_mode) & 0o777
 
 
-def exists(target: str, when: str = "") -> DestinationError:
+def exists(target: str) -> DestinationError:
     """
     :param target: what is there.
-    :param when: since when, for the message.
     :returns: the error for a target that may not be replaced.
     """
     return DestinationError(
-        f"{target} exists{when} and is not replaced; choose another name, or give "
+        f"{target} exists and is not replaced; choose another name, or give "
         "--force (force=True)",
         "exists",
         "the receiver has such a file already and does not replace it",

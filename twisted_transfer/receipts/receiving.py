@@ -105,7 +105,7 @@ class ResumableFileDestination(DigestedDestination):
     Store in a file that appears when all of it is stored, and not before; of
     which an interrupted transfer leaves a part, to go on with.
 
-    The part is ``NAME.part`` beside it.  It is held by a lock from
+    The part is ``NAME.twisted-transfer-part`` beside it.  It is held by a lock from
     :meth:`open` to the end, so that no two transfers write the same file.
 
     :ivar path: the file that is to appear; symbolic links are followed when it
@@ -130,6 +130,7 @@ class ResumableFileDestination(DigestedDestination):
             otherwise the file appears by that name, or not at all.
         """
         self._file = FileDestination(path, force, reactor, follow=follow)
+        self._reactor = reactor
         super().__init__(self._file, reactor, maxSize)
         self.path = self._file.path
         self._reading: Deferred[int] | None = None
@@ -175,6 +176,28 @@ class ResumableFileDestination(DigestedDestination):
         if offset == 0:
             self._digest.startOver()
         self.size = offset
+
+    @deferring
+    async def finish(self) -> None:
+        """
+        Flush everything to the disk and let the target appear.
+
+        If another program has opened the part meanwhile, what is in it by now is
+        hashed once more.
+
+        :returns: a Deferred that fires when the target is there.  It fails with
+            ``DestinationError`` if it cannot be stored, or the part was changed.  It
+            may be cancelled.
+        """
+        part = await self._file.flush()
+        if part.shared:
+            stored = RunningDigest(self._reactor)
+            with raising(part.cannotRead):
+                self._reading = stored.hashFile(part.fd, self.size)
+                await self._reading
+            if stored.digest() != self.digest():
+                raise part.changed()
+        self._file.publish()
 
     def interrupt(self) -> None:
         """

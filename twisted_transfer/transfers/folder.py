@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,8 +15,10 @@ from twisted.internet.interfaces import IReactorThreads
 from zope.interface import implementer
 
 from twisted_transfer.data.parts import (
+    SUFFIX,
     AnyPath,
     cannotStore,
+    checkWritable,
     exists,
     flushFile,
     pathText,
@@ -108,9 +111,8 @@ class ExistingFile:
             os.close(fd)
 
 
-MAX_NAME = 250
-"""The most bytes that a suggested name has in UTF-8.  File systems take 255, and
-while a file is received five of them are for ``.part``."""
+MAX_NAME = 255
+"""The most bytes that a suggested name has in UTF-8, as in most file systems."""
 
 # Controls; what is not seen but changes how the rest is seen, such as bidi
 # overrides; halves of a pair; ends of a line or of a paragraph.
@@ -140,8 +142,8 @@ def suggestedName(text: str) -> str | None:
       but for the two joiners U+200C and U+200D;
     - what is not UTF-8, and what is longer than :data:`MAX_NAME` bytes;
     - the names of Windows' devices, such as ``nul`` and ``COM1.txt``;
-    - ``.part`` at the end, for that is what this library calls what is not
-      whole yet.
+    - :data:`~twisted_transfer.data.parts.SUFFIX` at the end, for that is what this
+      library calls what is not whole yet.
 
     :param text: the name as it was announced; or that of a file which is to be
         announced.
@@ -152,7 +154,7 @@ def suggestedName(text: str) -> str | None:
         return None
     if text.casefold().startswith("transfer:"):
         return None
-    if text != text.strip() or text.lower().endswith(".part"):
+    if text != text.strip() or text.lower().endswith(SUFFIX):
         return None
     if any(
         unicodedata.category(character) in _REFUSED and character not in _JOINERS
@@ -183,13 +185,15 @@ class FolderDestination:
         """
         self.path = pathText(path)
         self._force = force
-        self._names: set[str] = set()
+        # By what a file system may take for one name: letters of either case, and
+        # either form of what has an accent.
+        self._names: dict[str, list[str]] = {}
 
     def open(self) -> None:
         """
-        Make sure that there is such a folder.
+        Make sure that there is such a folder, and that files can be made in it.
 
-        :raises DestinationError: if there is not.
+        :raises DestinationError: if there is not, or they cannot.
         """
         if not os.path.isdir(self.path):
             raise DestinationError(
@@ -197,6 +201,7 @@ class FolderDestination:
                 "place",
                 "the receiver has no folder there",
             )
+        checkWritable(self.path)
 
     def choose(
         self, reactor: Any, offer: Offer, maxSize: int | None
@@ -209,35 +214,52 @@ class FolderDestination:
             the same, as after a transfer that was interrupted behind it.
         :raises DestinationError: if it cannot have that name here.
         """
-        shown = "no name"
-        if offer.name is not None:
-            shown = f"the name '{printable(offer.name, MAX_NAME)}'"
-        name = suggestedName(offer.name or "")
+        if offer.name is None:
+            raise self._refused(
+                "the partner's data has come without a name: it is no file, or its "
+                "name is not UTF-8; give the path of a file to receive it into",
+                "the data was sent without a name: it is no file, or its name is not "
+                "UTF-8; the receiver has to give the path of a file for it",
+            )
+        shown = f"the name '{printable(offer.name, MAX_NAME)}'"
+        name = suggestedName(offer.name)
         if name is None:
             raise self._refused(
                 f"the partner's file has {shown}, which cannot be one in a folder; "
                 "give the path of a file to receive it into",
                 f"the receiver cannot give a file {shown}",
             )
-        if name.casefold() in self._names:
-            raise self._refused(
-                f"the partner sends two files that would both have {shown}; let it "
-                "send them one by one",
-                f"two files of this transfer have {shown}",
-            )
         target = os.path.join(self.path, name)
+        key = unicodedata.normalize("NFC", name.casefold())
+        twins = self._names.setdefault(key, [])
+        if any(self._isTwin(name, twin) for twin in twins):
+            raise self._refused(
+                f"the partner sends two files that would both have {shown} here; let "
+                "it send them one by one",
+                f"two files of this transfer would have {shown} there",
+            )
         if os.path.islink(target):
             raise self._refused(
                 f"{target} is a symbolic link, which is not followed for a name that "
                 "the partner chose; remove it, or give the path of a file",
                 f"the receiver cannot store anything by {shown}",
             )
-        self._names.add(name.casefold())
+        twins.append(name)
         if not self._force and os.path.isfile(target):
             return DigestedDestination(ExistingFile(target, reactor), reactor, maxSize)
         return ResumableFileDestination(
             target, self._force, reactor, maxSize, follow=False
         )
+
+    def _isTwin(self, name: str, other: str) -> bool:
+        """:returns: whether a file by one of the names is in the way of the other."""
+        if name == other:
+            return True
+        # As different as they are, to this file system they may be one.
+        with suppress(OSError):
+            paths = (os.path.join(self.path, each) for each in (name, other))
+            return os.path.samefile(*paths)
+        return False
 
     @staticmethod
     def _refused(message: str, reason: str) -> DestinationError:

@@ -24,7 +24,7 @@ from twisted_transfer.data.parts import AnyPath
 from twisted_transfer.data.progress import Progress, checkNumber, quietly
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.data.sources import FileSource
-from twisted_transfer.errors import AlreadyConnecting, BadOption
+from twisted_transfer.errors import AlreadyConnecting, BadOption, SourceError
 from twisted_transfer.interfaces import Destination, IDestination, ISource, Source
 from twisted_transfer.receipts.messages import MAX_NAME, Offer
 from twisted_transfer.receipts.receipt import Receipt, Watch
@@ -35,7 +35,7 @@ from twisted_transfer.receipts.receiving import (
 )
 from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.text.settings import TextSettings
-from twisted_transfer.transfers.folder import FolderDestination
+from twisted_transfer.transfers.folder import FolderDestination, suggestedName
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
 
 _T = TypeVar("_T")
@@ -298,11 +298,35 @@ class Transmitter(Transfer):
         self._sources = sources
 
     def _open(self) -> None:
+        if len(self._sources) > 1:
+            self._checkNames()
         for source in self._sources:
             source.open()
             if len(self._sources) > 1 and isinstance(source, FileSource):
                 # It can be read; there may be more files than descriptors.
                 source.close()
+
+    def _checkNames(self) -> None:
+        """
+        Refuse names that no folder takes, since several files go into a folder.
+
+        :raises SourceError: for the first of them.
+        """
+        names: set[str] = set()
+        for file, source in zip(self._files, self._sources, strict=True):
+            path = getattr(source, "name", "what is no file")
+            if file.name is None or suggestedName(file.name) is None:
+                raise SourceError(
+                    f"cannot send {path} with others: the receiver stores them by "
+                    "their names, and does not take that one; rename it, or send it "
+                    "alone"
+                )
+            if file.name in names:
+                raise SourceError(
+                    f"cannot send {path} with the others: two of them have the name "
+                    f"{file.name}; send them one by one"
+                )
+            names.add(file.name)
 
     def _release(self) -> None:
         for file in self._files:

@@ -25,7 +25,7 @@ from twisted.internet.testing import MemoryReactor, MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from twisted_transfer import TransferConnector
 from twisted_transfer.command import job as jobs
 from twisted_transfer.command.job import (
@@ -234,7 +234,7 @@ class JobTests(SynchronousTestCase):
         running = job.run()
         self.reactor.advance(0)
         self.assertEqual(len(self.reactor.tcpClients), 1)
-        self.assertTrue((self.folder / "new.part").exists())
+        self.assertTrue(partOf(self.folder / "new").exists())
         running.cancel()
         self.reactor.advance(0)
         self.failureResultOf(running, CancelledError)
@@ -258,7 +258,9 @@ class JobTests(SynchronousTestCase):
         """For several files the partner needs a folder."""
         self.patch(jobs, "reachableHosts", lambda bound: ["192.0.2.7"])
         description = TransferDescription.parse("transfer:passive:tcp:port=4000")
-        request = Request(True, (str(self.file),) * 2, description)
+        other = self.folder / "other"
+        other.touch()
+        request = Request(True, (str(self.file), str(other)), description)
         running = Job(self.reactor, request, self.report).run()
         running.cancel()
         self.failureResultOf(running, CancelledError)
@@ -270,8 +272,7 @@ class JobTests(SynchronousTestCase):
 
     def test_leftover(self) -> None:
         """What an earlier try has left is left also by one that finds nobody."""
-        part = self.folder / "new.part"
-        part.write_bytes(b"half")
+        part = leavePart(self.folder / "new", b"half")
         job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
         running = job.run()
         running.cancel()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.mortal import CONTENT, begun
 from tests.support.programs import ROOT
+from twisted_transfer.data.parts import MARK
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.receipts.receiving import ResumableFileDestination
 
@@ -27,7 +28,7 @@ class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.path = self.folder / "target.part"
+        self.path = partOf(self.target)
 
     def mortal(self, what: str) -> subprocess.Popen[bytes]:
         """:returns: a process that is killed in the end; see tests/mortal.py."""
@@ -75,8 +76,7 @@ class StepTests(Case):
             if old is not None:
                 self.target.write_bytes(old)
             if part:
-                self.path.write_bytes(part)
-                self.path.chmod(0o600)
+                leavePart(self.target, part)
             process.stdin.write(b"%d %d\n" % (step, old is not None))
             status = int(_line(process))
             whole += self.checkKilled(old, part)
@@ -94,7 +94,7 @@ class StepTests(Case):
         :returns: whether the new target is there.
         """
         left = {path.name: path.read_bytes() for path in self.folder.iterdir()}
-        target, part = left.pop("target", None), left.pop("target.part", b"")
+        target, part = left.pop("target", None), left.pop(self.path.name, b"")
         self.assertEqual(left, {}, "something else was left")
         self.assertIn(target, (old, CONTENT))
         fits = CONTENT.startswith(part)
@@ -107,7 +107,8 @@ class StepTests(Case):
         elif part:
             # Nobody else could read it, unless it was whole.
             mode = stat.S_IMODE(self.path.stat().st_mode)
-            self.assertTrue(mode == 0o600 or part == CONTENT, oct(mode))
+            self.assertTrue(mode == MARK or part == CONTENT, oct(mode))
+            fits = fits and mode == MARK
         destination = begun(str(self.target), CONTENT, True)
         self.addCleanup(destination.abort)
         goesOn = fits and (target != CONTENT or old is not None)

@@ -17,12 +17,13 @@ from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from tests.support.folders import newFolder
+from tests.support.folders import newFolder, partOf
 from twisted_transfer.data.destinations import (
     BytesDestination,
     CallableDestination,
     FileDestination,
 )
+from twisted_transfer.data.parts import MARK
 from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.errors import BadOption, DestinationError
 from twisted_transfer.interfaces import IDestination
@@ -37,7 +38,7 @@ class FileDestinationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.part = self.folder / "target.part"
+        self.part = partOf(self.target)
 
     def destination(self, *args: Any) -> FileDestination:
         """:returns: a destination that is aborted in the end."""
@@ -125,7 +126,7 @@ class FileDestinationTests(SynchronousTestCase):
         self.addCleanup(os.umask, os.umask(0o026))
         destination = self.destination()
         destination.write(b"content")
-        self.assertEqual(stat.S_IMODE(self.part.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.part.stat().st_mode), MARK)
         self.successResultOf(destination.finish())
         self.assertEqual(stat.S_IMODE(self.target.stat().st_mode), 0o640)
 
@@ -163,7 +164,7 @@ class FileDestinationTests(SynchronousTestCase):
         for content in (b"first", b"second"):
             destination = self.destination(True)
             destination.write(content)
-            self.assertTrue((elsewhere / "real.part").exists())
+            self.assertTrue(partOf(elsewhere / "real").exists())
             self.successResultOf(destination.finish())
             self.assertTrue(self.target.is_symlink())
             self.assertEqual(real.read_bytes(), content)
@@ -185,7 +186,7 @@ class FileDestinationTests(SynchronousTestCase):
         for name in real:
             self.patch(os, name, recorded(name))
         self.successResultOf(destination.finish())
-        self.assertEqual(order, ["fsync", "link", "fsync"])
+        self.assertEqual(order, ["fsync", "link", "fsync", "fsync"])
 
     def test_flushFails(self) -> None:
         """A disk that says at the end that it is full leaves no target."""
@@ -202,14 +203,14 @@ class FileDestinationTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_appeared(self) -> None:
-        """A target that appeared meanwhile is not replaced."""
+        """A target that appeared meanwhile is not replaced; what came is kept."""
         destination = self.destination()
         destination.write(b"content")
         self.target.write_bytes(b"precious")
         self.failureResultOf(destination.finish(), DestinationError)
         destination.abort()
         self.assertEqual(self.target.read_bytes(), b"precious")
-        self.assertEqual(os.listdir(self.folder), ["target"])
+        self.assertEqual(self.part.read_bytes(), b"content")
 
     def test_sameTarget(self) -> None:
         """Two that receive the same file do not mix."""

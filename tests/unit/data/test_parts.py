@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -15,13 +16,16 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.threads import HeldThreads
 from twisted_transfer.data.parts import (
+    MARK,
+    SUFFIX,
     Part,
     flushFile,
     flushFolder,
+    partPath,
     targetMode,
 )
 from twisted_transfer.errors import DestinationError
@@ -33,7 +37,7 @@ class PartTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.path = self.folder / "target.part"
+        self.path = partOf(self.target)
 
     def part(self, replace: bool = False) -> Part:
         """:returns: a part that is not made yet."""
@@ -59,20 +63,20 @@ class PartTests(SynchronousTestCase):
         """Nobody else can read it before it is whole, whatever the mask is."""
         self.addCleanup(os.umask, os.umask(0))
         self.made()
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
 
     def test_publish(self) -> None:
         """The target appears, and the part is gone."""
         part = self.made()
         self.assertFalse(self.target.exists())
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"content")
         self.assertEqual(os.listdir(self.folder), ["target"])
 
     def test_published(self) -> None:
         """What is published is not discarded any more."""
         part = self.made()
-        part.publish()
+        part.publish(0o600)
         part.discard()
         self.assertTrue(self.target.exists())
 
@@ -84,32 +88,40 @@ class PartTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_targetAppears(self) -> None:
-        """A target that appears meanwhile stays, and the part is kept apart."""
+        """
+        A target that appears meanwhile stays, and so does all that has come, which
+        the message says; the next transfer can go on with it.
+        """
         part = self.made()
         self.target.write_bytes(b"precious")
-        error = self.assertRaises(DestinationError, part.publish)
+        error = self.assertRaises(DestinationError, part.publish, 0o644)
+        self.assertEqual(error.kind, "exists")
         self.assertIn(str(self.target), str(error))
+        self.assertIn(f"everything has come and is kept in {self.path}", str(error))
         self.assertEqual(self.target.read_bytes(), b"precious")
         part.discard()
-        self.assertEqual(os.listdir(self.folder), ["target"])
+        self.assertEqual(self.path.read_bytes(), b"content")
+        again = self.part(replace=True)
+        again.open(resume=True)
+        self.assertEqual(again.found, 7)
 
     def test_targetReplaced(self) -> None:
         """Where it may be replaced, it is, in one step."""
         self.target.write_bytes(b"old")
         part = self.made(b"new", replace=True)
         self.assertEqual(self.target.read_bytes(), b"old")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"new")
         self.assertFalse(self.path.exists())
 
     def test_targetBecomesFolder(self) -> None:
-        """What rename(2) refuses is an error, and the part can be discarded."""
+        """What rename(2) refuses is an error, and all that has come is kept."""
         part = self.made(replace=True)
         self.target.mkdir()
-        error = self.assertRaises(DestinationError, part.publish)
+        error = self.assertRaises(DestinationError, part.publish, 0o600)
         self.assertIn("Is a directory", str(error))
         part.discard()
-        self.assertEqual(os.listdir(self.folder), ["target"])
+        self.assertEqual(self.path.read_bytes(), b"content")
 
     def test_withoutHardLinks(self) -> None:
         """Without hard links a target that is there is still not replaced."""
@@ -120,16 +132,16 @@ class PartTests(SynchronousTestCase):
         self.patch(os, "link", link)
         part = self.made()
         self.target.write_bytes(b"precious")
-        self.assertRaises(DestinationError, part.publish)
+        self.assertRaises(DestinationError, part.publish, 0o600)
         self.assertEqual(self.target.read_bytes(), b"precious")
         self.target.unlink()
-        part.publish()
+        self.made(replace=True).publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"content")
         self.assertEqual(os.listdir(self.folder), ["target"])
 
     def test_leftOver(self) -> None:
         """A part that is there is only replaced where that is allowed."""
-        self.path.write_bytes(b"left")
+        leavePart(self.target, b"left")
         self.assertRefused(self.part(), "--force")
         self.assertEqual(self.path.read_bytes(), b"left")
         self.made(b"new", replace=True)
@@ -137,14 +149,45 @@ class PartTests(SynchronousTestCase):
 
     def test_leftOverWithSecondName(self) -> None:
         """
-        A file that has the name of a part as its second name is not touched: a
-        transfer may have been killed between the two steps of its end.
+        A target that has the name of a part as its second name is not written to: a
+        transfer was killed between the two steps of its end.
         """
-        other = self.folder / "other"
-        other.write_bytes(b"precious")
-        os.link(other, self.path)
+        self.target.write_bytes(b"precious")
+        self.target.chmod(MARK)
+        os.link(self.target, self.path)
         self.made(b"new", replace=True)
-        self.assertEqual(other.read_bytes(), b"precious")
+        self.assertEqual(self.target.read_bytes(), b"precious")
+
+    def test_notOurs(self) -> None:
+        """A file of another program by that name is not touched, by force either."""
+        self.path.write_bytes(b"precious")
+        self.path.chmod(0o600)
+        for replace in (False, True):
+            self.assertRefused(self.part(replace), "was not made by a transfer")
+        self.assertEqual(self.path.read_bytes(), b"precious")
+
+    def test_suffixOfOthers(self) -> None:
+        """What browsers leave of a download is not touched, and not in the way."""
+        theirs = self.folder / "target.part"
+        theirs.write_bytes(b"precious")
+        self.made(replace=True).publish(0o600)
+        self.assertEqual(theirs.read_bytes(), b"precious")
+
+    def test_longNames(self) -> None:
+        """The longest name that a file can have leaves room for that of its part."""
+        for name in ("x" * 255, "ä" * 127, "x" * 233):
+            self.target = self.folder / name
+            part = self.made()
+            [found] = os.listdir(self.folder)
+            self.assertTrue(found.endswith(SUFFIX))
+            part.publish(0o600)
+            self.assertEqual(os.listdir(self.folder), [name])
+            self.target.unlink()
+
+    def test_longNamesDiffer(self) -> None:
+        """Two long names that differ at their ends have two parts."""
+        one, other = (partPath(str(self.folder / ("x" * 250 + end))) for end in "ab")
+        self.assertNotEqual(one, other)
 
     def test_inTheWay(self) -> None:
         """What is no regular file is not followed, opened for long or removed."""
@@ -202,7 +245,7 @@ class PartTests(SynchronousTestCase):
         self.patch(fcntl, "flock", flock)
         part = self.made()
         self.assertEqual(other.read_bytes(), b"")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"content")
 
     def test_unlockable(self) -> None:
@@ -221,7 +264,7 @@ class PartTests(SynchronousTestCase):
             raise OSError(errno.ENOLCK, "this file system has none")
 
         self.patch(fcntl, "flock", flock)
-        self.made().publish()
+        self.made().publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"content")
 
     def test_removed(self) -> None:
@@ -231,7 +274,7 @@ class PartTests(SynchronousTestCase):
             self.path.unlink()
             if replacement is not None:
                 self.path.write_bytes(replacement)
-            error = self.assertRaises(DestinationError, part.publish)
+            error = self.assertRaises(DestinationError, part.publish, 0o600)
             self.assertIn(str(self.path), str(error))
             self.assertFalse(self.target.exists())
             part.discard()
@@ -247,25 +290,24 @@ class PartTests(SynchronousTestCase):
 
     def test_badName(self) -> None:
         """A name that the system refuses is an error in words."""
-        for name in ("x" * 252, "nul\0"):
+        for name in ("x" * 256, "nul\0", "\ud800"):
             self.target = self.folder / name
             self.assertRefused(self.part(), "cannot write in")
 
     def test_lasting(self) -> None:
-        """The folder is flushed to the disk when the target is in it."""
-        flushed: list[tuple[str, list[str]]] = []
+        """Mode and folder are flushed to the disk when the target is in it."""
+        flushed: list[tuple[bool, list[str]]] = []
         real = os.fsync
 
         def fsync(fd: int) -> None:
-            flushed.append(
-                (os.readlink(f"/proc/self/fd/{fd}"), os.listdir(self.folder))
-            )
+            isFolder = stat.S_ISDIR(os.fstat(fd).st_mode)
+            flushed.append((isFolder, os.listdir(self.folder)))
             real(fd)
 
         part = self.made()
         self.patch(os, "fsync", fsync)
-        part.publish()
-        self.assertEqual(flushed, [(str(self.folder.resolve()), ["target"])])
+        part.publish(0o600)
+        self.assertEqual(flushed, [(False, ["target"]), (True, ["target"])])
 
 
 class TargetModeTests(SynchronousTestCase):
@@ -285,6 +327,14 @@ class TargetModeTests(SynchronousTestCase):
             self.assertEqual(targetMode(str(self.target), False), expected)
             # Reading the mask has not changed it.
             self.assertEqual(os.umask(mask), mask)
+
+    def test_otherOwner(self) -> None:
+        """A file of another user leaves nothing: a new one is its owner's alone."""
+        self.target.touch()
+        self.target.chmod(0o666)
+        owner = os.geteuid()
+        self.patch(os, "geteuid", lambda: owner + 1)
+        self.assertEqual(targetMode(str(self.target), True), 0o600)
 
     def test_replaced(self) -> None:
         """A file that is replaced leaves its bits to its successor."""
@@ -385,7 +435,7 @@ class TakeOverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.path = self.folder / "target.part"
+        self.path = partOf(self.target)
 
     def part(self, replace: bool = False) -> Part:
         """:returns: a part that is not made yet."""
@@ -416,38 +466,37 @@ class TakeOverTests(SynchronousTestCase):
         self.addCleanup(os.umask, os.umask(0))
         part = self.made()
         self.assertEqual(part.found, 0)
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
 
     def test_goOn(self) -> None:
         """What is found is kept, and what comes is put behind it."""
-        self.path.write_bytes(b"left")
+        leavePart(self.target, b"left")
         part = self.made()
         self.assertEqual(part.found, 4)
         part.goOnAt(4)
         part.write(b"more")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"leftmore")
         self.assertEqual(os.listdir(self.folder), ["target"])
 
     def test_startOver(self) -> None:
         """What is found can be forgotten."""
-        self.path.write_bytes(b"left")
+        leavePart(self.target, b"left")
         part = self.made()
         part.goOnAt(0)
         part.write(b"new")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"new")
 
     def test_keep(self) -> None:
         """What is given back is found by the next one, and is private again."""
         part = self.made()
         part.write(b"left")
-        os.fchmod(part.fd, 0o644)
         part.keep()
         part.keep()
         part.discard()
         self.assertEqual(self.path.read_bytes(), b"left")
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
         self.assertEqual(self.made().found, 4)
 
     def test_keepNothing(self) -> None:
@@ -455,12 +504,53 @@ class TakeOverTests(SynchronousTestCase):
         self.made().keep()
         self.assertEqual(os.listdir(self.folder), [])
 
-    def test_open(self) -> None:
-        """What is found is made private, whatever its mode was."""
-        self.path.write_bytes(b"left")
-        self.path.chmod(0o666)
-        self.made()
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+    def test_readByOthers(self) -> None:
+        """
+        One that others may have open gets no more content: a new one, which they
+        do not have, takes its place.
+        """
+        leavePart(self.target, b"left")
+        self.path.chmod(MARK | 0o044)
+        with self.path.open("rb") as others:
+            part = self.made()
+            self.assertEqual(part.found, 0)
+            part.write(b"secret")
+            self.assertEqual(others.read(), b"left")
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
+
+    def test_notOurs(self) -> None:
+        """A file of another program by that name is not written to, nor removed."""
+        self.path.write_bytes(b"precious")
+        self.path.chmod(0o600)
+        self.assertRefused("was not made by a transfer", "place")
+        self.assertEqual(self.path.read_bytes(), b"precious")
+
+    def test_shared(self) -> None:
+        """It is known whether another program has it open, or had."""
+        self.assertFalse(self.made().shared)
+        self.path.unlink()
+        part = self.made()
+        with self.path.open("rb"):
+            self.assertTrue(part.shared)
+        self.assertTrue(part.shared)
+
+    def test_sharedBefore(self) -> None:
+        """So it is where the other one has opened it before it was taken over."""
+        leavePart(self.target, b"left")
+        with self.path.open("r+b"):
+            self.assertTrue(self.made().shared)
+        self.path.unlink()
+        leavePart(self.target, b"left")
+        self.assertFalse(self.made().shared)
+
+    def test_sharedUnknown(self) -> None:
+        """Where the system cannot tell, it may have been."""
+
+        class Library:
+            """A system without inotify."""
+
+        self.patch(ctypes, "CDLL", lambda name: Library())
+        self.assertTrue(self.made().shared)
 
     def test_locked(self) -> None:
         """One that another transfer writes is left to it, by force too."""
@@ -490,7 +580,7 @@ class TakeOverTests(SynchronousTestCase):
         """A link that is put there after the look is not followed either."""
         victim = self.folder / "victim"
         victim.write_bytes(b"precious")
-        self.path.write_bytes(b"left")
+        leavePart(self.target, b"left")
         real = os.lstat
 
         def lstat(path: str) -> os.stat_result:
@@ -508,6 +598,7 @@ class TakeOverTests(SynchronousTestCase):
         """One that somebody needs under another name is not written to."""
         other = self.folder / "other"
         other.write_bytes(b"precious")
+        other.chmod(MARK)
         os.link(other, self.path)
         self.assertRefused("has a second name", "place")
         self.assertEqual(other.read_bytes(), b"precious")
@@ -519,12 +610,13 @@ class TakeOverTests(SynchronousTestCase):
         not written to either; it makes room.
         """
         self.target.write_bytes(b"precious")
+        self.target.chmod(MARK | 0o044)
         os.link(self.target, self.path)
         part = self.made(replace=True)
         self.assertEqual(part.found, 0)
         part.write(b"new")
         self.assertEqual(self.target.read_bytes(), b"precious")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"new")
 
     def test_otherOwner(self) -> None:
@@ -541,7 +633,7 @@ class TakeOverTests(SynchronousTestCase):
         One that is published while it is taken over is left alone, and a new
         one is made.
         """
-        self.path.write_bytes(b"whole")
+        leavePart(self.target, b"whole")
         real = fcntl.flock
 
         def flock(fd: int, operation: int) -> None:
@@ -568,21 +660,21 @@ class TakeOverTests(SynchronousTestCase):
             raise OSError(errno.ENOLCK, "this file system has none")
 
         self.patch(fcntl, "flock", flock)
-        self.path.write_bytes(b"theirs")
+        leavePart(self.target, b"theirs")
         error = self.assertRaises(DestinationError, self.part().open, resume=True)
         self.assertIn("is there already", str(error))
         self.assertEqual(self.path.read_bytes(), b"theirs")
         part = self.made(replace=True)
         self.assertEqual(part.found, 0)
         part.write(b"new")
-        part.publish()
+        part.publish(0o600)
         self.assertEqual(self.target.read_bytes(), b"new")
 
     def test_changed(self) -> None:
         """Another program's bytes in it are noticed."""
         part = self.made()
         part.write(b"mine")
-        flush = partial(part.flush, 0o600, None)
+        flush = partial(part.flush, None)
         self.successResultOf(Deferred.fromCoroutine(flush()))
         with open(self.path, "ab") as file:
             file.write(b"theirs")
@@ -599,10 +691,10 @@ class TakeOverTests(SynchronousTestCase):
 
     def test_unopenable(self) -> None:
         """A folder or a part that its owner has closed is said at once."""
-        self.path.write_bytes(b"left")
+        leavePart(self.target, b"left")
         for path, mode, said in (
             (self.folder, 0o500, "cannot write in"),
-            (self.path, 0o400, "cannot be opened (Permission denied)"),
+            (self.path, 0o1400, "cannot be opened (Permission denied)"),
         ):
             before = stat.S_IMODE(path.stat().st_mode)
             path.chmod(mode)

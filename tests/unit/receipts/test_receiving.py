@@ -22,12 +22,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from tests.support.dataends import ListDestination
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.talks import KeepingWatch, Partner, TalkTestCase
 from tests.support.threads import HeldThreads
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.parts import MARK
 from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.errors import (
     DestinationError,
@@ -259,7 +260,7 @@ class ResumeTests(AcceptTestCase):
     def setUp(self) -> None:
         super().setUp()
         folder = newFolder(self)
-        self.target, self.part = folder / "file", folder / "file.part"
+        self.target, self.part = folder / "file", partOf(folder / "file")
         self.content = os.urandom(1000)
 
     def file(self, force: bool = False, maxSize: int | None = None) -> Deferred[Any]:
@@ -283,7 +284,7 @@ class ResumeTests(AcceptTestCase):
 
     def test_agrees(self) -> None:
         """It is offered, and gone on with."""
-        self.part.write_bytes(self.content[:600])
+        leavePart(self.target, self.content[:600])
         accepting = self.file()
         self.tell(Offer("x", 1000))
         digest = sha256(self.content[:600]).digest()
@@ -296,7 +297,7 @@ class ResumeTests(AcceptTestCase):
 
     def test_whole(self) -> None:
         """Everything was there: nothing comes, and it is stored all the same."""
-        self.part.write_bytes(self.content)
+        leavePart(self.target, self.content)
         accepting = self.file()
         self.tell(Offer("x", 1000), Begin(1000))
         receipt = self.whole(accepting)
@@ -304,7 +305,7 @@ class ResumeTests(AcceptTestCase):
 
     def test_differs(self) -> None:
         """The partner says no: it starts over."""
-        self.part.write_bytes(bytes(600))
+        leavePart(self.target, bytes(600))
         accepting = self.file()
         self.tell(Offer("x", 1000), Begin(0), self.content)
         receipt = self.whole(accepting)
@@ -313,7 +314,7 @@ class ResumeTests(AcceptTestCase):
 
     def test_larger(self) -> None:
         """What has more bytes than the file cannot be the beginning of it."""
-        self.part.write_bytes(bytes(1001))
+        leavePart(self.target, bytes(1001))
         accepting = self.file()
         self.tell(Offer("x", 1000))
         self.assertEqual(self.partner.last, Accept(0, None))
@@ -322,7 +323,7 @@ class ResumeTests(AcceptTestCase):
 
     def test_largerUnknown(self) -> None:
         """But where the size is not known it may."""
-        self.part.write_bytes(self.content)
+        leavePart(self.target, self.content)
         accepting = self.file()
         self.tell(Offer())
         self.assertEqual(self.partner.last, Accept(1000, sha256(self.content).digest()))
@@ -762,7 +763,7 @@ class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = newFolder(self)
         self.target = self.folder / "target"
-        self.path = self.folder / "target.part"
+        self.path = partOf(self.target)
 
     def destination(self, *args: Any, **options: Any) -> ResumableFileDestination:
         """:returns: a destination that is aborted in the end."""
@@ -941,9 +942,56 @@ class ResumableFileDestinationTests(Case):
         self.addCleanup(os.umask, os.umask(0o027))
         destination = self.destination()
         destination.write(b"data")
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
         self.successResultOf(destination.finish())
         self.assertEqual(stat.S_IMODE(self.target.stat().st_mode), 0o640)
+
+    def test_writtenTo(self) -> None:
+        """
+        Another program that writes to the part is noticed, whether it has the part
+        open before, meanwhile or still; what is stored is what the digest is of.
+        """
+        for before, still in ((False, False), (False, True), (True, True)):
+            self.left()
+            theirs = self.path.open("r+b") if before else None
+            destination = self.destination()
+            self.successResultOf(destination.offer())
+            destination.start(4)
+            destination.write(b"data")
+            theirs = theirs or self.path.open("r+b")
+            theirs.write(b"evil")
+            theirs.flush()
+            if not still:
+                theirs.close()
+            finishing = destination.finish()
+            theirs.close()
+            error = self.failureResultOf(finishing, DestinationError).value
+            self.assertEqual(error.kind, "storing")
+            self.assertIn(f"{self.path} was removed, replaced or changed", str(error))
+            self.assertFalse(self.target.exists())
+            destination.abort()
+
+    def test_looked(self) -> None:
+        """Another program that only reads the part does no harm."""
+        destination = self.destination()
+        destination.write(b"data")
+        self.assertEqual(self.path.read_bytes(), b"data")
+        self.successResultOf(destination.finish())
+        self.assertEqual(self.target.read_bytes(), b"data")
+
+    def test_notReadAgain(self) -> None:
+        """Where nobody else has opened it, nothing is read again."""
+        self.left()
+        destination = self.destination()
+        self.successResultOf(destination.offer())
+        destination.start(4)
+        destination.write(b"data")
+
+        def pread(*args: object) -> bytes:
+            raise AssertionError("it is read again")
+
+        self.patch(os, "pread", pread)
+        self.successResultOf(destination.finish())
 
     def test_linked(self) -> None:
         """The target of a symbolic link is written, beside itself."""
@@ -993,7 +1041,7 @@ class RefusalTests(Case):
         """A folder, a pipe, a missing folder, a name that cannot be."""
         os.mkfifo(self.folder / "pipe")
         (self.folder / "file").touch()
-        for name in ("", "pipe", "missing/x", "file/x", "x" * 252, "nul\0", "x/"):
+        for name in ("", "pipe", "missing/x", "file/x", "x" * 256, "nul\0", "x/"):
             for force in (False, True):
                 path = f"{self.folder}/{name}"
                 destination = ResumableFileDestination(path, force)
@@ -1102,7 +1150,7 @@ class FaultTests(Case):
         folder.mkdir()
         destination = ResumableFileDestination(folder / "target")
         destination.write(b"some")
-        (folder / "target.part").unlink()
+        partOf(folder / "target").unlink()
         folder.rmdir()
         destination.write(b"more")
         error = self.failureResultOf(destination.finish(), DestinationError).value
@@ -1147,8 +1195,8 @@ class FaultTests(Case):
         threads.run()
         self.failureResultOf(finishing, CancelledError)
         destination.interrupt()
-        self.assertEqual(os.listdir(self.folder), ["target.part"])
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(os.listdir(self.folder), [self.path.name])
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
 
 
 _CONTENT = bytes(range(256)) * 3
@@ -1189,7 +1237,7 @@ class SequenceTests(SynchronousTestCase):
                     destination.interrupt()
                 if end == "lose" and os.listdir(folder):
                     # The machine stopped before all of it was on the disk.
-                    os.truncate(f"{target}.part", offset // 2)
+                    os.truncate(partOf(target), offset // 2)
             destination, offset = _begun(target, final)
             for size in (*cuts, len(final)):
                 piece = final[offset:][:size]

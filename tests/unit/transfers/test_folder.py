@@ -24,7 +24,7 @@ from tests.support.talks import (
     secondsUntil,
 )
 from twisted_transfer.data.destinations import FileDestination
-from twisted_transfer.data.parts import SUFFIX
+from twisted_transfer.data.parts import SUFFIX, partPath
 from twisted_transfer.errors import DestinationError, PartnerFailed
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
@@ -119,8 +119,14 @@ class ChooseTests(SynchronousTestCase):
         self.assertIsInstance(chosen, ResumableFileDestination)
 
     def test_noName(self) -> None:
-        """A file without a name has no place here; there is a hint."""
-        self.assertIn("path of a file", self.refused(None))
+        """
+        A file without a name has no place here; both sides hear why, and what to do.
+        """
+        self.assertIn("its name is not UTF-8; give the path", self.refused(None))
+        error = self.assertRaises(
+            DestinationError, self.folder.choose, None, Offer(None), None
+        )
+        self.assertIn("its name is not UTF-8; the receiver has to", error.reason)
 
     def test_paths(self) -> None:
         """A path is not a name, and is shown without effect on a terminal."""
@@ -136,12 +142,21 @@ class ChooseTests(SynchronousTestCase):
                 self.assertIn("symbolic link", self.refused(name, folder))
 
     def test_twice(self) -> None:
-        """Two files of one transfer never share a name, however it is written."""
+        """
+        Two files of one transfer never share a name; whether ``Straße`` is one with
+        ``straße`` is for the file system to say.
+        """
         for force in (False, True):
             folder = FolderDestination(self.place.path, force)
             folder.choose(None, Offer("straße"), None)
-            for name in ("straße", "STRASSE", "Straße"):
-                self.assertIn("two files", self.refused(name, folder))
+            self.assertIn("two files", self.refused("straße", folder))
+            (self.place.path / "straße").touch()
+            folder.choose(None, Offer("STRASSE"), None)
+            # As a file system does that does not tell letters of either case apart.
+            os.link(self.place.path / "straße", self.place.path / "Straße")
+            self.assertIn("two files", self.refused("Straße", folder))
+            (self.place.path / "Straße").unlink()
+            (self.place.path / "straße").unlink()
 
     def test_nothingYet(self) -> None:
         """Choosing changes nothing."""
@@ -163,6 +178,20 @@ class ChooseTests(SynchronousTestCase):
         path = file.path
         self.assertEqual(os.path.split(path), (str(self.place.path), name))
         self.assertFalse(os.path.islink(path))
+
+    def test_readOnly(self) -> None:
+        """A folder in which no file can be made is refused before anybody comes."""
+        asked: list[tuple[Any, ...]] = []
+
+        def access(*args: Any, **options: Any) -> bool:
+            asked.append(args)
+            return False
+
+        self.patch(os, "access", access)
+        error = self.assertRaises(DestinationError, self.folder.open)
+        self.assertEqual(asked, [(str(self.place.path), os.W_OK | os.X_OK)])
+        self.assertIn(f"cannot write in {self.place.path}: it is read-only", str(error))
+        self.assertNotIn("/", error.reason)
 
     def test_open(self) -> None:
         """There has to be such a folder."""
@@ -321,7 +350,7 @@ _GOOD = (
     "\u0645\u06cc\u200c\u0631\u0648\u0645",  # Persian, with a joiner
     "\U0001f468\u200d\U0001f469.png",
     "a~", "a-b", "~".join("ab"), "console", "nullable.txt", "COM", "com10", "lpt.txt",
-    "part", "x.party", "x.part.gz", "C", "Cd:e", "1:30",
+    "part", "x.part", "x.party", "x.part.gz", "C", "Cd:e", "1:30",
 )  # fmt: skip
 _BAD = (
     "", ".", "..", "...", " ", "/", "\\", "a/b", "/a", "a/", "..\\a", "\\\\host\\a",
@@ -333,7 +362,7 @@ _BAD = (
     "a\u200bb", "a\u00adb", "\udc80", "a\ud800b",
     "CON", "nul", "NUL.txt", "Aux.tar.gz", "com1", "COM9.", "LPT1.x", "con .txt",
     "COM\u00b9", "lpt\u00b3.a", "conin$", "CONOUT$",
-    "x.part", "X.PART",
+    "x.twisted-transfer-part", "X.TWISTED-TRANSFER-PART",
 )  # fmt: skip
 
 
@@ -350,12 +379,11 @@ class SuggestedNameTests(SynchronousTestCase):
         self.assertEqual(taken, [])
 
     def test_length(self) -> None:
-        """The bytes count, not the characters; ``.part`` still fits behind it."""
-        self.assertIsNotNone(suggestedName("a" * 250))
-        self.assertIsNone(suggestedName("a" * 251))
-        self.assertIsNotNone(suggestedName("\u00e4" * 125))
-        self.assertIsNone(suggestedName("\u00e4" * 126))
-        self.assertLessEqual(MAX_NAME + len(SUFFIX.encode()), 255)
+        """The bytes count, not the characters: what file systems take is taken."""
+        self.assertIsNotNone(suggestedName("a" * 255))
+        self.assertIsNone(suggestedName("a" * 256))
+        self.assertIsNotNone(suggestedName("\u00e4" * 127))
+        self.assertIsNone(suggestedName("\u00e4" * 128))
 
     def test_part(self) -> None:
         """The suffix that is refused is the one that parts have."""
@@ -383,7 +411,7 @@ class SuggestedNameTests(SynchronousTestCase):
         folder = newFolder(self)
         for name in (*_GOOD, "a" * MAX_NAME):
             (folder / name).touch()
-            (folder / f"{name}{SUFFIX}").touch()
+            Path(partPath(str(folder / name))).touch()
         self.assertEqual(len(os.listdir(folder)), 2 * len(_GOOD) + 2)
 
 

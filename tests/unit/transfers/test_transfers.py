@@ -15,11 +15,12 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import twisted_transfer
 from tests.support.dataends import ListDestination, ListSource
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.talks import KeepingWatch, ThreadedClock, secondsUntil
 from twisted_transfer import TransferConnector
 from twisted_transfer.channel.channel import TransferChannel
@@ -56,7 +57,7 @@ class TransferTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.makeNetwork()
         self.folder = newFolder(self)
-        self.target, self.part = self.folder / "target", self.folder / "target.part"
+        self.target, self.part = self.folder / "target", partOf(self.folder / "target")
 
     def makeNetwork(self) -> None:
         """Begin anew, with other connectors."""
@@ -129,6 +130,33 @@ class OptionTests(TransferTestCase):
 
 class NameTests(SynchronousTestCase):
     """What a source is called."""
+
+    def test_several(self) -> None:
+        """
+        Names that no folder takes are refused before anybody is dialled, where
+        several files are sent; one file alone may go to a path.
+        """
+        folder = newFolder(self)
+        for name, said in (
+            (".bashrc", "does not take that one"),
+            ("\udcff", "does not take that one"),
+            ("sub/good", "two of them have the name good"),
+        ):
+            (folder / name).parent.mkdir(exist_ok=True)
+            for each in (folder / "good", folder / name):
+                each.touch()
+            sources = [FileSource(folder / "good"), FileSource(folder / name)]
+            reactor = MemoryReactorClock()
+            connector = TransferConnector(reactor, host="192.0.2.1", port=1)
+            sending = Transmitter(connector, sources).start()
+            error = self.failureResultOf(sending, SourceError).value
+            self.assertIn(f"cannot send {folder / name} with", str(error))
+            self.assertIn(said, str(error))
+            self.assertEqual(reactor.tcpClients, [])
+            alone = Transmitter(connector, sources[1]).start()
+            self.assertEqual(len(reactor.tcpClients), 1)
+            alone.cancel()
+            self.failureResultOf(alone, CancelledError)
 
     def test_names(self) -> None:
         """
@@ -260,7 +288,7 @@ class FileTests(TransferTestCase):
         with, if somebody does.
         """
         path, content = self.source(1000)
-        self.part.write_bytes(content[:400])
+        leavePart(self.target, content[:400])
         receiving = receiveFile(self.passive, self.target)
         receiving.cancel()
         self.settle()
@@ -394,7 +422,7 @@ class FolderTests(TransferTestCase):
         """A file of a folder is gone on with as well."""
         path, content = self.source(1000)
         receiving = self.receive()
-        (self.inbox / "source.part").write_bytes(content[:300])
+        leavePart(self.inbox / "source", content[:300])
         self.over(receiving, self.send([path]))
         self.assertEqual(self.receiver.receipts[0].moved, 700)
         self.assertEqual((self.inbox / "source").read_bytes(), content)
@@ -416,7 +444,7 @@ class StepTests(SynchronousTestCase):
             path.write_bytes(self.CONTENT)
         if force:
             (self.inbox / "two").write_bytes(b"old")
-        (self.inbox / "two.part").write_bytes(self.CONTENT[:100_000])
+        leavePart(self.inbox / "two", self.CONTENT[:100_000])
         listener = MemoryListener(self.clock)
         self.channels: list[TransferChannel] = []
         watches = [KeepingWatch(), KeepingWatch()]
@@ -470,7 +498,8 @@ class StepTests(SynchronousTestCase):
             now = path.read_bytes() if path.exists() else None
             self.assertIn(now, (old, self.CONTENT), "it is torn")
         self.assertLessEqual(
-            set(os.listdir(self.inbox)), {"one", "one.part", "two", "two.part"}
+            set(os.listdir(self.inbox)),
+            {"one", "two", partOf("one").name, partOf("two").name},
         )
         if errors[1] is None:
             # Who has all receipts can rely on them.
