@@ -284,8 +284,8 @@ class Link(Protocol):
         return self.wire.paused
 
     def pause(self) -> None:
-        """Pause the transport."""
-        if not self.lost:
+        """Pause the transport, if there is one."""
+        if self.transport is not None and not self.lost:
             self.wire.pause()
 
     def resume(self) -> None:
