@@ -460,14 +460,38 @@ class HandshakeTests(TestCase):
 
     async def test_wrongHost(self) -> None:
         """
-        A certificate for another host is not accepted, although the TLS
-        handshake as such completes.
+        A certificate for another host is not accepted.
         """
         waiting = self.passive.connect()
         address = await self.passive.whenListening()
-        with self.assertRaisesRegex(NotAdmitted, "host name"):
+        with self.assertRaisesRegex(NotAdmitted, "another host than other"):
             await self.dial(address, self.authority.trustRoots, "other.example")
         await self.passive.close()
+        with self.assertRaises(CancelledError):
+            await waiting
+
+    async def test_noName(self) -> None:
+        """
+        A certificate without a name is accepted for no host, by any of the types
+        that dial TLS, and nothing is sent.
+        """
+        certificate, key = self.authority.issue("nameless", named=False)
+        passive = TransferConnector.fromString(
+            reactor,
+            f"transfer:passive:ssl:port=0:privateKey={key}:certKey={certificate}",
+        )
+        waiting = passive.connect()
+        port = (await passive.whenListening()).port
+        roots = self.authority.trustRoots
+        for kind in (
+            f"tls:host=localhost:port={port}:trustRoots={roots}",
+            f"ssl:host=localhost:port={port}:hostname=nameless:caCertsDir={roots}",
+        ):
+            dialler = TransferConnector.fromString(reactor, f"transfer:active:{kind}")
+            with self.assertRaisesRegex(NotAdmitted, "another host"):
+                await dialler.connect()
+        self.assertFalse(waiting.called)
+        await passive.close()
         with self.assertRaises(CancelledError):
             await waiting
 

@@ -65,12 +65,14 @@ class Authority:
         begin: float = -1,
         end: float = 24,
         use: x509.ObjectIdentifier | None = None,
+        named: bool = True,
     ) -> tuple[Path, Path]:
         """
         :param name: the names of the files.
         :param begin: in how many hours it becomes valid.
         :param end: in how many hours it expires.
         :param use: the only use for which it is valid; None: all uses.
+        :param named: whether it has names; else it has no subjectAltName.
         :returns: the paths of a certificate for localhost, 127.0.0.1 and ::1,
             and of its private key, both PEM.
         """
@@ -84,7 +86,8 @@ class Authority:
             ]
         )
         builder = self._builder(subject, key.public_key(), begin, end)
-        builder = builder.add_extension(names, critical=False)
+        if named:
+            builder = builder.add_extension(names, critical=False)
         if use is not None:
             usage = x509.ExtendedKeyUsage([use])
             builder = builder.add_extension(usage, critical=False)

@@ -10,6 +10,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,6 +39,29 @@ def identityFiles(folder: Path, identity: Identity, name: str) -> tuple[Path, Pa
         )
     )
     return certificate, key
+
+
+def ofVersion1(
+    certificate: x509.Certificate, issuer: Ed25519PrivateKey
+) -> x509.Certificate:
+    """
+    :param certificate: of version 3, without extensions, signed with Ed25519.
+    :param issuer: the key that signed it.
+    :returns: one with the same content, of version 1 (RFC 5280, section 4.1.2.1).
+    """
+
+    def sequence(content: bytes) -> bytes:
+        size = len(content).to_bytes(2, "big")
+        return b"\x30\x82" + size + content
+
+    tbs = certificate.tbs_certificate_bytes
+    content = tbs[tbs.index(b"\xa0\x03\x02\x01\x02") + 5 :]
+    algorithm = b"\x30\x05\x06\x03\x2b\x65\x70"
+    # What is long enough for two bytes of length has them.
+    assert len(content) > 255
+    old = sequence(content)
+    signature = b"\x03\x41\x00" + issuer.sign(old)
+    return x509.load_der_x509_certificate(sequence(old + algorithm + signature))
 
 
 def unreadableFiles(

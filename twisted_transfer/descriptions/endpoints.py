@@ -31,6 +31,7 @@ from twisted_transfer.descriptions.transfer import OWN_KEYWORDS
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import BadDescription, BadOption, TransferError
 from twisted_transfer.printable import printable
+from twisted_transfer.tls.policy import Policy, serverName
 
 
 class Options(NamedTuple):
@@ -162,6 +163,25 @@ def noSuchOption(name: str, names: Options | None) -> UnfitError:
     return UnfitError(reason, name)
 
 
+def checkNames(
+    options: Mapping[str, str], names: Options, needed: Iterable[str]
+) -> None:
+    """
+    Require that there are no other options, and all that are needed.
+
+    :param options: the options that are given.
+    :param names: those that the type has.
+    :param needed: those that have to be given.
+    :raises UnfitError: if there is another one, or one is missing.
+    """
+    for name in options:
+        if name not in (*names.positional, *names.others):
+            raise noSuchOption(name, names)
+    for name in needed:
+        if name not in options:
+            raise UnfitError(f"{name} is missing; add :{name}=VALUE")
+
+
 def _path(value: str) -> None:
     """Check a path; on Linux a NUL begins an abstract name (unix(7))."""
     if not value or "\0" in value[1:]:
@@ -221,34 +241,25 @@ def optionsOf(description: Description, names: Options) -> Iterator[dict[str, st
         raise refusal(description, unfit, options.get(unfit.option or "")) from None
 
 
-def _checkTLS(kind: str, side: _Side, options: dict[str, str]) -> None:
+def _checkServed(kind: str, options: dict[str, str]) -> None:
     """
-    Check that Twisted's TLS types verify the partner and can use their files.
+    Check that Twisted's TLS servers can use their files.
 
-    :raises UnfitError: if Twisted would take any server for the partner, trust
-        nobody, ask for a passphrase, or fail no earlier than in a handshake.
+    :raises UnfitError: if Twisted would ask for a passphrase, or fail no earlier than
+        in a handshake.
     """
-    if side is _ACTIVE:
-        roots = "caCertsDir" if kind == "ssl" else "trustRoots"
-        if roots in options:
-            with blaming(roots):
-                pem.loadAuthorities(options[roots], ".pem")
-        if kind == "ssl" and "hostname" not in options:
-            raise UnfitError(
-                "without hostname= this would not verify who the partner is; use "
-                "tls:host=NAME:port=NUMBER, or add :hostname=NAME"
-            )
-    elif kind == "ssl":
-        # As Twisted does where they are not given.
-        options.setdefault("privateKey", "server.pem")
-        options.setdefault("certKey", options["privateKey"])
-        if "dhParameters" in options:
-            with blaming("dhParameters"):
-                pem.checkDHParameters(options["dhParameters"])
-    elif "path" in options:
-        with blaming("path"):
-            pem.checkServed(options["path"])
-    pem.loadIdentity(options, "certKey" if kind == "ssl" else "certificate")
+    if kind == "tls":
+        if "path" in options:
+            with blaming("path"):
+                pem.checkServed(options["path"])
+        return
+    # As Twisted does where they are not given.
+    options.setdefault("privateKey", "server.pem")
+    options.setdefault("certKey", options["privateKey"])
+    if "dhParameters" in options:
+        with blaming("dhParameters"):
+            pem.checkDHParameters(options["dhParameters"])
+    pem.loadIdentity(options, "certKey")
 
 
 # The endpoints.
@@ -264,10 +275,9 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
     if kind in side.types:
         with optionsOf(description, side.types[kind]) as options:
             if kind in ("ssl", "tls"):
-                _checkTLS(kind, side, options)
-        if kind == "tls" and "endpoint" in options:
-            # Twisted reads this by itself; here its errors are found.
-            _endpoint(reactor, Description.parse(options["endpoint"]), side)
+                if side is _ACTIVE:
+                    return _tlsClient(reactor, kind, options)
+                _checkServed(kind, options)
     if kind in _BUILT_IN:
         text = Description((kind, *args), keywords).toString()
         return side.fromString(reactor, text)
@@ -275,6 +285,74 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
     if kind not in plugins:
         raise _unknownType(description, side, [*plugins, *_BUILT_IN])
     return plugins[kind](reactor, *args, **keywords)
+
+
+def _tlsClient(
+    reactor: Any, kind: str, options: Mapping[str, str]
+) -> IStreamClientEndpoint:
+    """
+    Make the client endpoint of Twisted's TLS types, with checks of our own.
+
+    Where the check of a name raises what Twisted does not expect, as for a certificate
+    without any name, Twisted logs that and accepts the certificate.
+
+    :raises UnfitError: if the options would accept any server, or a file is of no use.
+    """
+    checkNames(options, _CLIENTS[kind], ("host", "port"))
+    certificate, roots = "certificate", "trustRoots"
+    if kind == "ssl":
+        certificate, roots = "certKey", "caCertsDir"
+        if "hostname" not in options:
+            raise UnfitError(
+                "without hostname= this would not verify who the partner is; use "
+                "tls:host=NAME:port=NUMBER, or add :hostname=NAME"
+            )
+    authorities = None
+    if roots in options:
+        with blaming(roots):
+            authorities = tuple(pem.loadAuthorities(options[roots], ".pem"))
+    identity = pem.loadIdentity(options, certificate)
+    policy = Policy(identity, trustRoots=authorities, host=serverOf(options))
+    return endpoints.wrapClientTLS(policy, clientBelow(reactor, options), clock=reactor)
+
+
+def serverOf(options: Mapping[str, str]) -> str:
+    """
+    :param options: the options of a TLS client.
+    :returns: the host that the server's certificate has to be for.
+    :raises UnfitError: if it has no form in ASCII letters.
+    """
+    option = "hostname" if "hostname" in options else "host"
+    try:
+        serverName(options[option])
+    except UnicodeError:
+        raise UnfitError(
+            "this name has no form in ASCII letters (IDNA), which each host name "
+            "has; see whether it is spelt right",
+            option,
+        ) from None
+    return options[option]
+
+
+def clientBelow(reactor: Any, options: Mapping[str, str]) -> IStreamClientEndpoint:
+    """
+    Make the endpoint that dials under TLS.
+
+    :param reactor: the reactor that the endpoint uses.
+    :param options: the options of a TLS client, which are valid.
+    :returns: the endpoint that ``endpoint=`` describes, or one for the host.
+    """
+    if "endpoint" in options:
+        return clientEndpoint(reactor, Description.parse(options["endpoint"]))
+    bind = options.get("bindAddress")
+    endpoint: IStreamClientEndpoint = endpoints.HostnameEndpoint(
+        reactor,
+        options["host"],
+        int(options["port"]),
+        int(options.get("timeout", "30")),
+        None if bind is None else (bind, 0),
+    )
+    return endpoint
 
 
 def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:

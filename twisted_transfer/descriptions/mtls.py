@@ -10,7 +10,6 @@ from typing import Any
 
 from cryptography import x509
 from twisted.internet.endpoints import (
-    HostnameEndpoint,
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     wrapServerTLS,
@@ -22,7 +21,7 @@ from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
 from twisted_transfer.tls.keys import Identity, Secret, checkedPin
-from twisted_transfer.tls.policy import Policy, serverName
+from twisted_transfer.tls.policy import Policy
 
 _PROOF = "certificate privateKey trustRoots pin endpoint"
 _CLIENT = endpoints.Options.named(
@@ -40,8 +39,7 @@ def _identity(options: Mapping[str, str]) -> Identity:
                 "nothing says who this side is; add certificate=PATH:privateKey=PATH, "
                 "or use an invitation, which a passive TransferConnector makes"
             )
-        key, (certificate, *chain) = loaded
-        return Identity(key, certificate, tuple(chain))
+        return loaded
     if "certificate" in options or "privateKey" in options:
         raise UnfitError(
             "it stands for an identity of its own; leave certificate= and "
@@ -72,17 +70,6 @@ def _trustRoots(options: Mapping[str, str]) -> tuple[x509.Certificate, ...] | No
         return tuple(pem.loadCertificates(pem.readFile(path)))
 
 
-def _checkNames(options: Mapping[str, str], names: endpoints.Options) -> None:
-    """Require that there are no other options, and all that are needed."""
-    for name in options:
-        if name not in (*names.positional, *names.others):
-            raise endpoints.noSuchOption(name, names)
-    listensBelow = names is _SERVER and "endpoint" in options
-    for name in () if listensBelow else names.positional:
-        if name not in options:
-            raise UnfitError(f"{name} is missing; add :{name}=VALUE")
-
-
 def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpoint:
     """
     Make a client endpoint of ``mtls``.
@@ -93,35 +80,14 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _CLIENT) as options:
-        _checkNames(options, _CLIENT)
+        endpoints.checkNames(options, _CLIENT, _CLIENT.positional)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if "secret" in options and not pins:
             raise UnfitError("it is missing; copy the whole invitation", "pin")
-        option = "hostname" if "hostname" in options else "host"
-        try:
-            serverName(options[option])
-        except UnicodeError:
-            raise UnfitError(
-                "this name has no form in ASCII letters (IDNA), which each host name "
-                "has; see whether it is spelt right",
-                option,
-            ) from None
-    policy = Policy(identity, pins, roots, options[option])
+        policy = Policy(identity, pins, roots, endpoints.serverOf(options))
+        below = endpoints.clientBelow(reactor, options)
     timeout = int(options.get("timeout", "30"))
-    if "endpoint" in options:
-        below = endpoints.clientEndpoint(
-            reactor, Description.parse(options["endpoint"])
-        )
-    else:
-        bind = options.get("bindAddress")
-        below = HostnameEndpoint(
-            reactor,
-            options["host"],
-            int(options["port"]),
-            timeout,
-            None if bind is None else (bind, 0),
-        )
     # A partner that made an invitation uses this library, and sends tickets.
     return MutualTLSClientEndpoint(
         reactor, policy, below, timeout, confirms="secret" in options
@@ -138,7 +104,8 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        _checkNames(options, _SERVER)
+        needed = () if "endpoint" in options else _SERVER.positional
+        endpoints.checkNames(options, _SERVER, needed)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if not pins and roots is None:
@@ -171,7 +138,8 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        _checkNames(options, _SERVER)
+        needed = () if "endpoint" in options else _SERVER.positional
+        endpoints.checkNames(options, _SERVER, needed)
         for option in ("privateKey", "pin", "trustRoots"):
             if option in options:
                 raise UnfitError(

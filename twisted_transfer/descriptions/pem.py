@@ -20,7 +20,7 @@ from twisted.python.filepath import FilePath, LinkError
 
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.printable import printable
-from twisted_transfer.tls.keys import PrivateKey
+from twisted_transfer.tls.keys import Identity, PrivateKey
 
 _ENCRYPTED = UnfitError(
     "the private key is encrypted, and there is nobody to ask for its passphrase; "
@@ -91,15 +91,14 @@ def loadCertificates(data: bytes) -> list[x509.Certificate]:
 
 def loadIdentity(
     options: Mapping[str, str], certificateOption: str = "certificate"
-) -> tuple[PrivateKey, list[x509.Certificate]] | None:
+) -> Identity | None:
     """
     Load a certificate and its private key.
 
     :param options: the options of a description.  That of the key is
         ``privateKey``; without it the file of the certificate holds the key.
     :param certificateOption: the name of the option of the certificate.
-    :returns: the key, and the certificate before those of its authorities;
-        ``None`` if the options name neither.
+    :returns: the identity; ``None`` if the options name neither.
     :raises UnfitError: if OpenSSL could not prove an identity with them.
     """
     keyOption = "privateKey" if "privateKey" in options else certificateOption
@@ -116,7 +115,7 @@ def loadIdentity(
     with blaming(keyOption):
         key = loadKey(readFile(options[keyOption]))
         _checkPair(certificates[0], key)
-    return key, certificates
+    return Identity(key, certificates[0], tuple(certificates[1:]))
 
 
 def _checkPair(certificate: x509.Certificate, key: PrivateKey) -> None:

@@ -162,10 +162,6 @@ class Gate(Protocol):
             return
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         connection = self.transport.getHandle()
-        whyNot = self._endpoint.policy.checkHost(connection)
-        if whyNot is not None:
-            self._refuse(NotAdmitted(f"the partner's certificate: {whyNot}"))
-            return
         if connection.get_protocol_version() < SSL.TLS1_3_VERSION:
             self._open()
             return

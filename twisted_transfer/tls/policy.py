@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
+import idna
 from cryptography import x509
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -53,6 +57,7 @@ _WHY_NOT = {
     26: "it was issued for another use: see its extended key usage",
     79: "an authority in its chain may not issue certificates",
 }
+_NO_AUTHORITY = 79
 
 
 @dataclass
@@ -94,15 +99,16 @@ class Policy:
     an authority among the trust roots (RFC 5280, section 6), on a client for the
     host that was dialled (RFC 9525).
 
-    :ivar identity: who this side is.
+    :ivar identity: who this side is; None on a client that shows no certificate.
     :ivar pins: the keys that are accepted; empty: any key.
-    :ivar trustRoots: the authorities that are accepted; None: with pins none are
-        asked, without pins those of the platform.
+    :ivar trustRoots: the authorities that are accepted, also intermediate ones, and
+        certificates that are accepted by themselves; None: with pins none are asked,
+        without pins those of the platform.
     :ivar host: on a client, the host that the certificate has to be for, where
         authorities are asked.
     """
 
-    identity: Identity
+    identity: Identity | None
     pins: frozenset[str] = frozenset()
     trustRoots: tuple[x509.Certificate, ...] | None = None
     host: str | None = None
@@ -155,13 +161,18 @@ class Policy:
         context.set_min_proto_version(oldest)
         context.set_cipher_list(_CIPHERS)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        self.identity.showIn(context)
-        if self.trustRoots is not None:
+        if self.identity is not None:
+            self.identity.showIn(context)
+        if not self.byAuthority:
+            # Of a stranger's chain only the end is looked at.
+            context.set_verify_depth(0)
+        elif self.trustRoots is not None:
             store = context.get_cert_store()
             assert store is not None
+            store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
             for certificate in self.trustRoots:
                 store.add_cert(crypto.X509.from_cryptography(certificate))
-        elif self.byAuthority:
+        else:
             context.set_default_verify_paths()
         context.set_verify(
             SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify
@@ -179,8 +190,9 @@ class Policy:
         """
         Judge one certificate of the partner's chain: ``SSL_CTX_set_verify(3)``.
 
-        OpenSSL asks for each certificate, and for each fault that it found.
-        A pin is for a key, so where no authority is asked only the key counts.
+        OpenSSL asks for each certificate, and for each fault that it found, before
+        this side shows its own certificate.  A pin is for a key, so where no authority
+        is asked only the key counts.  Whatever a check raises, it refuses.
 
         :param number: the fault, if ``ok`` is 0.
         :param depth: the place in the chain; 0 is the partner's own certificate.
@@ -189,45 +201,59 @@ class Policy:
         refusal: str | None = None
         if self.byAuthority and not ok:
             refusal = _WHY_NOT.get(number, f"OpenSSL's verification error {number}")
-        elif depth == 0:
-            refusal = self._checkKey(certificate)
+        elif depth == 0 or self.byAuthority:
+            try:
+                refusal = self._check(certificate.to_cryptography(), depth)
+            except Exception:
+                # OpenSSL reads some certificates that cryptography does not, which has
+                # an error for each fault.  Any stranger can send one: do not log it.
+                refusal = _UNREADABLE
         if refusal is None:
             return True
         handshake = _handshakes[connection]
         handshake.refusal = handshake.refusal or refusal
         return False
 
-    def _checkKey(self, certificate: crypto.X509) -> str | None:
-        """:returns: why the key is not accepted; None if it is."""
-        try:
-            pin = pinOf(certificate.to_cryptography())
-        except Exception:
-            # OpenSSL reads some certificates that cryptography does not, which has
-            # an error for each fault.  Any stranger can send one: do not log it.
-            return _UNREADABLE
-        if pin in self.pins or not self.pins:
-            return None
-        return f"its key, pin {pin}, is none of those that are expected"
-
-    def checkHost(self, connection: SSL.Connection) -> str | None:
-        """
-        Check that the partner's certificate is for the host (RFC 9525, section 6).
-
-        :param connection: a connection whose handshake is complete.
-        :returns: why it is not accepted; None if it is.
-        """
+    def _check(self, certificate: x509.Certificate, depth: int) -> str | None:
+        """:returns: why a certificate without a fault to OpenSSL is not accepted."""
+        if depth > 0:
+            # OpenSSL lets one of version 1 issue others.
+            return None if _isAuthority(certificate) else _WHY_NOT[_NO_AUTHORITY]
+        pin = pinOf(certificate)
+        if self.pins and pin not in self.pins:
+            return f"its key, pin {pin}, is none of those that are expected"
         if self.host is None or not self.byAuthority:
             return None
-        try:
-            if serverName(self.host) is None:
-                verify_ip_address(connection, self.host)
-            else:
-                verify_hostname(connection, self.host)
-        except (VerificationError, CertificateError):
-            return f"it is for another host than {self.host}: check host= or hostname="
-        except Exception:  # as in _checkKey
-            return _UNREADABLE
-        return None
+        return nameProblem(certificate, self.host)
+
+
+def _isAuthority(certificate: x509.Certificate) -> bool:
+    """:returns: whether it may issue others (RFC 5280, section 4.2.1.9)."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return found.value.ca
+
+
+def nameProblem(certificate: x509.Certificate, host: str) -> str | None:
+    """
+    Check that a certificate is for a host (RFC 9525, section 6).
+
+    :param certificate: a server's certificate.
+    :param host: the name or address that was dialled.
+    :returns: why it is not accepted; None if it is.
+    """
+    try:
+        if serverName(host) is None:
+            verify_certificate_ip_address(certificate, host)
+        else:
+            verify_certificate_hostname(certificate, host)
+    except (VerificationError, CertificateError):
+        return f"it is for another host than {host}: check host= or hostname="
+    except Exception:  # as in Policy._verify
+        return _UNREADABLE
+    return None
 
 
 def serverName(host: str) -> bytes | None:
@@ -240,7 +266,10 @@ def serverName(host: str) -> bytes | None:
     """
     if isIPAddress(host) or isIPv6Address(host):
         return None
-    return host.encode("idna")
+    try:
+        return host.encode("ascii")
+    except UnicodeEncodeError:
+        return idna.encode(host)
 
 
 def _watchForTicket(connection: SSL.Connection, where: int, result: int) -> None:

@@ -665,12 +665,12 @@ class OpeningTests(SynchronousTestCase):
             self.assertIn("tls:host=", said)
             self.assertIn("hostname=", said)
         self.assertEqual(
-            self.reactor.sslClients, [], "nothing may be dialled meanwhile"
+            self.reactor.tcpClients, [], "nothing may be dialled meanwhile"
         )
         openingEndpoint(
             self.reactor, Mode.ACTIVE, None, None, "ssl:h:443:hostname=h"
         ).connect(Factory())
-        self.assertEqual(self.reactor.sslClients[0][:2], ("h", 443))
+        self.assertEqual(self.reactor.tcpClients[0][1], 443)
         self.assertIn(
             "verify",
             self.refused(Mode.ACTIVE, None, None, "tls:h:443:endpoint=ssl\\:h\\:443"),

@@ -160,8 +160,9 @@ class LoadTests(FileTestCase):
         }
         loaded = loadIdentity(options, "certKey")
         assert loaded is not None
-        self.assertEqual(loaded[0].public_key(), key.public_key())
-        self.assertEqual([each.public_key() for each in loaded[1]], [key.public_key()])
+        self.assertEqual(loaded.privateKey.public_key(), key.public_key())
+        self.assertEqual(loaded.certificate.public_key(), key.public_key())
+        self.assertEqual(loaded.chain, ())
         self.file("key", keyPEM(makeKey()))
         self.assertUnfit(
             lambda: loadIdentity(options, "certKey"), "do not belong together"

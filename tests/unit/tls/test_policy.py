@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gc
+import ipaddress
 import ssl
 import weakref
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
@@ -23,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
-from tests.support.mtlsends import clientContext, unreadableFiles
+from tests.support.mtlsends import clientContext, ofVersion1, unreadableFiles
 from tests.support.simulation import SimulatedReactor, TLSPartner, connected
 from tests.support.tlsends import Identities, overTLS
 from twisted_transfer.channel.link import Link, LinkState
@@ -238,6 +239,204 @@ class PolicyTests(SynchronousTestCase):
         foreign = self.identity(self.theirs, "foreign")
         policy = Policy(Identity.ephemeral(), frozenset({foreign.pin}))
         self.assertTrue(self.meet(policy, foreign).proved)
+
+
+def certificate(
+    key: Ed25519PrivateKey,
+    name: str,
+    issuer: tuple[Ed25519PrivateKey, str] | None = None,
+    extension: x509.ExtensionType | None = None,
+) -> x509.Certificate:
+    """
+    :param key: the key that it is for.
+    :param name: the subject's common name.
+    :param issuer: the key and the name of who signs it; None: itself.
+    :param extension: what is in it beside that.
+    """
+    signer, signerName = issuer or (key, name)
+
+    def named(text: str) -> x509.Name:
+        # Long enough for ofVersion1().
+        names = ((NameOID.COMMON_NAME, text), (NameOID.LOCALITY_NAME, "x" * 60))
+        return x509.Name([x509.NameAttribute(*each) for each in names])
+
+    begin = datetime.datetime(2000, 1, 1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(named(signerName))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin.replace(year=9999))
+    )
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(signer, None)
+
+
+class ChainTests(SynchronousTestCase):
+    """Who may vouch for whom, and what looking at it costs."""
+
+    def judge(self, policy: Policy, identity: Identity) -> tuple[bool, str | None]:
+        """:returns: whether a server accepts a client, and why not."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        identity.showIn(context)
+        client, protocol = SSL.Connection(context, None), None
+        server = policy.serverConnectionForTLS(protocol)  # type: ignore[arg-type]
+        proved = shake(client, server)
+        handshake = handshakeOf(server)
+        assert handshake is not None
+        return proved, handshake.refusal
+
+    def test_version1(self) -> None:
+        """A trusted certificate of version 1 vouches for itself, and for no other."""
+        alice, mallory = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        root = ofVersion1(certificate(alice, "alice"), alice)
+        policy = Policy(Identity.ephemeral(), trustRoots=(root,))
+        self.assertEqual(self.judge(policy, Identity(alice, root)), (True, None))
+        bob = Identity(mallory, certificate(mallory, "bob", (alice, "alice")))
+        proved, refusal = self.judge(policy, bob)
+        self.assertFalse(proved)
+        self.assertIn("may not issue certificates", str(refusal))
+
+    def test_noConstraints(self) -> None:
+        """So does one of version 3 that does not say that it is an authority."""
+        alice, mallory = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        signs = [False] * 5 + [True] + [False] * 3  # keyCertSign
+        usage = x509.KeyUsage(*signs)
+        for extension in (usage, x509.BasicConstraints(False, None)):
+            root = certificate(alice, "alice", None, extension)
+            policy = Policy(Identity.ephemeral(), trustRoots=(root,))
+            bob = Identity(mallory, certificate(mallory, "bob", (alice, "alice")))
+            self.assertFalse(self.judge(policy, bob)[0])
+
+    def test_intermediate(self) -> None:
+        """An authority is trusted that another one vouches for, which is not."""
+        root, middle, own = (Ed25519PrivateKey.generate() for _ in range(3))
+        authority = x509.BasicConstraints(True, None)
+        issuing = certificate(middle, "issuing", (root, "root"), authority)
+        client = Identity(own, certificate(own, "client", (middle, "issuing")))
+        policy = Policy(Identity.ephemeral(), trustRoots=(issuing,))
+        self.assertEqual(self.judge(policy, client), (True, None))
+        other = certificate(middle, "other", (root, "root"), authority)
+        policy = Policy(Identity.ephemeral(), trustRoots=(other,))
+        self.assertFalse(self.judge(policy, client)[0])
+
+    def test_longChain(self) -> None:
+        """Where a pin decides, a stranger's chain is not verified."""
+        looked: list[int] = []
+
+        class Counting(Policy):
+            def _verify(self, *arguments: Any) -> bool:
+                looked.append(arguments[3])
+                return super()._verify(*arguments)
+
+        keys = [Ed25519PrivateKey.generate() for _ in range(50)]
+        authority = x509.BasicConstraints(True, None)
+        chain = [
+            certificate(key, f"n{n}", (keys[n + 1], f"n{n + 1}"), authority)
+            for n, key in enumerate(keys[:-1])
+        ]
+        stranger = Identity(keys[0], chain[0], tuple(chain[1:]))
+        own = Identity.ephemeral()
+        policy = Counting(own, frozenset({own.pin}))
+        self.assertFalse(self.judge(policy, stranger)[0])
+        self.assertLess(len(looked), 5)
+        self.assertLess(max(looked), 2)
+        policy = Counting(own, frozenset({stranger.pin}))
+        looked.clear()
+        self.assertEqual(self.judge(policy, stranger), (True, None))
+        self.assertLess(len(looked), 5)
+
+
+class NameTests(SynchronousTestCase):
+    """For whom a server's certificate is."""
+
+    def setUp(self) -> None:
+        self.key = Ed25519PrivateKey.generate()
+        self.client = Identity.ephemeral()
+
+    def dial(
+        self, host: str, server: x509.Certificate, version: int = SSL.TLS1_3_VERSION
+    ) -> tuple[bool, str | None, Any]:
+        """
+        :returns: whether a client that trusts the certificate accepts it, why not,
+            and what the server has seen of the client.
+        """
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_max_proto_version(version)
+        context.set_verify(SSL.VERIFY_PEER, lambda *ignored: True)
+        Identity(self.key, server).showIn(context)
+        policy = Policy(self.client, trustRoots=(server,), host=host)
+        protocol: Any = None
+        client = policy.clientConnectionForTLS(protocol)
+        connection = SSL.Connection(context, None)
+        proved = shake(client, connection)
+        handshake = handshakeOf(client)
+        assert handshake is not None
+        return proved, handshake.refusal, connection.get_peer_certificate()
+
+    def certificate(self, *names: x509.GeneralName) -> x509.Certificate:
+        """:returns: one for some names."""
+        extension = x509.SubjectAlternativeName(names) if names else None
+        return certificate(self.key, "server", None, extension)
+
+    def test_names(self) -> None:
+        """Names and addresses are told apart, and have to be in the certificate."""
+        name = x509.DNSName("a.example")
+        address = x509.IPAddress(ipaddress.ip_address("::1"))
+        for host, names, proved in (
+            ("a.example", [name], True),
+            ("b.example", [name], False),
+            ("::1", [address], True),
+            ("::1", [name], False),
+            ("a.example", [address], False),
+        ):
+            result, refusal, _ = self.dial(host, self.certificate(*names))
+            self.assertIs(result, proved, host)
+            self.assertEqual("another host" in str(refusal), not proved)
+
+    def test_noName(self) -> None:
+        """A certificate without a name is for no host, whatever the check raises."""
+        for host in ("server", "127.0.0.1"):
+            result, refusal, _ = self.dial(host, self.certificate())
+            self.assertFalse(result)
+            self.assertIn("another host", str(refusal))
+
+    def test_brokenName(self) -> None:
+        """A certificate whose names cannot be read is for no host either."""
+        broken = x509.UnrecognizedExtension(
+            ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x03\x82\x05x"
+        )
+        result, refusal, _ = self.dial(
+            "x", certificate(self.key, "server", None, broken)
+        )
+        self.assertFalse(result)
+        self.assertIsNotNone(refusal)
+
+    def test_notShown(self) -> None:
+        """A server of another name does not see the client's certificate."""
+        wrong = self.certificate(x509.DNSName("a.example"))
+        for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
+            self.assertIsNone(self.dial("b.example", wrong, version)[2])
+            self.assertIsNotNone(self.dial("a.example", wrong, version)[2])
+
+
+def shake(client: SSL.Connection, server: SSL.Connection) -> bool:
+    """:returns: whether a handshake in memory ends well on both sides."""
+    client.set_connect_state()
+    server.set_accept_state()
+    ends = {client: False, server: False}
+    for _ in range(4):
+        for end, other in ((client, server), (server, client)):
+            with contextlib.suppress(SSL.WantReadError, SSL.Error):
+                end.do_handshake()
+                ends[end] = True
+            with contextlib.suppress(SSL.WantReadError):
+                while True:
+                    other.bio_write(end.bio_read(65536))
+    return all(ends.values())
 
 
 class ServerNameTests(SynchronousTestCase):
