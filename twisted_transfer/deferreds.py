@@ -203,7 +203,10 @@ def severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_
 
 
 def within(
-    clock: IReactorTime, waited: Deferred[_T], seconds: float, message: str
+    clock: IReactorTime,
+    waited: Deferred[_T],
+    seconds: float,
+    message: Callable[[], str],
 ) -> Deferred[_T]:
     """
     Bound a wait in time.
@@ -211,7 +214,8 @@ def within(
     :param clock: measures the time.
     :param waited: fires with the result; it is cancelled when the time is over.
     :param seconds: the bound.
-    :param message: the text of the error.
+    :param message: gives the text of the error, when the time is over and the wait
+        was cancelled.
     :returns: the Deferred given; it fails with ``PartnerTimeout`` when the time
         is over.
     """
@@ -219,7 +223,7 @@ def within(
     def expired(result: _T | Failure, timeout: float) -> _T:
         if isinstance(result, Failure):
             result.trap(CancelledError)
-            raise PartnerTimeout(message)
+            raise PartnerTimeout(message())
         return result
 
     return waited.addTimeout(seconds, clock, onTimeoutCancel=expired)

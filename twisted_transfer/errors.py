@@ -61,7 +61,13 @@ class PeerRefused(TransferError):
 
     Check what it asks for: an address, a certificate, or a secret that is still
     unused.
+
+    :ivar proven: whether it was surely the partner: this side had verified its
+        certificate before.  Otherwise anybody on the way may have ended the
+        handshake in its name.
     """
+
+    proven = False
 
 
 class NotAdmitted(TransferError):

@@ -424,7 +424,10 @@ class RefusedTests(ProcessTestCase):
         )
         self.assertEqual(sender.end(), 4)
         self.assertInWords(sender)
-        # The impostor's visit has not used up the port.
+        # The impostor's visit has not used up the port, and is not kept secret.
+        said = receiver.line("a connection from 127.0.0.1:")
+        self.assertIn("was not admitted: the partner refused the TLS", said)
+        self.assertIn("alert", said)
         self.assertIsNone(receiver.process.poll())
         receiver.process.send_signal(signal.SIGTERM)
         self.assertEqual(receiver.end(), 128 + signal.SIGTERM)

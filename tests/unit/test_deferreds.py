@@ -247,7 +247,7 @@ class WithinTests(SynchronousTestCase):
         self.clock = Clock()
         self.source: Deferred[int] = Deferred()
         self.waiting = within(
-            self.clock, self.source, 5, "it has not come in 5 seconds"
+            self.clock, self.source, 5, lambda: "it has not come in 5 seconds"
         )
 
     def test_inTime(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
@@ -32,7 +32,7 @@ from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
 from twisted_transfer.interfaces import Destination, Source
-from twisted_transfer.printable import printable
+from twisted_transfer.printable import addressText, printable
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
 from twisted_transfer.transfers.transfers import Receiver, Transmitter
@@ -340,24 +340,3 @@ class Job:
 def _shown(name: str | None) -> str:
     """Write a name from the partner as it may be shown."""
     return "" if name is None else f" {printable(name, MAX_NAME)}"
-
-
-def addressText(address: IAddress) -> str:
-    """
-    Write an address as people do: ``192.0.2.7:4000``, ``[::1]:4000``, a path.
-
-    :param address: of a port or a partner.
-    :returns: the text; empty for a socket without a name.
-    """
-    if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}"
-    if isinstance(address, IPv6Address):
-        # An IPv4 partner of a dual-stack port (RFC 4291, section 2.5.5.2).
-        if address.host.startswith("::ffff:") and "." in address.host:
-            return f"{address.host.removeprefix('::ffff:')}:{address.port}"
-        return f"[{address.host}]:{address.port}"
-    if isinstance(address, UNIXAddress):
-        name = os.fsdecode(address.name or b"")
-        # Linux: a name in the abstract namespace begins with a null.
-        return name.replace("\0", "@")
-    return str(address)

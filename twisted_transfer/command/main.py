@@ -182,11 +182,18 @@ Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,
 
 
 def _beginLogging(report: Report, verbose: bool) -> None:
-    """Show Twisted's log on standard error, or only the errors in it, in words."""
+    """
+    Show Twisted's log on standard error, or only what the user has to know of it:
+    errors, and this library's warnings.
+    """
 
     @provider(logger.ILogObserver)
     def inWords(event: logger.LogEvent) -> None:
-        if event.get("log_level", logger.LogLevel.debug) < logger.LogLevel.error:
+        level = event.get("log_level", logger.LogLevel.debug)
+        ours = str(event.get("log_namespace")).startswith("twisted_transfer.")
+        if level is logger.LogLevel.warn and ours:
+            report.say(logger.formatEvent(event))
+        if level < logger.LogLevel.error:
             return
         if "log_failure" in event:
             report.bug(event["log_failure"])

@@ -34,6 +34,8 @@ from twisted_transfer.channel.link import Link
 from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.descriptions.values import networks
 from twisted_transfer.errors import PeerRefused
+from twisted_transfer.printable import addressText, printable
+from twisted_transfer.tls.policy import gaveReason
 
 try:
     import resource
@@ -42,13 +44,35 @@ except ImportError:  # Windows has no such limit
 
 MAX_CANDIDATES = 384
 """How many candidates may be proving themselves at a time; one more, and one of
-those from the busiest network has to go.  A port of Twisted's accepts up to 100 in one turn of the
-reactor, and a handshake takes a few turns: with a bound near 100 a flood would
-drive the partner out between two of its messages."""
+those from the busiest network has to go.  A port of Twisted's accepts up to 100 in
+one turn of the reactor, and a handshake takes a few turns: with a bound near 100 a
+flood would drive the partner out between two of its messages."""
 
 CANDIDATE_TIMEOUT = 10.0
 """Seconds in which a candidate has to prove itself, counted from its first
 moment, whatever it sends meanwhile."""
+
+TELLING_INTERVAL = 30.0
+"""Seconds in which the log warns once of each kind of candidates that were not
+admitted."""
+
+_NOT_ADMITTED = {
+    "address": ("admit= does not allow its address", "an address not in admit="),
+    "hung up": ("it hung up before its handshake was complete", "hung up"),
+    "refused": ("", "refused this side"),
+    "unproven": ("", "not proven"),
+    "timeout": (
+        f"its handshake was not complete after {CANDIDATE_TIMEOUT:g} seconds",
+        "handshake too slow",
+    ),
+    "evicted": (
+        "there were too many at a time, and most of them in its network",
+        "too many at a time",
+    ),
+    "closed": ("", "handshake not complete yet"),
+}
+"""Why a candidate was not admitted, and the short form in which such ones are
+counted; empty where the failure has the words, or where nobody is told."""
 
 
 def candidateBound() -> int:
@@ -108,10 +132,12 @@ class _Candidate:
     """
     What is known of a candidate.
 
-    :ivar networks: where it comes from, by :func:`networksOf`.
+    :ivar address: where it comes from.
+    :ivar networks: the networks of that, by :func:`networksOf`.
     :ivar deadline: the end of its time.
     """
 
+    address: IAddress | None
     networks: tuple[object, object, object]
     deadline: IDelayedCall
 
@@ -184,7 +210,7 @@ class Admission(Factory):
     :ivar accepted: how many candidates came.
     :ivar admitted: how many of them were admitted: 0 or 1.
     :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
-        ``evicted``, ``timeout``, ``hung up``, ``unproven``, ``closed``.
+        ``evicted``, ``timeout``, ``hung up``, ``refused``, ``unproven``, ``closed``.
     """
 
     noisy = False
@@ -208,6 +234,8 @@ class Admission(Factory):
         self.accepted = 0
         self.admitted = 0
         self.dropped: Counter[str] = Counter()
+        # When the log warned of each reason, and of how many.
+        self._told: dict[str, tuple[float, int]] = {}
 
     def serveBy(self, factory: IProtocolFactory) -> None:
         """
@@ -250,7 +278,7 @@ class Admission(Factory):
         link = Link(self._clock)
         link.factory = self
         deadline = self._clock.callLater(CANDIDATE_TIMEOUT, self._drop, link, "timeout")
-        self._candidates[link] = _Candidate(networksOf(addr), deadline)
+        self._candidates[link] = _Candidate(addr, networksOf(addr), deadline)
         link.whenReady().addCallbacks(
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
@@ -311,31 +339,68 @@ class Admission(Factory):
         """Count a candidate that ended before it had proved itself."""
         if link not in self._candidates:
             return  # dropped by this side, and counted then
-        self._candidates.pop(link).deadline.cancel()
-        hungUp = reason.check(PeerRefused)
-        self._countDrop("hung up" if hungUp else "unproven", None, reason)
+        candidate = self._candidates.pop(link)
+        candidate.deadline.cancel()
+        why = "unproven"
+        if reason.check(PeerRefused):
+            why = "refused" if gaveReason(reason.value) else "hung up"
+        self._countDrop(why, candidate.address, str(reason.value))
 
     def _drop(self, link: Link, why: str) -> None:
-        deadline = self._candidates.pop(link).deadline
-        if deadline.active():
-            deadline.cancel()
-        self._countDrop(why, None)
+        candidate = self._candidates.pop(link)
+        if candidate.deadline.active():
+            candidate.deadline.cancel()
+        self._countDrop(why, candidate.address)
         discard(link, self.leftovers)
 
     def _dropAll(self, why: str) -> None:
         for link in list(self._candidates):
             self._drop(link, why)
 
-    def _countDrop(
-        self, why: str, address: IAddress | None, reason: Failure | None = None
-    ) -> None:
+    def _countDrop(self, why: str, address: IAddress | None, detail: str = "") -> None:
+        """
+        Count a candidate that is not admitted, and log it.
+
+        :param why: a reason, as in :attr:`dropped`.
+        :param address: where it came from.
+        :param detail: what has failed, where something has.
+        """
         self.dropped[why] += 1
+        told = addressText(address) or "a socket without a name"
+        text = _NOT_ADMITTED.get(why, ("", ""))[0] or printable(detail)
         self._log.debug(
-            "candidate {address} dropped: {why} ({reason})",
-            address=address,
+            "candidate {address} dropped: {why} ({text})",
+            address=told,
             why=why,
-            reason=reason.value if reason is not None else "",
+            text=text,
         )
+        now = self._clock.seconds()
+        last, before = self._told.get(why, (now - TELLING_INTERVAL, 0))
+        if not text or now - last < TELLING_INTERVAL:
+            return
+        more = self.dropped[why] - before - 1
+        self._told[why] = now, self.dropped[why]
+        self._log.warn(
+            "a connection from {address} was not admitted{more}: {text}",
+            address=told,
+            more=f", and {more} more since the last" if more else "",
+            text=text,
+        )
+
+    def story(self) -> str:
+        """
+        Say why nobody was admitted.
+
+        :returns: the counts of those who came, as a part of a sentence; empty if
+            nobody came.
+        """
+        dropped = [pair for pair in self.dropped.most_common() if pair[0] != "late"]
+        if not dropped:
+            return ""
+        counts = ", ".join(
+            f"{_NOT_ADMITTED[why][1]}: {count}" for why, count in dropped
+        )
+        return f"{sum(count for _, count in dropped)} came and were not ({counts})"
 
     def close(self) -> None:
         """Drop every candidate, and admit none from now on."""

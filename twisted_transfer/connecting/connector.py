@@ -323,14 +323,7 @@ class TransferConnector:
         self._running = None
         self._connecting = connecting = _Connecting(self._cancel)
         if self._within is not None:
-            doing = "reached" if self.mode is Mode.ACTIVE else "admitted"
-            within(
-                self.reactor,
-                connecting,
-                self._within,
-                f"no partner was {doing} within {self._within:g} seconds; "
-                "start the partner earlier, or give within= more seconds",
-            )
+            within(self.reactor, connecting, self._within, self._tooLate)
         self._running = Deferred.fromCoroutine(self._connect(attempt, leftovers))
         self._running.addBoth(self._finished, leftovers)
         return connecting
@@ -350,6 +343,15 @@ class TransferConnector:
             await gone
             raise
         return TransferChannel(link, self, self._settings, self.mode is Mode.ACTIVE)
+
+    def _tooLate(self) -> str:
+        """:returns: the text of the error when the time is over."""
+        did = "reached" if self.mode is Mode.ACTIVE else "admitted"
+        text = f"no partner was {did} within {self._within:g} seconds"
+        story = "" if self.candidates is None else self.candidates.story()
+        if story:
+            return f"{text}; {story}: the lines in the log say which, and why"
+        return f"{text}; start the partner earlier, or give within= more seconds"
 
     def _step(self, state: ConnectorState) -> None:
         self._state = self._state.then(state, CONNECTOR_STEPS)

@@ -20,9 +20,16 @@ from twisted.internet.task import deferLater
 from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, discard
 from twisted_transfer.deferreds import Leftovers, severed, within
-from twisted_transfer.errors import PartnerTimeout, PeerRefused
+from twisted_transfer.errors import (
+    NotAdmitted,
+    PartnerTimeout,
+    PeerRefused,
+    TransferError,
+)
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
-from twisted_transfer.tls.policy import refusedForGood
+
+_MAY_PASS = (ConnectError, DNSLookupError, NotAdmitted, PartnerTimeout, PeerRefused)
+"""What a dial may end with although the partner will be there soon."""
 
 
 class _Dialling(Factory):
@@ -60,11 +67,14 @@ async def dial(
     :returns: the connection, with its set-up over.
     :raises ConnectError: (or another error of the endpoint's) if the partner cannot
         be reached.
-    :raises PartnerTimeout: if it could not be reached in ``retryFor``.
-    :raises PeerRefused: if it ended the TLS handshake; with ``retryFor`` only if
-        it gave a reason.  A partner that a flood of others drives out gets none,
-        and is let in when it tries again.
+    :raises PartnerTimeout: if it could not be reached in ``retryFor``, or did not
+        complete the handshake.
+    :raises PeerRefused: if it ended the TLS handshake.
     :raises NotAdmitted: if its certificate was not accepted.
+
+    With ``retryFor`` only the last try's error counts, but for a ``PeerRefused``
+    that is proven: whatever else is said in a handshake may come from somebody
+    else, who sits on the way or has the port for the moment.
     """
     started = reactor.seconds()
     delays = backoffPolicy(0.1, 5.0, 1.5, jitter=lambda: random() / 10)
@@ -72,12 +82,17 @@ async def dial(
     while True:
         try:
             return await _dialOnce(reactor, endpoint, leftovers)
-        except (ConnectError, DNSLookupError, PeerRefused) as error:
-            if retryFor is None or refusedForGood(error):
+        except _MAY_PASS as error:
+            proven = isinstance(error, PeerRefused) and error.proven
+            if retryFor is None or proven:
                 raise
             tries += 1
             left = started + retryFor - reactor.seconds()
             if left <= 0:
+                if isinstance(error, TransferError):
+                    raise type(error)(
+                        f"{error} (the last of {tries} tries in {retryFor:g} seconds)"
+                    ) from error
                 raise PartnerTimeout(
                     f"the partner could not be reached in {retryFor:g} seconds and "
                     f"{tries} tries (retryFor); the last: {error}"
@@ -106,8 +121,10 @@ async def _dialOnce(
                 reactor,
                 link.whenReady(),
                 CANDIDATE_TIMEOUT,
-                "the partner answered, but did not complete the TLS handshake in "
-                f"{CANDIDATE_TIMEOUT:g} seconds",
+                lambda: (
+                    "the partner answered, but did not complete the TLS handshake in "
+                    f"{CANDIDATE_TIMEOUT:g} seconds"
+                ),
             )
         winner = link
         return link

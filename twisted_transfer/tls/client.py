@@ -37,10 +37,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.deferreds import Leftovers, Promise
-from twisted_transfer.errors import NotAdmitted, PartnerTimeout
+from twisted_transfer.errors import NotAdmitted, PartnerTimeout, PeerRefused
 from twisted_transfer.printable import nameInLog
 from twisted_transfer.states import State
-from twisted_transfer.tls.policy import Policy, handshakeError, handshakeOf
+from twisted_transfer.tls.policy import (
+    Policy,
+    gaveReason,
+    handshakeError,
+    handshakeOf,
+)
 
 CONFIRM_TIMEOUT = 2.0
 """Seconds for which a server that sends no tickets may still refuse."""
@@ -217,6 +222,8 @@ class Gate(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It ended before it was accepted on both sides."""
+        # From here on TLS 1.3 lets through only what the verified partner says.
+        verified = self.state is Confirmation.UNCONFIRMED
         self._refuse(None)
         self.gone.fire(None)
         if self.opened.called:
@@ -227,7 +234,10 @@ class Gate(Protocol):
         assert isinstance(self.transport, TLSMemoryBIOProtocol)
         handshake = handshakeOf(self.transport.getHandle())
         refusal = None if handshake is None else handshake.refusal
-        self.opened.errback(handshakeError(reason, refusal))
+        error = handshakeError(reason, refusal)
+        if isinstance(error, PeerRefused):
+            error.proven = verified and gaveReason(error)
+        self.opened.errback(error)
 
 
 class _GateFactory(Factory):

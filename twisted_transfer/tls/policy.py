@@ -339,12 +339,12 @@ def handshakeError(reason: Failure, refusal: str | None = None) -> TransferError
     return error
 
 
-def refusedForGood(error: BaseException) -> bool:
+def gaveReason(error: BaseException | None) -> bool:
     """
-    Say whether another try would fail in the same way.
+    Tell a refusal from a connection that has merely ended.
 
-    :param error: why there is no connection to the partner.
-    :returns: whether the partner refused this side with a reason: a TLS alert.
+    :param error: why a handshake did not complete.
+    :returns: whether the other side refused this one with a reason: a TLS alert.
     """
     return isinstance(error, PeerRefused) and not isinstance(
         error.__cause__, (ConnectionDone, ConnectionLost)

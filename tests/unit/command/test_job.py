@@ -12,15 +12,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import (
-    HostnameAddress,
-    IPv4Address,
-    IPv6Address,
-    UNIXAddress,
-)
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
-from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import MemoryReactor, MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,7 +24,6 @@ from twisted_transfer.command import job as jobs
 from twisted_transfer.command.job import (
     Job,
     Request,
-    addressText,
     destinationAt,
     partnerCommands,
     partnerPath,
@@ -97,31 +89,6 @@ class KeepingReport:
     def progress(self, label: str) -> KeepingBar | None:
         self.labels.append(label)
         return self.bar
-
-
-class AddressTextTests(SynchronousTestCase):
-    """Addresses as people write them."""
-
-    def test_texts(self) -> None:
-        """Each kind of address."""
-        addresses: list[tuple[IAddress, str]] = [
-            (IPv4Address("TCP", "192.0.2.7", 4000), "192.0.2.7:4000"),
-            (IPv6Address("TCP", "::1", 4000), "[::1]:4000"),
-            (IPv6Address("TCP", "::", 4000), "[::]:4000"),
-            # An IPv4 partner of a dual-stack port.
-            (IPv6Address("TCP", "::ffff:192.0.2.7", 4000), "192.0.2.7:4000"),
-            (UNIXAddress("/run/socket"), "/run/socket"),
-            (UNIXAddress("\0abstract"), "@abstract"),
-            (UNIXAddress(None), ""),
-            (UNIXAddress(""), ""),
-        ]
-        for address, text in addresses:
-            self.assertEqual(addressText(address), text)
-
-    def test_other(self) -> None:
-        """What is unknown is shown as it shows itself."""
-        address = HostnameAddress(b"host", 1)
-        self.assertEqual(addressText(address), str(address))
 
 
 class JobTests(SynchronousTestCase):

@@ -4,6 +4,7 @@ Tests for :mod:`twisted_transfer.connecting.admission`.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -32,6 +35,7 @@ from twisted_transfer.connecting import admission
 from twisted_transfer.connecting.admission import (
     CANDIDATE_TIMEOUT,
     MAX_CANDIDATES,
+    TELLING_INTERVAL,
     AddressFilter,
     Admission,
 )
@@ -291,6 +295,112 @@ class PlainTests(AdmissionTestCase):
         self.reactor.run(2)
         self.assertTrue(socket.disconnected)
         self.counted(1, 0, timeout=1)
+
+
+class WarningTests(AdmissionTestCase):
+    """What is said of those who are not admitted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.admission = Admission(self.reactor, AddressFilter(["192.0.2.0/24"]))
+        self.factory = self.admission
+        capturing = capturedLogs()
+        self.events: Any = capturing.__enter__()
+        self.addCleanup(capturing.__exit__, None, None, None)
+
+    def said(self) -> list[str]:
+        """:returns: the warnings since the last time."""
+        warnings = [
+            formatEvent(event)
+            for event in self.events
+            if event["log_level"] is LogLevel.warn
+        ]
+        self.events.clear()
+        return warnings
+
+    def test_once(self) -> None:
+        """The first of each kind is named, with the reason."""
+        self.arrive(v4("198.51.100.1"))
+        self.assertEqual(
+            self.said(),
+            [
+                "a connection from 198.51.100.1:1 was not admitted: "
+                "admit= does not allow its address"
+            ],
+        )
+        identities = Identities(self)
+        self.factory = TLSMemoryBIOFactory(
+            identities.server, False, self.admission, clock=self.reactor
+        )
+        _, scanner = self.arrive(v4("192.0.2.8"))
+        scanner.end()
+        _, garbler = self.arrive(v6("::ffff:192.0.2.9"))
+        garbler.send(b"GET / HTTP/1.0\r\n\r\n")
+        trustsNobody = identities.clientContext()
+        trustsNobody.set_verify(SSL.VERIFY_PEER)
+        refusing = TLSPartner(self.arrive(v4("192.0.2.10"))[1], trustsNobody)
+        with contextlib.suppress(SSL.Error):
+            refusing.handshake(self.reactor)
+        self.arrive(v4("192.0.2.11"))
+        self.reactor.run(3)
+        self.reactor.turn(CANDIDATE_TIMEOUT)
+        hungUp, unproven, refused, slow = self.said()
+        self.assertIn("192.0.2.8:1 was not admitted: it hung up before", hungUp)
+        self.assertIn("192.0.2.9:1 was not admitted: the TLS handshake", unproven)
+        self.assertIn("http request", unproven)
+        self.assertIn("192.0.2.10:1 was not admitted: the partner refused", refused)
+        self.assertIn("unknown ca", refused)
+        self.assertIn("192.0.2.11:1 was not admitted: its handshake was not", slow)
+        self.assertIn("10 seconds", slow)
+        self.counted(5, 0, address=1, hung_up=1, unproven=1, refused=1, timeout=1)
+
+    def test_rarely(self) -> None:
+        """The next of a kind are counted, and told in a while."""
+        for _ in range(5):
+            self.arrive(v4("198.51.100.1"))
+        self.reactor.turn(TELLING_INTERVAL - 1)
+        self.arrive(v4("198.51.100.2"))
+        self.assertEqual(len(self.said()), 1)
+        self.reactor.turn(1)
+        self.arrive(v4("198.51.100.3"))
+        [line] = self.said()
+        self.assertIn("from 198.51.100.3:1 was not admitted, and 5 more since", line)
+        self.arrive(v4("198.51.100.3"))
+        self.assertEqual(self.said(), [])
+
+    def test_names(self) -> None:
+        """An address that is a name is printable, and one that is none is said so."""
+        self.arrive(UNIXAddress("/x\x1b[2J"))
+        self.assertIn("from /x\\x1b[2J was", self.said()[0])
+        self.reactor.turn(TELLING_INTERVAL)
+        self.arrive(UNIXAddress(""))
+        self.assertIn("from a socket without a name was", self.said()[0])
+
+    def test_notOfLateOnes(self) -> None:
+        """Who comes after the partner, or while this side ends, is no news."""
+        self.arrive(v4("192.0.2.7"))
+        self.arrive(v4("192.0.2.8"))
+        self.counted(2, 1, late=1)
+        self.assertEqual(self.said(), [])
+        self.setUp()
+        self.admission.buildProtocol(v4("192.0.2.7"))
+        self.admission.close()
+        self.counted(1, 0, closed=1)
+        self.assertEqual(self.said(), [])
+
+    def test_story(self) -> None:
+        """Who came is counted by reason, those most of whom came first."""
+        self.assertEqual(self.admission.story(), "")
+        self.admission.buildProtocol(v4("192.0.2.7"))
+        for _ in range(2):
+            self.arrive(v4("198.51.100.1"))
+        self.admission.close()
+        self.arrive(v4("192.0.2.7"))
+        self.assertEqual(
+            self.admission.story(),
+            "3 came and were not (an address not in admit=: 2, handshake not "
+            "complete yet: 1)",
+        )
 
 
 class WrappedTests(AdmissionTestCase):

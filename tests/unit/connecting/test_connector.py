@@ -481,6 +481,26 @@ class PassiveTests(SynchronousTestCase):
         self.failureResultOf(connecting, PartnerTimeout)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_withinAndStrangers(self) -> None:
+        """The error counts who came and was not admitted, by the reason."""
+        connector = TransferConnector(
+            self.reactor,
+            "passive",
+            socketCommand="tcp:4000",
+            within=5,
+            admit=["192.0.2.7"],
+        )
+        connecting = connector.connect()
+        for _ in range(3):
+            self.factory.buildProtocol(IPv4Address("TCP", "198.51.100.1", 7))
+        self.reactor.advance(5)
+        error = self.failureResultOf(connecting, PartnerTimeout).value
+        self.assertEqual(
+            str(error),
+            "no partner was admitted within 5 seconds; 3 came and were not (an "
+            "address not in admit=: 3): the lines in the log say which, and why",
+        )
+
     def test_withinIsOver(self) -> None:
         """The time does not matter to a channel that was got within it."""
         _, connecting = self.listen(within=5)

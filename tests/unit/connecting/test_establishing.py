@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     CannotListenError,
@@ -31,6 +32,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.folders import newFolder
+from tests.support.mtlsends import Hand, serverContext
 from tests.support.simulatedendpoints import (
     SimulatedClientEndpoint,
     SimulatedPort,
@@ -353,18 +356,76 @@ class DialTLSTests(SynchronousTestCase):
         self.answer()
         self.partner.raw.close()
         self.reactor.run(3)
-        failure = self.failureResultOf(self.dialling, PartnerTimeout)
-        self.assertIn("1 seconds and 2 tries", str(failure.value))
+        failure = self.failureResultOf(self.dialling, PeerRefused)
+        self.assertIn("2 tries in 1 seconds", str(failure.value))
+        self.assertIn("ended the connection", str(failure.value))
         self.over()
 
-    def test_refusedForGood(self) -> None:
-        """One that says why it refuses is not asked again."""
+    def test_unprovenWords(self) -> None:
+        """
+        With retryFor nothing that anybody on the way, or on the partner's port
+        before it, can say ends the dial: no alert, no garbage, no silence, no
+        certificate.
+        """
         self.cancelled()
         self.dial(retryFor=60)
-        self.partner.raw.send(bytes.fromhex("15 03 03 00 02 02 28"))
+        alert = bytes.fromhex("15 03 03 00 02 02 28")
+        for word in (alert, b"SSH-2.0-x\r\n", b"\0" * 100, b"", None):
+            if word is None:
+                self.reactor.turn(CANDIDATE_TIMEOUT)
+            else:
+                self.partner.raw.send(word)
+                self.partner.raw.end()
+            self.reactor.run(3)
+            self.assertNoResult(self.dialling)
+            self.reactor.turn(2)
+            self.answer()
+        stranger = Identities(self).serverContext()
+        self.partner = TLSPartner(self.partner.raw, stranger, client=False)
+        with contextlib.suppress(SSL.Error):
+            self.partner.handshake(self.reactor)
         self.reactor.run(3)
-        failure = self.failureResultOf(self.dialling, PeerRefused)
-        self.assertIn("handshake failure", str(failure.value))
+        self.assertNoResult(self.dialling)
+        self.reactor.turn(5)
+        self.answer()
+        self.partner.handshake(self.reactor)
+        link = self.successResultOf(self.dialling)
+        self.assertIs(link.state, LinkState.OPEN)
+        self.successResultOf(self.leftovers.cleared())
+
+    def test_provenRefusal(self) -> None:
+        """A partner that has proven itself and refuses this side is not asked again."""
+        self.cancelled()
+        here, there = Identity.ephemeral(), Identity.ephemeral()
+        policy = Policy(here, frozenset({there.pin}))
+        below = SimulatedClientEndpoint(self.reactor)
+        endpoint = MutualTLSClientEndpoint(self.reactor, policy, below)
+        dialling = Deferred.fromCoroutine(
+            dial(self.reactor, endpoint, 60, self.leftovers)
+        )
+        self.socket, raw = below.succeed()
+        context = serverContext(newFolder(self), there, Identity.ephemeral())
+        hand = Hand(raw, context, server=True)
+        for _ in range(4):
+            hand.step()
+            self.reactor.turn()
+        self.failureResultOf(dialling, PeerRefused)
+        self.assertEqual(below.dials, 1)
+        self.over()
+
+    def test_notAdmittedInVain(self) -> None:
+        """What the last one was is the error, and not that nobody was there."""
+        self.cancelled()
+        self.dial(retryFor=0.01)
+        for _ in range(2):
+            self.partner.raw.send(b"SSH-2.0-x\r\n")
+            self.reactor.run(3)
+            self.reactor.turn(0.2)
+            if not self.dialling.called:
+                self.answer()
+        failure = self.failureResultOf(self.dialling, NotAdmitted)
+        self.assertIn("2 tries in 0.01 seconds", str(failure.value))
+        self.assertIn("speaks TLS", str(failure.value))
         self.over()
 
     def cancelled(self) -> None:

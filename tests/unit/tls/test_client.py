@@ -255,7 +255,37 @@ class NotAcceptedTests(GateTestCase):
         for _ in range(4):
             hand.step()
             self.reactor.turn()
-        self.refused(socket, opened, PeerRefused)
+        error = self.refused(socket, opened, PeerRefused)
+        self.assertTrue(error.proven)
+
+    def test_refusedByAnybody(self) -> None:
+        """
+        What is not said under keys that the server has proven may be said by
+        anybody on the way: an alert before the handshake, one that is not
+        encrypted behind the server's Finished, and a mere end.
+        """
+        alert = bytes.fromhex("15 03 03 00 02 02 28")
+        for proves in (False, True):
+            for word in (alert, b"", b"SSH-2.0-x\r\n"):
+                socket, hand, opened = self.reach()
+                if proves:
+                    self.prove(hand)
+                hand.raw.send(word)
+                hand.raw.end()
+                self.reactor.run(3)
+                error = self.refused(socket, opened, PeerRefused, NotAdmitted)
+                self.assertFalse(getattr(error, "proven", False))
+
+    def test_refusedBefore(self) -> None:
+        """So may the alert of a server that this side would not accept."""
+        socket, hand, opened = self.reach(
+            identity=self.stranger, newest=_TLS12, accepts=self.stranger
+        )
+        for _ in range(4):
+            hand.step()
+            self.reactor.turn()
+        error = self.refused(socket, opened, PeerRefused)
+        self.assertFalse(error.proven)
 
     def invited(self, accepts: Identity | None) -> tuple[SimulatedSocket, Hand, Any]:
         """

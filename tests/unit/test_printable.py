@@ -1,0 +1,46 @@
+"""
+Tests for :mod:`twisted_transfer.printable`.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.address import (
+    HostnameAddress,
+    IPv4Address,
+    IPv6Address,
+    UNIXAddress,
+)
+from twisted.internet.interfaces import IAddress
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_transfer.printable import addressText
+
+
+class AddressTextTests(SynchronousTestCase):
+    """Addresses as people write them."""
+
+    def test_texts(self) -> None:
+        """Each kind of address."""
+        addresses: list[tuple[IAddress | None, str]] = [
+            (IPv4Address("TCP", "192.0.2.7", 4000), "192.0.2.7:4000"),
+            (IPv6Address("TCP", "::1", 4000), "[::1]:4000"),
+            (IPv6Address("TCP", "::", 4000), "[::]:4000"),
+            # An IPv4 partner of a dual-stack port.
+            (IPv6Address("TCP", "::ffff:192.0.2.7", 4000), "192.0.2.7:4000"),
+            (UNIXAddress("/run/socket"), "/run/socket"),
+            (UNIXAddress("\0abstract"), "@abstract"),
+            (UNIXAddress(None), ""),
+            (UNIXAddress(""), ""),
+            (None, ""),
+            # A PROXY header and a UNIX socket say what they like.
+            (UNIXAddress("/run/\x1b[2J\n"), "/run/\\x1b[2J\\n"),
+            (IPv4Address("TCP", "1\x1b[2J", 7), "1\\x1b[2J:7"),
+            (IPv6Address("TCP", "::1\x9b2J", 7), "[::1\\x9b2J]:7"),
+        ]
+        for address, text in addresses:
+            self.assertEqual(addressText(address), text)
+
+    def test_other(self) -> None:
+        """What is unknown is shown as it shows itself."""
+        address = HostnameAddress(b"host", 1)
+        self.assertEqual(addressText(address), str(address))
