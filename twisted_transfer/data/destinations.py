@@ -301,9 +301,14 @@ class FileDestination:
         is opened.
     :ivar force: whether it may be there already.
     :ivar started: whether the part is being written.
+    :ivar modified: when the file was modified, in nanoseconds since 1970; None: now.
+    :ivar executable: whether it may be executed by whom it may be read; None: as
+        the file that it replaces, or not.
     """
 
     started = False
+    modified: int | None = None
+    executable: bool | None = None
 
     def __init__(
         self,
@@ -423,7 +428,12 @@ class FileDestination:
 
         :raises DestinationError: if it cannot.
         """
-        self._opened(resume=False).publish(self._mode)
+        mode = self._mode
+        if self.executable is not None:
+            mode &= ~0o111
+        if self.executable:
+            mode |= (mode & 0o444) >> 2
+        self._opened(resume=False).publish(mode, self.modified)
 
     def interrupt(self) -> None:
         """

@@ -280,12 +280,16 @@ class FileSource(BlockSource):
 
     :ivar path: the file.
     :ivar size: how many bytes it has; None for files that do not tell, as those
-        of ``/proc``.
+        of ``/proc`` and ``/sys``.
+    :ivar modified: when it was modified, in nanoseconds since 1970; None before that.
+    :ivar executable: whether its owner may execute it.
     :ivar offset: how many bytes at its beginning are left out.
     :ivar fd: its descriptor while it is open, else -1.
     """
 
     fd = -1
+    modified: int | None = None
+    executable = False
     # The transport to which the kernel can send the file, and what does that.
     _transport: Any = None
     _sending: Sending | None = None
@@ -312,10 +316,12 @@ class FileSource(BlockSource):
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
                 raise OSError(errno.EINVAL, f"it is {kind}")
-            self.size = status.st_size
-            # Tell an empty file from one that only claims to be empty.
-            if self.size == 0 and os.pread(self.fd, 1, 0):
-                self.size = None
+            # Some files that the system makes up claim to be empty, or to fill a page.
+            last = max(status.st_size - 1, 0)
+            isTrue = bool(os.pread(self.fd, 1, last)) == bool(status.st_size)
+            self.size = status.st_size if isTrue else None
+            self.modified = status.st_mtime_ns if status.st_mtime_ns >= 0 else None
+            self.executable = bool(status.st_mode & stat.S_IXUSR)
         except (OSError, ValueError) as error:
             self.close()
             raise SourceError(

@@ -82,10 +82,14 @@ class Offer:
     :ivar name: the name that it suggests, or None.  Check it before it is used:
         :func:`~twisted_transfer.transfers.folder.suggestedName`.
     :ivar size: how many bytes it has, or None if that is not known.
+    :ivar modified: when it was modified, in nanoseconds since 1970, or None.
+    :ivar executable: whether its owner may execute it, or None if it is no file.
     """
 
     name: str | None = None
     size: int | None = None
+    modified: int | None = None
+    executable: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,13 @@ def _choice(kind: type[Role] | type[FailureKind]) -> Callable[[bytes], Enum]:
     return read
 
 
+def _boolean(raw: bytes) -> bool:
+    """Read a truth value, as AMP's ``Boolean`` writes it."""
+    if raw not in (b"True", b"False"):
+        raise ValueError("is not one of True, False")
+    return raw == b"True"
+
+
 def _digest(raw: bytes) -> bytes:
     """Read a SHA-256, which is written as it is."""
     if len(raw) != DIGEST_SIZE:
@@ -235,6 +246,8 @@ _VALUES: dict[str, Callable[[bytes], object]] = {
     "role": _choice(Role),
     "name": _text(range(1, MAX_NAME + 1), MAX_NAME),
     "size": _number(MAX_SIZE),
+    "modified": _number(MAX_SIZE),
+    "executable": _boolean,
     "offset": _number(MAX_SIZE),
     "digest": _digest,
     "kind": _choice(FailureKind),

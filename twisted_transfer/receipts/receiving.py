@@ -73,6 +73,13 @@ class DigestedDestination(BoundedDestination):
         """:returns: the SHA-256 of all that is stored, 32 bytes."""
         return self._digest.digest()
 
+    def resemble(self, offer: Offer) -> None:
+        """
+        Keep what the sender tells of its file, where the destination can.
+
+        :param offer: what the sender tells.
+        """
+
     def offer(self) -> Deferred[Kept]:
         """
         :returns: a Deferred with how much there is already, and its digest;
@@ -134,6 +141,15 @@ class ResumableFileDestination(DigestedDestination):
         super().__init__(self._file, reactor, maxSize)
         self.path = self._file.path
         self._reading: Deferred[int] | None = None
+
+    def resemble(self, offer: Offer) -> None:
+        """
+        Give the file the time and the executable bit that it has at the sender.
+
+        :param offer: what the sender tells.
+        """
+        self._file.modified = offer.modified
+        self._file.executable = offer.executable
 
     def open(self) -> None:
         """
@@ -304,6 +320,7 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
         destination.open()
         if offer.size is not None:
             destination.checkSize(offer.size)
+        destination.resemble(offer)
         return await _store(talk, offer, destination, watch)
     except Exception as error:
         end = destination.interrupt if _mayGoOn(error) else destination.abort

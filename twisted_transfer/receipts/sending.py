@@ -67,6 +67,16 @@ class DigestedSource:
         """How many bytes the digest is of: those not sent, and those sent."""
         return self._digest.count
 
+    def describe(self, name: str | None) -> Offer:
+        """
+        :param name: what the partner may call it, or None.
+        :returns: what the partner is told of the source, which is open.
+        """
+        file = self._source
+        if isinstance(file, FileSource):
+            return Offer(name, file.size, file.modified, file.executable)
+        return Offer(name, file.size)
+
     def digest(self) -> bytes:
         """:returns: the SHA-256 of the first :attr:`count` bytes, 32 bytes."""
         return self._digest.digest()
@@ -196,7 +206,7 @@ async def offer(
 async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     source = file.source
     source.open()
-    talk.say(Offer(file.name, source.size))
+    talk.say(source.describe(file.name))
     accept = await talk.next(Accept)
     if accept.digest is not None:
         await talk.unless(source.checkPrefix(accept.offset, accept.digest))

@@ -130,6 +130,37 @@ class FileDestinationTests(SynchronousTestCase):
         self.successResultOf(destination.finish())
         self.assertEqual(stat.S_IMODE(self.target.stat().st_mode), 0o640)
 
+    def test_executable(self) -> None:
+        """
+        Who may read a program may execute it, also where it replaces a file; a file
+        that is none is none, and nothing ever runs as its owner.
+        """
+        self.addCleanup(os.umask, os.umask(0o027))
+        for old, executable, expected in (
+            (None, True, 0o750),
+            (None, False, 0o640),
+            (0o6644, True, 0o755),
+            (0o4711, False, 0o600),
+            (0o4711, None, 0o711),
+        ):
+            self.target.unlink(missing_ok=True)
+            if old is not None:
+                self.target.touch()
+                self.target.chmod(old)
+            destination = self.destination(True)
+            destination.executable = executable
+            destination.write(b"content")
+            self.successResultOf(destination.finish())
+            self.assertEqual(stat.S_IMODE(self.target.stat().st_mode), expected)
+
+    def test_modified(self) -> None:
+        """The target has the time that was told, to the nanosecond."""
+        destination = self.destination()
+        destination.modified = 1_234_567_890_123_456_789
+        destination.write(b"content")
+        self.successResultOf(destination.finish())
+        self.assertEqual(self.target.stat().st_mtime_ns, 1_234_567_890_123_456_789)
+
     def test_forced(self) -> None:
         """A target that is replaced gives its permission bits to the new one."""
         self.target.write_bytes(b"old")

@@ -156,13 +156,35 @@ class FileSourceTests(SynchronousTestCase):
         self.assertEqual(consumer.blocks, [])
 
     def test_unknownSize(self) -> None:
-        """What claims to be empty and is not is sent up to its end."""
-        source = FileSource("/proc/version")
+        """
+        What claims to be empty and is not, or to fill a page and does not, is sent up
+        to its end.
+        """
+        for path, claimed in (("/proc/version", 0), ("/sys/kernel/fscaps", 4096)):
+            self.assertEqual(os.stat(path).st_size, claimed)
+            source = FileSource(path)
+            source.open()
+            self.assertIsNone(source.size)
+            consumer = Consumer()
+            self.successResultOf(source.startProducing(consumer))
+            self.assertEqual(consumer.content, Path(path).read_bytes())
+
+    def test_modeAndTime(self) -> None:
+        """It is known when it was modified, and whether it is a program."""
+        source = self.made(b"content")
+        path = source.path
+        for mode, executable in ((0o755, True), (0o655, False), (0o700, True)):
+            os.chmod(path, mode)
+            os.utime(path, ns=(0, 1_234_567_890_123_456_789))
+            source = FileSource(path)
+            source.open()
+            self.assertEqual(source.modified, 1_234_567_890_123_456_789)
+            self.assertIs(source.executable, executable)
+            source.close()
+        os.utime(path, ns=(0, -1))
         source.open()
-        self.assertIsNone(source.size)
-        consumer = Consumer()
-        self.successResultOf(source.startProducing(consumer))
-        self.assertEqual(consumer.content, Path("/proc/version").read_bytes())
+        self.assertIsNone(source.modified)
+        source.close()
 
     def test_pace(self) -> None:
         """No more is read than the consumer takes."""

@@ -98,6 +98,15 @@ _WRITTEN: list[tuple[Message, bytes]] = [
     (Offer(None, 0), b"\0\x08_command\0\x05Offer\0\x04size\0\x010\0\0"),
     (Offer("a", None), b"\0\x08_command\0\x05Offer\0\x04name\0\x01a\0\0"),
     (Offer(), b"\0\x08_command\0\x05Offer\0\0"),
+    (
+        Offer(None, None, 10**18, True),
+        b"\0\x08_command\0\x05Offer\0\x0aexecutable\0\x04True"
+        b"\0\x08modified\0\x131000000000000000000\0\0",
+    ),
+    (
+        Offer(executable=False),
+        b"\0\x08_command\0\x05Offer\0\x0aexecutable\0\x05False\0\0",
+    ),
     (Accept(), b"\0\x08_command\0\x06Accept\0\x06offset\0\x010\0\0"),
     (
         Accept(300, _DIGEST),
@@ -302,6 +311,7 @@ class RefusedTests(SynchronousTestCase):
             *(Hello(1, of(role)) for role in ("sends", b"sends", None)),
             Hello(1, of(FailureKind.REFUSED)),
             *(Offer("", 1), Offer("x" * 1025), Offer("\udc80"), Offer(of(b"a"))),
+            *(Offer(modified=-1), Offer(modified=2**63), Offer(executable=of(1))),
             *(Offer("\u00e4" * 513), Offer("a", -1), Offer("a", 2**63)),
             *(Accept(-1), Accept(of(None)), Accept(1, b"x"), Accept(1, of("x" * 32))),
             *(Begin(2**63), End(-1, _DIGEST), End(1, b""), Stored(1, _DIGEST * 2)),

@@ -234,7 +234,8 @@ class ResumeTests(OfferTestCase):
         """Send it to somebody who says that he has that much."""
         offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
-        self.assertEqual(self.partner.last, Offer("name", 200_000))
+        modified = self.path.stat().st_mtime_ns
+        self.assertEqual(self.partner.last, Offer("name", 200_000, modified, False))
         self.tell(Accept(offset, digest))
         return offering
 

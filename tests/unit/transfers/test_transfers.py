@@ -201,6 +201,21 @@ class FileTests(TransferTestCase):
                 self.assertFalse(self.part.exists())
                 self.target.unlink()
 
+    def test_modeAndTime(self) -> None:
+        """With receipts, a program is one, and as old as it was; never set-id."""
+        self.addCleanup(os.umask, os.umask(0o022))
+        for mode, expected in ((0o6755, 0o755), (0o640, 0o644)):
+            self.makeNetwork()
+            path, _ = self.source(10)
+            os.chmod(path, mode)
+            os.utime(path, ns=(0, 10**18))
+            receiving = receiveFile(self.passive, self.target)
+            self.over(receiving, sendFile(self.active, path))
+            status = self.target.stat()
+            self.assertEqual(status.st_mode & 0o7777, expected)
+            self.assertEqual(status.st_mtime_ns, 10**18)
+            self.target.unlink()
+
     def test_progress(self) -> None:
         """Both can be watched by a function."""
         for raw in (False, True):
