@@ -58,7 +58,8 @@ def address(name: str) -> str | None:
     :param name: with its module, or one of Twisted's without.
     :returns: the address; or ``None`` if it is not known, or there is no such name.
     """
-    name = twistedNames().get(name, name)
+    first, dot, others = name.partition(".")
+    name = twistedNames().get(first, first) + dot + others
     module, _, rest = name.rpartition(".")
     if name.startswith("twisted."):
         named = _find(name)

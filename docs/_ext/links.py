@@ -61,7 +61,7 @@ def _linkNames(app: Sphinx, doctree: nodes.document, page: str) -> None:
                 "", "", literal.deepcopy(), internal=True, refuri=uri
             )
             literal.replace_self(link)
-        elif name in twistedNames() or name.startswith("twisted."):
+        elif name.partition(".")[0] in {*twistedNames(), "twisted"}:
             found = _reference(name, literal.deepcopy())
             literal.replace_self(found or literal)
 

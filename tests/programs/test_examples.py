@@ -121,6 +121,20 @@ class PageTests(SynchronousTestCase):
         """The invitation that is shown can be pasted."""
         self.follow("howto/mtls.rst")
 
+    @pytest.mark.needs("openssl", "curl")
+    def test_mtlsCertificates(self) -> None:
+        """Certificates and pins can be made as described, and prove both sides."""
+        self.follow("howto/mtls-certificates.rst")
+
+    @pytest.mark.needs("ncat")
+    def test_asyncio(self) -> None:
+        """An asyncio program is a partner, and an asyncio library answers one."""
+        self.follow("howto/asyncio.rst")
+
+    def test_webClients(self) -> None:
+        """treq, by an Agent, waits for a web server that dials."""
+        self.follow("howto/web-clients.rst")
+
     @pytest.mark.needs("curl", "ncat")
     def test_services(self) -> None:
         """twist and twistd serve by a description, and so does an application."""

@@ -139,7 +139,7 @@ class AddressTests(SynchronousTestCase):
     def test_method(self) -> None:
         """A method stands on the page of its class."""
         self.check(
-            "twisted.internet.defer.Deferred.cancel",
+            "Deferred.cancel",
             "https://docs.twisted.org/en/stable/api/"
             "twisted.internet.defer.Deferred.html#cancel",
         )
