@@ -37,6 +37,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -202,7 +203,8 @@ def main() -> int:
     """Run the rounds; the result is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--count", type=int, default=200, help="how many rounds each")
-    parser.add_argument("--size", type=readSize, default="64M", help="such as 64M")
+    size = partial(readSize, "--size")
+    parser.add_argument("--size", type=size, default="64M", help="such as 64M")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one round")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")

@@ -91,6 +91,16 @@ class Truncated(TransferError):
     """
 
 
+class Unclosed(Truncated):
+    """
+    The partner ended the connection without TLS's ``close_notify``, but not by a reset.
+
+    Some programs never send one.  What came may be everything, but anybody between the
+    two sides can end the connection in this way: give the size, if it is known, or
+    ``acceptUnclosed``.
+    """
+
+
 class HalfCloseUnsupported(TransferError):
     """
     This kind of connection cannot end its output alone.

@@ -220,6 +220,25 @@ class EndTests(TestCase):
         sender, description = await socat.listening(self, self.folder, True, "STDIN")
         await self.killed(sender, self.receive(description))
 
+    async def test_accepted(self) -> None:
+        """
+        The end of an s_client that is killed after it has sent everything is one that
+        can be accepted.
+        """
+        ours = command(
+            self,
+            self.folder,
+            *("receive", "--raw", "-", f"{self.openssl.passive}:acceptUnclosed=yes"),
+        )
+        port = await ours.says(r"^listening on .*:(\d+)$")
+        sender = self.openssl.client(self, self.folder, port)
+        await ours.says(r"^(connected) to")
+        sender.write(b"first\nlast\n")
+        await ours.says(r"^(last)$")
+        sender.kill()
+        await ours.endsWith(0)
+        self.assertEqual(ours.output, b"first\nlast\n")
+
     async def test_unknownAuthority(self) -> None:
         """
         A server whose certificate is of an authority that our side does not

@@ -2,7 +2,8 @@
 Raw transfers with tcllib over the real tcl-tls.
 
 It never sends a close_notify (tried: 1.7.22, on close and on unimport).  So what
-it sends is known to be whole only to a receiver that knows how much it is.
+it sends is known to be whole only to a receiver that knows how much it is; but a
+receiver may be content with what it gets.
 """
 
 from __future__ import annotations
@@ -94,9 +95,10 @@ class ReceiveTests(TestCase):
         self.source.write_bytes(self.data)
         self.peer = TclTLS(Authority(newFolder(self)))
 
-    def command(self, description: str) -> Program:
+    def command(self, description: str, *options: str) -> Program:
         """Run the command."""
-        return command(self, self.folder, "receive", "--raw", self.target, description)
+        raw = ("receive", "--raw", *options)
+        return command(self, self.folder, *raw, self.target, description)
 
     async def truncated(self, ours: Program) -> None:
         """There is neither the file nor a part of it: exit status 5."""
@@ -116,6 +118,23 @@ class ReceiveTests(TestCase):
         peer = self.peer.dialling(self, True, self.source, port)
         await self.truncated(ours)
         await peer.endsWith(0)
+
+    async def test_accepting(self) -> None:
+        """The command is told to be content with what it gets."""
+        peer, description = await self.peer.waiting(self, True, self.source)
+        await self.command(description, "--accept-unclosed").endsWith(0)
+        await peer.endsWith(0)
+        self.assertTrue(self.target.read_bytes() == self.data)
+
+    async def test_size(self) -> None:
+        """The command is told how much it is."""
+        ours = self.command(self.peer.passive, f"--size={len(self.data)}")
+        port = await ours.says(r"^listening on .*:(\d+)$")
+        # See test_knownSizeWaiting.
+        peer = self.peer.dialling(self, True, self.source, port, "-tls1.3", "0")
+        await ours.endsWith(0)
+        await peer.endsWith(0)
+        self.assertTrue(self.target.read_bytes() == self.data)
 
     async def received(self, channel: TransferChannel, peer: Program) -> None:
         """Read as much as there is to come, and see that the end is not in order."""

@@ -119,15 +119,18 @@ class TransferChannel:
         connector: TransferConnector | None = None,
         settings: TextSettings = TextSettings.BINARY,
         dialled: bool = True,
+        acceptUnclosed: bool = False,
     ) -> None:
         """
         :param link: the connection, with its set-up done.
         :param connector: what made the connection.
         :param settings: the text settings to begin with.
         :param dialled: whether this side has dialled.
+        :param acceptUnclosed: see ``TransferConnector``.
         """
         self.connector = connector
         self._link = link
+        link.acceptUnclosed = acceptUnclosed
         self._transport: Any = link.transport
         self._client = self._dialled = dialled
         self.__provides__ = _kinds(providedBy(self._transport))

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IProtocol,
 )
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -273,8 +274,11 @@ class Delivery:
         except Exception:
             self._fail()
 
-    def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
+    def linkLost(self, reason: Failure) -> None:
         """Tell the reader, after everything buffered, that the connection is gone."""
+        truncation = self._link.truncation
+        if truncation is None:
+            reason = connectionDone
         self._lost = reason
         if self._state in (Reader.DIRECT, Reader.ENDED):
             self._tellLost(reason)

@@ -36,7 +36,7 @@ from twisted_transfer.channel.wires import (
     wireOf,
 )
 from twisted_transfer.deferreds import Promise
-from twisted_transfer.errors import Truncated
+from twisted_transfer.errors import Truncated, Unclosed
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
@@ -82,6 +82,12 @@ def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
         # A TLS partner that closes without a close_notify of its own, after it
         # got everything, has missed nothing; Tcl's tls does so.
         return None
+    elif wire.unclosed and reason.type is ConnectionLost:
+        truncation = Unclosed(
+            "the partner ended the connection without TLS's close_notify, so what came "
+            "may not be everything; if the partner never sends one, give the size of "
+            "the data (--size, size=), or --accept-unclosed (acceptUnclosed)"
+        )
     else:
         truncation = Truncated(
             "the connection broke off: the partner did not end it in an orderly "
@@ -106,8 +112,8 @@ class ILinkUser(TypingProtocol):
     def handshakeCompleted(self) -> None:
         """TLS that was started on the open connection has its handshake."""
 
-    def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
-        """The connection is gone; ``truncation`` is None for an orderly end."""
+    def linkLost(self, reason: Failure) -> None:
+        """The connection is gone."""
 
     def descriptorArrived(self, descriptor: int) -> None:
         """A file descriptor has come; it is the user's to close."""
@@ -134,8 +140,8 @@ class _Early:
     def handshakeCompleted(self) -> None:
         raise AssertionError("there is no channel yet that could start TLS")
 
-    def linkLost(self, reason: Failure, truncation: Truncated | None) -> None:
-        self._events.append(("linkLost", reason, truncation))
+    def linkLost(self, reason: Failure) -> None:
+        self._events.append(("linkLost", reason))
 
     def descriptorArrived(self, descriptor: int) -> None:
         os.close(descriptor)
@@ -154,12 +160,13 @@ class Link(Protocol):
     :ivar wire: how it is written to; made with the connection.
     :ivar secure: whether the connection is TLS.
     :ivar peerIdentity: who the partner is by TLS, or None.
-    :ivar truncation: how the connection went wrong, if it is gone and did.
+    :ivar acceptUnclosed: whether the end of a TLS connection is orderly also without a
+        ``close_notify``.
     """
 
     secure = False
     peerIdentity: PeerIdentity | None = None
-    truncation: Truncated | None = None
+    acceptUnclosed = False
     wire: Wire
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -171,6 +178,7 @@ class Link(Protocol):
         self._ready: Promise[None] = Promise()
         self._gone: Promise[None] = Promise()
         self._addresses: tuple[IAddress, IAddress] | None = None
+        self._truncation: Truncated | None = None
         self._use(_Early(self))
 
     def _use(self, user: ILinkUser) -> None:
@@ -324,6 +332,13 @@ class Link(Protocol):
         """
         return self._gone.wait()
 
+    @property
+    def truncation(self) -> Truncated | None:
+        """How the connection went wrong, if it is gone and did."""
+        if self.acceptUnclosed and isinstance(self._truncation, Unclosed):
+            return None
+        return self._truncation
+
     def readConnectionLost(self) -> None:
         """The partner has ended its output."""
         self._user.inputEnded()
@@ -337,19 +352,17 @@ class Link(Protocol):
         """Judge how the connection ended, and tell the user."""
         self.wire.gone()
         aborted = self.state is LinkState.ABORTING
-        self.truncation = judge(reason, self.wire, aborted)
+        self._truncation = judge(reason, self.wire, aborted)
         if layersUnder(self.transport) and self._addresses is not None:
             # A PROXY header came after the set-up.  The socket's own address
             # is not known any more.
             with suppress(Exception):
                 self._noteAddresses()
         self._step(LinkState.GONE)
-        if self.truncation is None:
-            reason = connectionDone
         if not self._ready.fired:
             self._ready.fire(Failure(handshakeError(reason, self.wire.refusal)))
         try:
-            self._user.linkLost(reason, self.truncation)
+            self._user.linkLost(reason)
         finally:
             # Its traceback would keep the frames of the reactor, and what they hold.
             reason.cleanFailure()

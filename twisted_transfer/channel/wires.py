@@ -45,6 +45,8 @@ class Wire:
     :ivar paused: whether the partner has to wait.
     :ivar silent: whether what still comes is to be dropped.
     :ivar outputLost: whether something was written that cannot arrive.
+    :ivar unclosed: whether the partner has ended it over TLS without a
+        ``close_notify``, but not by a reset.
     :ivar complete: whether nothing is missing although the connection may be
         reported as broken.
     """
@@ -54,6 +56,7 @@ class Wire:
     paused = False
     silent = False
     outputLost = False
+    unclosed = False
     complete = False
 
     def __init__(self, clock: IReactorTime, transport: Any) -> None:
@@ -417,6 +420,9 @@ class TLSWire(Wire):
         # There is no other way to hear of a close_notify when it comes.
         self._receive: Callable[[bytes], None] = layer.dataReceived
         layer.dataReceived = self._received  # type: ignore[method-assign]
+        # Twisted reports a FIN without a close_notify as it does a reset.
+        self._lose: Callable[[Failure], None] = layer.connectionLost
+        layer.connectionLost = self._ended  # type: ignore[method-assign]
 
     def _begin(self) -> None:
         self._send = self._transport.write
@@ -475,6 +481,13 @@ class TLSWire(Wire):
         self._partnerClosed = True
         if self._unsent and not (self._nothingToLose or self.complete):
             self.outputLost = True
+
+    def _ended(self, reason: Failure) -> None:
+        """Note how the connection under TLS has ended."""
+        self.unclosed = reason.type is ConnectionDone and not (
+            self._partnerClosed or self._unsent
+        )
+        self._lose(reason)
 
     def _answered(self, before: int) -> None:
         """

@@ -168,6 +168,8 @@ class Request:
     :ivar raw: whether it goes without receipts.
     :ivar force: whether a file that is there may be replaced.
     :ivar maxSize: how many bytes a file may have that is received; None: any.
+    :ivar size: of a raw transfer, how many bytes are received; None: all up to the
+        end of the connection.
     :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
     """
 
@@ -177,6 +179,7 @@ class Request:
     raw: bool = False
     force: bool = False
     maxSize: int | None = None
+    size: int | None = None
     standardOutput: int = 1
 
 
@@ -275,7 +278,12 @@ class Job:
         else:
             target = destinationAt(reactor, path, request.force, request.standardOutput)
         return Receiver(
-            connector, target, raw=request.raw, maxSize=request.maxSize, watch=self
+            connector,
+            target,
+            raw=request.raw,
+            maxSize=request.maxSize,
+            size=request.size,
+            watch=self,
         )
 
     # What a transfer tells while it goes on.

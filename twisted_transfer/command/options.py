@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from getopt import GetoptError, gnu_getopt
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, NoReturn, TextIO
@@ -136,18 +138,19 @@ class CommandLine(Versioned):
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
-def readSize(text: str) -> int:
+def readSize(option: str, text: str) -> int:
     """
-    Read the value of ``--max-size``.
+    Read a number of bytes.
 
-    :param text: the value.
+    :param option: the option, for the error.
+    :param text: its value.
     :returns: the number of bytes.
     :raises UsageError: if the value is invalid.
     """
     found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
     if found is None:
         raise UsageError(
-            f"--max-size={text}: give a number of bytes, or one with K, M, G or T "
+            f"{option}={text}: give a number of bytes, or one with K, M, G or T "
             "(powers of 1024), such as 10M"
         )
     return int(found[1]) << _UNITS[found[2].upper()]
@@ -212,6 +215,15 @@ class TransferOptions(Versioned):
             )
         except BadDescription as error:
             raise UsageError(str(error)) from error
+        unclosed = bool(self.get("accept-unclosed", False))
+        size = self.get("size")
+        if not self["raw"] and (unclosed or size is not None):
+            raise UsageError(
+                "--size and --accept-unclosed are for --raw: with receipts the sender "
+                "says how much it is and when it has sent everything"
+            )
+        if unclosed:
+            description = replace(description, acceptUnclosed=True)
         self.request = Request(
             self.sends,
             paths,
@@ -219,6 +231,7 @@ class TransferOptions(Versioned):
             raw=bool(self["raw"]),
             force=bool(self.get("force", False)),
             maxSize=self.get("max-size"),
+            size=size,
         )
 
     def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -289,9 +302,31 @@ class ReceiveOptions(TransferOptions):
     synopsis = "[options] PATH|FOLDER|- DESCRIPTION"
     optFlags: ClassVar[list[list[str | None]]] = [
         ["force", "f", "Replace what exists at PATH."],
+        [
+            "accept-unclosed",
+            None,
+            "With --raw over TLS: take what has come although the partner ended the "
+            "connection without saying that this is the end (close_notify), as tcl-tls "
+            "does.  This gives up a protection: whoever can break the connection can "
+            "cut the data short, and you do not notice.  --size is better.",
+        ],
     ]
     optParameters: ClassVar[list[list[Any]]] = [
-        ["max-size", None, None, "Take no file of more bytes: 5000, 10M, 2G.", readSize]
+        [
+            "max-size",
+            None,
+            None,
+            "Take no file of more bytes: 5000, 10M, 2G.",
+            partial(readSize, "--max-size"),
+        ],
+        [
+            "size",
+            None,
+            None,
+            "With --raw: take exactly so many bytes, and do not mind how the "
+            "connection ends then.",
+            partial(readSize, "--size"),
+        ],
     ]
     epilogue = """\
 Receive from the partner into a file, into a folder by the names that the

@@ -180,6 +180,7 @@ class TransferConnector:
         within: float | None = None,
         retryFor: float | None = None,
         admit: Iterable[str] | None = None,
+        acceptUnclosed: bool = False,
     ) -> None:
         """
         :param reactor: the reactor that the connector uses.
@@ -202,6 +203,10 @@ class TransferConnector:
             partner is not there yet; ``None``: not at all.
         :param admit: passive: addresses and networks from which the partner
             may come; ``None``: from everywhere.
+        :param acceptUnclosed: take the end of a TLS connection for the end of the
+            data, also without the ``close_notify`` by which the partner says so.
+            Some programs never send one; but then anybody between the two sides
+            can end the data early, and it is not noticed.
         :raises BadOption: if an option is invalid.
         :raises BadDescription: if the socket command is invalid.
         """
@@ -229,6 +234,7 @@ class TransferConnector:
             translation=translation, encoding=encoding, eofChar=eofChar
         )
         self._within = within
+        self._acceptUnclosed = acceptUnclosed
         self._retryFor = retryFor or None
         # Here, so that an invalid one is refused at once.
         if isinstance(socketCommand, str):
@@ -342,7 +348,10 @@ class TransferConnector:
             leftovers.then(lambda: gone.callback(None))
             await gone
             raise
-        return TransferChannel(link, self, self._settings, self.mode is Mode.ACTIVE)
+        dialled = self.mode is Mode.ACTIVE
+        return TransferChannel(
+            link, self, self._settings, dialled, self._acceptUnclosed
+        )
 
     def _tooLate(self) -> str:
         """:returns: the text of the error when the time is over."""

@@ -39,6 +39,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "translation": str,
     "encoding": str,
     "eofChar": str,
+    "acceptUnclosed": _yesOrNo,
 }
 
 OWN_KEYWORDS = tuple(_READERS)
@@ -113,6 +114,8 @@ class TransferDescription(Written):
     :ivar translation: newlines, as it was written, or ``None``.
     :ivar encoding: the encoding, as it was written, or ``None``.
     :ivar eofChar: the end-of-file character, as it was written, or ``None``.
+    :ivar acceptUnclosed: whether the end of a TLS connection is orderly also without
+        a ``close_notify``.
     :raises BadDescription: if one of these is invalid, or two contradict each
         other.
     """
@@ -128,6 +131,7 @@ class TransferDescription(Written):
     translation: str | None = None
     encoding: str | None = None
     eofChar: str | None = None
+    acceptUnclosed: bool = False
 
     def __post_init__(self) -> None:
         if self.mode == "passive" and self.socketCommand is None and self.port is None:
@@ -156,8 +160,9 @@ class TransferDescription(Written):
                 "host",
             )
         checkOptions(self.mode, self.socketCommand, vars(self))
-        if not isinstance(self.again, bool):
-            raise UnfitError("this is yes or no", "again")
+        for option in ("again", "acceptUnclosed"):
+            if not isinstance(getattr(self, option), bool):
+                raise UnfitError("this is yes or no", option)
         if self.admit is not None:
             values.networks(self.admit)
 
@@ -212,7 +217,7 @@ class TransferDescription(Written):
         keywords = {} if command is None else dict(command.keywords)
         for option in ("host", "port", *OWN_KEYWORDS):
             value = getattr(self, option)
-            if value is not None and (option, value) != ("again", False):
+            if value is not None and value is not False:
                 keywords[option] = _written(value)
         args = () if command is None else command.args
         return Description(("transfer", self.mode, *args), keywords)

@@ -123,6 +123,7 @@ async def receiveRaw(
     destination: Destination,
     progress: Progress | None = None,
     maxSize: int | None = None,
+    size: int | None = None,
 ) -> int:
     """
     Store everything that the partner sends up to its orderly end, then close.
@@ -131,6 +132,9 @@ async def receiveRaw(
     :param destination: gets the bytes.
     :param progress: called after each block.
     :param maxSize: how many bytes are stored at most; None: any number.
+    :param size: exactly so many bytes are stored, in whichever way the connection
+        ends after them, and what comes behind is dropped; None: everything up to
+        the end.
     :returns: a Deferred with the number of bytes, when they are stored.  It
         fails as that of ``receive`` does, with ``DestinationError`` of the kind
         ``"too-large"`` if there are more than ``maxSize``, and with
@@ -138,6 +142,12 @@ async def receiveRaw(
     """
     guarded = _Guarded(destination, maxSize)
     try:
-        return await receive(channel, guarded, progress)
+        count = await receive(channel, guarded, progress, size)
     except _WantsReceipts as error:
         raise _usesReceipts() from error
+    if size is not None:
+        channel.loseConnection()
+        await atMost(channel.clock, LINGER, gone(channel))
+        channel.abortConnection()
+        await gone(channel)
+    return count

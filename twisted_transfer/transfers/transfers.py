@@ -357,6 +357,7 @@ class Receiver(Transfer):
         *,
         raw: bool = False,
         maxSize: int | None = None,
+        size: int | None = None,
         progress: Progress | None = None,
         watch: Watch | None = None,
     ) -> None:
@@ -367,6 +368,8 @@ class Receiver(Transfer):
         :param raw: take the bytes and nothing else, so that any program can
             send them.
         :param maxSize: how many bytes a file may have; None: any number.
+        :param size: of a raw transfer: take exactly so many bytes, in whichever way
+            the connection ends after them; None: everything up to its end.
         :param progress: see :class:`Transmitter`.
         :param watch: see :class:`Transmitter`.
         :raises BadOption: if the options do not go together.
@@ -374,6 +377,14 @@ class Receiver(Transfer):
         super().__init__(connector, raw, progress, watch)
         if maxSize is not None:
             checkNumber("maxSize", maxSize)
+        if size is not None:
+            checkNumber("size", size)
+            if not raw:
+                raise BadOption(
+                    "size= is for a raw transfer (raw=True); with receipts the sender "
+                    "says how much it is"
+                )
+        self._size = size
         if not isinstance(destination, FolderDestination) and not (
             IDestination.providedBy(destination)
         ):
@@ -411,9 +422,9 @@ class Receiver(Transfer):
         if not self._raw:
             many = self._folder is not None
             return await accept(self._reactor, channel, self._choose, self._watch, many)
-        progress = self._watch.begins(None, None, 0)
+        progress = self._watch.begins(None, self._size, 0)
         return self._rawly(
-            await receiveRaw(channel, self._target, progress, self._maxSize)
+            await receiveRaw(channel, self._target, progress, self._maxSize, self._size)
         )
 
 
@@ -460,6 +471,7 @@ def receiveFile(
     force: bool = False,
     raw: bool = False,
     maxSize: int | None = None,
+    size: int | None = None,
     progress: Progress | None = None,
 ) -> Deferred[int]:
     """
@@ -470,6 +482,7 @@ def receiveFile(
     :param force: whether it may be there already and is replaced then.
     :param raw: see :class:`Receiver`.
     :param maxSize: see :class:`Receiver`.
+    :param size: see :class:`Receiver`.
     :param progress: see :class:`Receiver`.
     :returns: see :meth:`Receiver.start`.
     """
@@ -478,5 +491,6 @@ def receiveFile(
         FileDestination(path, force, connector.reactor),
         raw=raw,
         maxSize=maxSize,
+        size=size,
         progress=progress,
     ).start()

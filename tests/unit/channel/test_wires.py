@@ -4,10 +4,11 @@ Tests for :mod:`twisted_transfer.channel.wires`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
@@ -44,7 +45,7 @@ from twisted_transfer.channel.wires import (
     hearThrough,
     layersUnder,
 )
-from twisted_transfer.errors import HalfCloseUnsupported, Truncated
+from twisted_transfer.errors import HalfCloseUnsupported, Truncated, Unclosed
 
 
 class WireTests(SynchronousTestCase):
@@ -680,6 +681,93 @@ class ClosedHereTLS12Tests(ClosedHereTests):
     """The same in TLS 1.2."""
 
     newest = SSL.TLS1_2_VERSION
+
+
+class UnclosedTests(TLSTestCase):
+    """The partner ends the connection without a close_notify."""
+
+    def ended(
+        self,
+        accept: bool,
+        before: Callable[[TLSPartner], object] = lambda partner: None,
+    ) -> TransferChannel:
+        """:returns: a channel whose partner has ended it after some data."""
+        link, _, partner = serverLink(self.reactor, self.identities, 1 << 20)
+        partner.handshake(self.reactor)
+        partner.write(b"all")
+        before(partner)
+        partner.raw.end()
+        self.reactor.run(3)
+        return TransferChannel(link, acceptUnclosed=accept)
+
+    def reader(self, channel: TransferChannel) -> None:
+        """Have everything read up to the end."""
+        channel.start(Protocol())
+        self.reactor.run(3)
+
+    def test_refused(self) -> None:
+        """By default it may have been anybody, and the data may not be whole."""
+        channel = self.ended(False)
+        self.assertEqual(self.successResultOf(channel.read()), b"all")
+        self.reactor.run(2)
+        self.failureResultOf(channel.read(), Unclosed)
+        self.truncated(channel, "--accept-unclosed")
+
+    def test_accepted(self) -> None:
+        """It is an orderly end for one who says so."""
+        channel = self.ended(True)
+        self.assertEqual(self.successResultOf(channel.read()), b"all")
+        self.reactor.run(2)
+        self.assertEqual(self.successResultOf(channel.read()), b"")
+        self.orderly(channel)
+
+    def test_early(self) -> None:
+        """Also if it came before there was a channel."""
+        link, _, partner = serverLink(self.reactor, self.identities, 1 << 20)
+        partner.handshake(self.reactor)
+        partner.raw.end()
+        self.reactor.run(3)
+        self.assertTrue(link.lost)
+        channel = TransferChannel(link, acceptUnclosed=True)
+        self.assertEqual(self.successResultOf(channel.read()), b"")
+        self.orderly(channel)
+
+    def test_protocol(self) -> None:
+        """A protocol is told of an orderly end."""
+        for accept, reason in ((True, ConnectionDone), (False, ConnectionLost)):
+            told: list[object] = []
+            protocol = Protocol()
+            protocol.connectionLost = lambda why, to=told: to.append(why.type)  # type: ignore[method-assign, misc, assignment]
+            self.ended(accept).start(protocol)
+            self.reactor.run(2)
+            self.assertEqual(told, [reason])
+
+    def test_notReset(self) -> None:
+        """A reset is none: it may overtake data."""
+        channel = self.ended(True, lambda partner: partner.raw.reset())
+        self.reader(channel)
+        error = self.failureResultOf(channel.whenClosed(), Truncated).value
+        self.assertNotIsInstance(error, Unclosed)
+
+    def test_notGarbage(self) -> None:
+        """Nor is what is no TLS."""
+        channel = self.ended(True, lambda partner: partner.raw.send(b"garbage" * 9))
+        self.reader(channel)
+        error = self.failureResultOf(channel.whenClosed(), Truncated).value
+        self.assertNotIsInstance(error, Unclosed)
+
+    def test_notWhileSending(self) -> None:
+        """Nor is an end before this side has sent everything."""
+        link, _, partner = serverLink(self.reactor, self.identities, 1 << 20)
+        partner.handshake(self.reactor)
+        partner.raw.incoming.capacity = 0
+        channel = TransferChannel(link, acceptUnclosed=True)
+        channel.write(b"x" * 100_000)
+        self.reactor.run(3)
+        partner.raw.end()
+        self.reader(channel)
+        error = self.failureResultOf(channel.whenClosed(), Truncated).value
+        self.assertNotIsInstance(error, Unclosed)
 
 
 class ClosedThereTests(TLSTestCase):

@@ -91,12 +91,12 @@ class ReadSizeTests(SynchronousTestCase):
             ("3g", 3221225472),
             ("2T", 2199023255552),
         ):
-            self.assertEqual(readSize(text), size)
+            self.assertEqual(readSize("--size", text), size)
 
     def test_wrong(self) -> None:
         """Everything else is refused, with the option's name and an example."""
         for text in ("", "-1", "1.5M", "10X", "M", "1 M", "0x10", "9" * 30):
-            error = self.assertRaises(UsageError, readSize, text)
+            error = self.assertRaises(UsageError, readSize, "--max-size", text)
             self.assertIn(f"--max-size={text}", str(error))
             self.assertIn("10M", str(error))
 
@@ -153,6 +153,38 @@ class TransferOptionsTests(SynchronousTestCase):
             ["--max-size", "much", "path", _DIAL],
         )
         self.assertIn("--max-size=much", str(error))
+
+    def test_end(self) -> None:
+        """How a raw sender's end is known, if it does not say so itself."""
+        raw = ["--raw", "path", _DIAL]
+        for words, size, unclosed in (
+            ([], None, False),
+            (["--size=2K"], 2048, False),
+            (["--accept-unclosed"], None, True),
+        ):
+            options = ReceiveOptions()
+            options.parseOptions([*words, *raw])
+            self.assertEqual(options.request.size, size)
+            self.assertIs(options.request.description.acceptUnclosed, unclosed)
+            if words:
+                error = self.assertRaises(
+                    UsageError, ReceiveOptions().parseOptions, [*words, "path", _DIAL]
+                )
+                self.assertIn("--raw", str(error))
+        error = self.assertRaises(
+            UsageError, ReceiveOptions().parseOptions, ["--size=much", *raw]
+        )
+        self.assertIn("--size=much", str(error))
+
+    def test_endInDescription(self) -> None:
+        """The description may say it, too."""
+        options = ReceiveOptions()
+        options.parseOptions(["--raw", "path", f"{_DIAL}:acceptUnclosed=yes"])
+        self.assertTrue(options.request.description.acceptUnclosed)
+
+    def test_endInHelp(self) -> None:
+        """The help says what is given up."""
+        self.assertIn("gives up a protection", " ".join(str(ReceiveOptions()).split()))
 
     def test_order(self) -> None:
         """Options may stand anywhere, as far as they are not paths."""
@@ -248,7 +280,7 @@ class TransferOptionsTests(SynchronousTestCase):
 
     def test_onlyForReceiving(self) -> None:
         """There is nothing to force, and nothing to bound, when sending."""
-        for option in (["-f"], ["--max-size=1"]):
+        for option in (["-f"], ["--max-size=1"], ["--size=1"], ["--accept-unclosed"]):
             self.assertRaises(
                 UsageError, SendOptions().parseOptions, [*option, "path", _DIAL]
             )

@@ -70,6 +70,7 @@ def transfers(draw: st.DrawFn) -> TransferDescription:
         draw(raw),
         draw(raw),
         draw(raw),
+        draw(st.booleans()),
     )
 
 
@@ -243,6 +244,7 @@ class RefuseTests(SynchronousTestCase):
             ("transfer:passive:retryFor=0", "retryFor=0", "only an active side"),
             ("transfer:active:port=1:again=maybe", "again=maybe", "yes or no"),
             ("transfer:passive:again=yes", "again=yes", "only an active side"),
+            ("transfer:passive:acceptUnclosed=x", "acceptUnclosed=x", "yes or no"),
             ("transfer:active:port=1:admit=192.0.2.7", "admit=", "only a passive side"),
             ("transfer:passive:admit=", "admit=", "192.0.2.7"),
             ("transfer:passive:admit=192.0.2.7,", "admit=", "'' is neither"),
@@ -267,6 +269,7 @@ class RefuseTests(SynchronousTestCase):
             {"port": "80"},
             {"port": 1, "host": "h"},
             {"port": 1, "again": "yes"},
+            {"port": 1, "acceptUnclosed": 1},
             {"port": 1, "within": "3"},
             {"port": 1, "admit": ()},
             {"port": 1, "admit": ("192.0.2.7,192.0.2.8",)},

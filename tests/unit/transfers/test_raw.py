@@ -26,6 +26,7 @@ from twisted_transfer.errors import (
     DestinationError,
     HalfCloseUnsupported,
     NotAReceiptPartner,
+    NotEnoughData,
     PartnerProtocolError,
     SourceError,
     TransferError,
@@ -260,6 +261,54 @@ class ReceiveRawTests(ChannelTestCase):
                     self.assertEqual(failure.value.kind, "too-large")
                     self.assertLessEqual(len(destination.content), size)
                     self.assertEqual(destination.events[-1], "abort")
+
+    def test_size(self) -> None:
+        """
+        Where it is known how much it is, it is stored when that has come, and the
+        way in which the connection ends then does not matter.
+        """
+        for behind, end in (
+            (b"", "loseConnection"),
+            (b"", "abortConnection"),
+            (b"more", "abortConnection"),
+        ):
+            self.setUp()
+            destination = ListDestination()
+            receiving = receiveRaw(self.ours, destination, size=4)
+            self.theirs.write(b"da")
+            self.settle()
+            self.assertNoResult(receiving)
+            self.theirs.write(b"ta" + behind)
+            self.settle()
+            getattr(self.theirs, end)()
+            self.settle()
+            self.assertEqual(self.successResultOf(receiving), 4)
+            self.assertEqual(destination.content, b"data")
+            self.assertEqual(destination.events, ["open", "finish"])
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_sizeNotReached(self) -> None:
+        """Less than that is not stored, in whichever way it ends."""
+        for end, error in (
+            ("loseConnection", NotEnoughData),
+            ("abortConnection", Truncated),
+        ):
+            self.setUp()
+            destination = ListDestination()
+            receiving = receiveRaw(self.ours, destination, size=4)
+            self.theirs.write(b"dat")
+            self.settle()
+            getattr(self.theirs, end)()
+            self.settle()
+            self.failureResultOf(receiving, error)
+            self.assertEqual(destination.events, ["open", "abort"])
+
+    def test_sizeAndReceipts(self) -> None:
+        """A partner with receipts is noticed also then."""
+        receiving = receiveRaw(self.ours, ListDestination(), size=1000)
+        self.theirs.write(SIGNATURE + SENDER_HELLO)
+        self.settle()
+        self.failureResultOf(receiving, PartnerProtocolError)
 
     def test_reset(self) -> None:
         """A reset leaves nothing that looks whole, also at the very beginning."""

@@ -122,6 +122,18 @@ class OptionTests(TransferTestCase):
                 BadOption, Receiver, self.passive, BytesDestination(), maxSize=wrong
             )
 
+    def test_size(self) -> None:
+        """It is a number of bytes, and with receipts the sender says it."""
+        for wrong, raw in ((-1, True), ("1", True), (1, False)):
+            self.assertRaises(
+                BadOption,
+                Receiver,
+                self.passive,
+                BytesDestination(),
+                raw=raw,
+                size=wrong,
+            )
+
     def test_public(self) -> None:
         """They are the ones that the package offers."""
         for each in (Transmitter, Receiver, sendFile, receiveFile, FolderDestination):
@@ -241,6 +253,24 @@ class FileTests(TransferTestCase):
                 self.assertEqual(calls[-1][:2], (300_000, total))
                 counts = [count for count, _, _ in calls]
                 self.assertEqual(counts, sorted(counts))
+
+    def test_size(self) -> None:
+        """A raw transfer may be of so many bytes, whatever the sender has."""
+        path, content = self.source(1000)
+        told: list[Any] = []
+        receiving = receiveFile(
+            self.passive,
+            self.target,
+            raw=True,
+            size=600,
+            progress=lambda *args: told.append(args[:2]),
+        )
+        sending = sendFile(self.active, path, raw=True)
+        self.settle()
+        self.assertEqual(self.successResultOf(receiving), 600)
+        self.assertEqual(self.target.read_bytes(), content[:600])
+        self.assertEqual(told[-1], (600, 600))
+        sending.addErrback(lambda failure: failure.trap(Truncated))
 
     def test_exists(self) -> None:
         """A file that is there is an error before anybody is asked."""
