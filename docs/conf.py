@@ -44,7 +44,7 @@ python_maximum_signature_line_length = 100
 # What the button copies of a terminal: what was typed.
 copybutton_prompt_text = "$ "
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"show-inheritance": True}
 autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

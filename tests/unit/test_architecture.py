@@ -138,12 +138,27 @@ class ReferenceTests(SynchronousTestCase):
             name
             for page in (_DOCS / "reference").glob("*.rst")
             for name in re.findall(
-                r"^\.\. automodule:: twisted_transfer\.(\S+)$(?!\n   :no-members:)",
+                r"^\.\. automodule:: twisted_transfer\.(\S+)\n   :members:",
                 page.read_text(encoding="utf-8"),
                 re.MULTILINE,
             )
         }
         self.assertEqual(whole, _WHOLE)
+
+    def test_members(self) -> None:
+        """
+        Where a class has methods that are not for users, the page lists those that
+        are: leaving out the others would show the next one that is added.
+        """
+        left = re.findall(
+            r":exclude-members: (?!__new__$).*",
+            "\n".join(
+                page.read_text(encoding="utf-8")
+                for page in (_DOCS / "reference").glob("*.rst")
+            ),
+            re.MULTILINE,
+        )
+        self.assertEqual(left, [])
 
     def test_bounds(self) -> None:
         """The bounds have the values that the page says."""
