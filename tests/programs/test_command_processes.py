@@ -19,6 +19,7 @@ from tests.support.certificates import Authority
 from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import (
     COMMAND,
+    ROOT,
     TWIST,
     Program,
     accept,
@@ -390,6 +391,20 @@ class NoPartnerTests(ProcessTestCase):
 class RefusedTests(ProcessTestCase):
     """Status 4: the partner did not prove itself, or refused."""
 
+    def test_interruptedAtStart(self) -> None:
+        """Ctrl-C before the program is imported ends it as it does later."""
+        module = "import sys\nprint('importing', file=sys.stderr)\nsys.stdin.read()\n"
+        (self.folder / "idna.py").write_text(module)
+        program = Program(
+            self,
+            ["receive", "--raw", str(self.target), _WAIT],
+            stdin=subprocess.PIPE,
+            environment={"PYTHONPATH": f"{self.folder}:{ROOT}"},
+        )
+        program.hears("importing\n")
+        program.process.send_signal(signal.SIGINT)
+        self.assertEqual((program.end(), program.said), (130, "importing\n"))
+
     def test_clockSetBack(self) -> None:
         """``within`` is counted in seconds that pass, whatever the time of day is."""
         words = ["receive", "--raw", str(self.target), f"{_WAIT}:within=2"]
@@ -661,9 +676,11 @@ class LocalTests(ProcessTestCase):
 class SignalTests(ProcessTestCase):
     """Statuses 129, 130 and 143: told to stop, and nothing is left behind."""
 
-    def assertStopped(self, program: Program, number: signal.Signals) -> None:
-        """The program ends with the status for that signal, and says nothing."""
-        said = program.said
+    def assertStopped(
+        self, program: Program, number: signal.Signals, says: str = ""
+    ) -> None:
+        """The program ends with the status for that signal, and says so much more."""
+        said = program.said + says
         program.process.send_signal(number)
         self.assertEqual(program.end(), 128 + number)
         self.assertEqual(program.said, said)
@@ -730,7 +747,8 @@ class SignalTests(ProcessTestCase):
         partner.sendall(bytes(100_000))
         program.line("connected to ")
         until(lambda: self.part.stat().st_size == 100_000, "the part")
-        self.assertStopped(program, signal.SIGINT)
+        says = "nothing is stored, and the next try begins anew\n"
+        self.assertStopped(program, signal.SIGINT, f"stopped in the middle: {says}")
         self.assertRaises(ConnectionResetError, partner.recv, 1)
         self.assertNothingStored()
 
@@ -742,7 +760,8 @@ class SignalTests(ProcessTestCase):
         partner = accept(self, sock)
         partner.recv(1000)
         program.line("connected to ")
-        self.assertStopped(program, signal.SIGTERM)
+        says = "the partner has a part, and the next try begins anew\n"
+        self.assertStopped(program, signal.SIGTERM, f"stopped in the middle: {says}")
         self.assertRaises(ConnectionResetError, readAll, partner)
 
     def test_twice(self) -> None:

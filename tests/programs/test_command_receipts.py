@@ -195,6 +195,9 @@ class GoingOnTests(ProcessTestCase):
         self.assertInWords(there)
         self.assertEqual(there.said.count("(cancelled)"), 1, there.said)
         self.assertNotIn("twisted-transfer: ", here.said)
+        kept = "kept is" if receiver else "the partner keeps"
+        said = f"{kept} what has come, and the same commands go on from there"
+        self.assertIn(said, here.said)
         self.assertFalse(self.target.exists())
         arrived = self.part.read_bytes()
         self.assertEqual(content[: len(arrived)], arrived)

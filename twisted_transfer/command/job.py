@@ -209,6 +209,8 @@ class Job:
         self._report = report
         self._bar: reports.ProgressBar | None = None
         self._began = 0.0
+        # What is on its way, as it may be shown, or None.
+        self._moving: str | None = None
         command = request.description.socketCommand
         self._waits = request.description.mode == "passive"
         self._invites = self._waits and command is not None and makesInvitation(command)
@@ -227,6 +229,9 @@ class Job:
             self._check()
             await self._transfer().start()
         except CancelledError:
+            self._closeBar()
+            if self._moving is not None:
+                self._report.say(self._stopped(self._moving))
             raise
         except Exception as error:
             self._closeBar()
@@ -239,6 +244,18 @@ class Job:
         finally:
             self._closeBar()
         return reports.Status.DONE
+
+    def _stopped(self, what: str) -> str:
+        """:returns: what a user has to know who has stopped a transfer."""
+        request = self._request
+        if request.raw or STANDARD in request.paths:
+            kept = "the partner has a part" if request.sends else "nothing is stored"
+            then = "the next try begins anew"
+        else:
+            kept = "the partner keeps" if request.sends else "kept is"
+            kept += " what has come"
+            then = "the same commands go on from there"
+        return f"stopped{what} in the middle: {kept}, and {then}"
 
     def _check(self) -> None:
         """Refuse options that would be ignored, change data, or tell a secret."""
@@ -321,13 +338,15 @@ class Job:
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """Show a bar for the next file."""
         doing = "sending" if self._request.sends else "receiving"
-        self._bar = self._report.progress(f"{doing}{_shown(name)}")
+        self._moving = _shown(name)
+        self._bar = self._report.progress(f"{doing}{self._moving}")
         self._began = self._reactor.seconds()
         return self._bar or (lambda count, total, rate: None)
 
     def ends(self, receipt: Receipt) -> None:
         """Say that the file has arrived."""
         self._closeBar()
+        self._moving = None
         done = "sent" if self._request.sends else "received"
         seconds = self._reactor.seconds() - self._began
         what = f"{done}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"

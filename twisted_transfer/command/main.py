@@ -213,6 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        # Before the reactor runs, which has handlers of its own.
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # Nobody reads the help; everything else is written with care.
         return Status.LOCAL
@@ -239,11 +242,7 @@ def _letGo(stream: TextIO | None) -> None:
 
 def _main(arguments: Sequence[str]) -> int:
     options = CommandOptions()  # type: ignore[no-untyped-call]
-    try:
-        options.parseOptions(arguments)
-    except KeyboardInterrupt:
-        # While waiting for a description on standard input.
-        return 128 + signal.SIGINT
+    options.parseOptions(arguments)
     chosen: Any = options.subOptions
     report = ConsoleReport(sys.stderr, quiet=bool(chosen.get("quiet")))
     _beginLogging(report, bool(chosen.get("verbose")))

@@ -164,7 +164,7 @@ class ModuleTests(SynchronousTestCase):
     """``python -m twisted_transfer``."""
 
     def test_same(self) -> None:
-        """It is the same program."""
+        """It runs the program."""
         process = subprocess.run(
             [*COMMAND, "--help"],
             stdout=subprocess.PIPE,
