@@ -76,6 +76,12 @@ def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
             "the connection was aborted, or ended by the partner, before "
             "everything was sent; transfer again"
         )
+    elif wire.unanswered:
+        truncation = Truncated(
+            "everything was handed to the system, but the partner did not answer the "
+            "end of the connection in time, so it may not have read everything; find "
+            "out there whether it has"
+        )
     elif reason.check(ConnectionDone):
         return None
     elif wire.complete and reason.type is ConnectionLost:

@@ -47,6 +47,7 @@ class Wire:
     :ivar outputLost: whether something was written that cannot arrive.
     :ivar unclosed: whether the partner has ended it over TLS without a
         ``close_notify``, but not by a reset.
+    :ivar unanswered: whether the partner did not answer the end over TLS in time.
     :ivar complete: whether nothing is missing although the connection may be
         reported as broken.
     """
@@ -57,6 +58,7 @@ class Wire:
     silent = False
     outputLost = False
     unclosed = False
+    unanswered = False
     complete = False
 
     def __init__(self, clock: IReactorTime, transport: Any) -> None:
@@ -294,9 +296,13 @@ def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) ->
         alsoProvides(outer, interface)
 
 
-CLOSE_TIMEOUT = 10.0
-"""Seconds without progress after which a TLS connection that is being closed
-is aborted."""
+CLOSE_TIMEOUT = 60.0
+"""Seconds that a TLS partner has to answer when this side has closed and everything was
+handed to the system; one whose reader pauses has not read all of it yet."""
+
+TAKE_TIMEOUT = 600.0
+"""Seconds without progress after which a TLS connection that is being closed is aborted
+although something is still to be sent."""
 
 
 MOST_ANSWERS = 65536
@@ -344,21 +350,22 @@ class CloseGuard:
         clock: IReactorTime,
         transport: ITransport,
         onTimeout: Callable[[], None],
-        timeout: float = CLOSE_TIMEOUT,
+        patience: float = CLOSE_TIMEOUT,
     ) -> None:
         """
         :param clock: measures the time.
         :param transport: the connection; its own closing has already begun.
         :param onTimeout: what to call when the time is over.
-        :param timeout: how many seconds may pass without any progress.
+        :param patience: how many seconds may pass without any progress until
+            everything is handed to the operating system.
         """
         self.flushed = False
         self._clock = clock
-        self._timeout = timeout
+        self._patience = patience
         self._onTimeout = onTimeout
         self._bottom = bottomOf(transport)
         self._seen = backlogOf(self._bottom)
-        self._call: IDelayedCall | None = clock.callLater(timeout, self._expired)
+        self._call: IDelayedCall | None = clock.callLater(patience, self._expired)
         self._armed = False
         if IConsumer.providedBy(self._bottom):
             # Registering asks for data at once, whatever is still buffered;
@@ -372,7 +379,7 @@ class CloseGuard:
         backlog = backlogOf(self._bottom)
         if not self.flushed and backlog != self._seen:
             self._seen = backlog
-            self._call = self._clock.callLater(self._timeout, self._expired)
+            self._call = self._clock.callLater(self._patience, self._expired)
             return
         self._onTimeout()
 
@@ -383,7 +390,7 @@ class CloseGuard:
         self.flushed = True
         self._bottom.unregisterProducer()  # type: ignore[attr-defined]
         if self._call is not None:
-            self._call.reset(self._timeout)
+            self._call.reset(CLOSE_TIMEOUT)
 
     def stopProducing(self) -> None:
         """The connection is gone; there is nothing to produce."""
@@ -566,11 +573,22 @@ class TLSWire(Wire):
             # here Twisted ends the connection, but waits for what is to be sent.
             self._nothingToLose = not self._unsent
             self._transport.loseConnection()
-            self._guard = CloseGuard(self._clock, self._bottom, self._timedOut)
+            taken = not self._wrote or self._partnerClosed
+            self._guard = CloseGuard(
+                self._clock,
+                self._bottom,
+                self._timedOut,
+                CLOSE_TIMEOUT if taken else TAKE_TIMEOUT,
+            )
 
     def _timedOut(self) -> None:
-        self.outputLost = True
-        self.abort()
+        if self.complete:
+            # An abort would destroy what the system has still for the partner.
+            self.unanswered = True
+            self._bottom.loseConnection()
+        else:
+            self.outputLost = True
+            self.abort()
 
     def gone(self) -> None:
         """The connection has ended: stop every timer."""

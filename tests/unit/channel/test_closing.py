@@ -123,7 +123,7 @@ class CloseGuardTests(SynchronousTestCase):
         """The time can be another one."""
         clock = Clock()
         transport = StringTransport()
-        CloseGuard(clock, transport, self.timedOut, timeout=3)
+        CloseGuard(clock, transport, self.timedOut, patience=3)
         clock.advance(2.9)
         self.assertEqual(self.timeouts, 0)
         clock.advance(0.2)
@@ -139,10 +139,12 @@ class JudgeTests(SynchronousTestCase):
         *,
         complete: bool = False,
         outputLost: bool = False,
+        unanswered: bool = False,
         aborted: bool = False,
     ) -> Truncated | None:
         wire = Wire(Clock(), StringTransport())
         wire.complete, wire.outputLost = complete, outputLost
+        wire.unanswered = unanswered
         return judge(Failure(error), wire, aborted)
 
     def test_orderly(self) -> None:
@@ -164,6 +166,12 @@ class JudgeTests(SynchronousTestCase):
         up has missed nothing.
         """
         self.assertIsNone(self.judged(ConnectionLost(), complete=True))
+
+    def test_unanswered(self) -> None:
+        """An end that was not answered in time is none, although all was sent."""
+        for error in (ConnectionDone(), ConnectionLost()):
+            truncation = self.judged(error, complete=True, unanswered=True)
+            self.assertIn("did not answer", str(truncation))
 
     def test_completeButFailed(self) -> None:
         """That is so for a lost connection only, not for what has caused the loss."""

@@ -38,6 +38,7 @@ from twisted_transfer.channel.wires import (
     ANSWERS_INTERVAL,
     CLOSE_TIMEOUT,
     MOST_ANSWERS,
+    TAKE_TIMEOUT,
     StandardIOWire,
     UNIXWire,
     Wire,
@@ -619,11 +620,47 @@ class ClosedHereTests(TLSTestCase):
         channel.loseConnection()
         self.reactor.run(3)
         self.reactor.turn(CLOSE_TIMEOUT - 0.1)
-        self.assertFalse(socket.aborted)
+        self.assertFalse(socket.disconnected)
         self.reactor.turn(0.2)
         self.reactor.turn()
+        self.truncated(channel, "did not answer")
+
+    def test_silentAndLate(self) -> None:
+        """What was sent is not destroyed by that: it is there when it is read."""
+        channel, partner, _ = self.channel()
+        channel.write(b"all of it")
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.reactor.turn(CLOSE_TIMEOUT)
+        self.reactor.run(3)
+        self.truncated(channel, "did not answer")
+        self.assertFalse(partner.raw.incoming.broken)
+        self.assertEqual(partner.read(), b"all of it")
+        self.assertTrue(partner.ended)
+
+    def test_deaf(self) -> None:
+        """One that takes nothing of what is to be sent is left, but much later."""
+        channel, _, socket = self.channel(capacity=0)
+        channel.write(b"much")
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.reactor.turn(TAKE_TIMEOUT - 1)
+        self.assertFalse(socket.aborted)
+        self.reactor.turn(TAKE_TIMEOUT)
+        self.reactor.turn(TAKE_TIMEOUT)
+        self.reactor.turn()
         self.assertTrue(socket.aborted)
-        self.truncated(channel)
+        self.truncated(channel, "before everything was sent")
+
+    def test_deafToAnswers(self) -> None:
+        """It is not waited for so long if this side has written nothing."""
+        channel, _, socket = self.channel(capacity=0)
+        channel.loseConnection()
+        self.reactor.run(3)
+        self.reactor.turn(CLOSE_TIMEOUT)
+        self.reactor.turn(CLOSE_TIMEOUT)
+        self.reactor.turn()
+        self.assertTrue(socket.aborted)
 
     def test_talking(self) -> None:
         """That it goes on sending does not give it more time."""
@@ -633,8 +670,8 @@ class ClosedHereTests(TLSTestCase):
         for _ in range(int(CLOSE_TIMEOUT)):
             partner.write(b"more and more")
             self.reactor.turn(0.99)
-        self.assertFalse(socket.aborted)
-        self.reactor.turn(0.2)
+        self.assertFalse(socket.disconnected)
+        self.reactor.turn(1)
         self.reactor.turn()
         self.truncated(channel)
 
@@ -988,6 +1025,30 @@ class PairTests(TLSTestCase):
         self.reactor.run(5)
         self.orderly(left)
         self.orderly(right)
+
+    def test_readerPauses(self) -> None:
+        """
+        One whose reader pauses at the end, as for a pipe that nobody reads, is waited
+        for, whether or not the system has taken everything: nothing is lost.
+        """
+        for size in (1000, 1_000_000):
+            left, right = self.pair()
+            got: list[bytes] = []
+            reader = right.start(Protocol())
+            reader.dataReceived = got.append  # type: ignore[method-assign, assignment]
+            left.write(b"x" * size)
+            self.reactor.run(3)
+            right.pauseProducing()
+            left.write(b"the end")
+            left.loseConnection()
+            self.reactor.run(3)
+            for _ in range(50):
+                self.reactor.turn(1)
+            right.resumeProducing()
+            self.reactor.run(100)
+            self.assertTrue(b"".join(got) == b"x" * size + b"the end")
+            self.orderly(left)
+            self.orderly(right)
 
     def test_closedByBoth(self) -> None:
         """Both at once, when all was read, is an orderly end for both."""
