@@ -26,8 +26,8 @@ def _pages() -> list[Path]:
     return [*pages, *_PROJECT.glob("newsfragments/*.rst"), _PROJECT / "CHANGELOG.rst"]
 
 
-class TableTests(SynchronousTestCase):
-    """Tables say in HTML what they say in their source."""
+class PageTests(SynchronousTestCase):
+    """Pages say in HTML what they say in their source."""
 
     def test_noDrawnTables(self) -> None:
         """
@@ -41,6 +41,18 @@ class TableTests(SynchronousTestCase):
             for table in _DRAWN_TABLE.finditer(page.read_text(encoding="utf-8"))
         ]
         self.assertEqual(drawn, [])
+
+    def test_noContents(self) -> None:
+        """
+        No page lists its own contents.  The theme does it beside the page, and puts an
+        error into one that does it, too.
+        """
+        listing = [
+            page.name
+            for page in _pages()
+            if "\n.. contents::" in page.read_text(encoding="utf-8")
+        ]
+        self.assertEqual(listing, [])
 
 
 def _extension(case: SynchronousTestCase, name: str) -> ModuleType:
