@@ -10,7 +10,6 @@ a truncation.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -28,6 +27,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface.declarations import Provides
 
+from twisted_transfer.channel.proxied import ProxyHeader
 from twisted_transfer.channel.wires import (
     Wire,
     bottomOf,
@@ -209,16 +209,39 @@ class Link(Protocol):
     # Set-up.
 
     def connectionMade(self) -> None:
-        """Complete the set-up of a plain connection; TLS has its handshake first."""
+        """
+        Complete the set-up of a plain connection; TLS has its handshake first, and
+        whoever comes by a proxy its header.
+        """
         transport: Any = self.transport
         self.__provides__ = _PROVIDED
         self.secure = ISSLTransport.providedBy(transport)
         self.wire = wireOf(self.clock, transport, self)
         if self.state is LinkState.ABORTING:
             self.wire.abort()
-        elif not self.secure:
+            return
+        headers = [
+            layer.read
+            for layer in layersUnder(transport)
+            if isinstance(layer, ProxyHeader)
+        ]
+        self._awaited = 1 + len(headers)
+        for header in headers:
+            header.wait().addCallbacks(self._proceed, self._refuse)
+        if not self.secure:
             takePlace(self)
+            self._proceed()
+
+    def _proceed(self, ignored: None = None) -> None:
+        """One part of the set-up is done."""
+        self._awaited -= 1
+        if not self._awaited and self.state is LinkState.SETUP:
             self._open()
+
+    def _refuse(self, failure: Failure) -> None:
+        """The set-up has failed."""
+        self._ready.fire(failure)
+        self.abort()
 
     def handshakeCompleted(self) -> None:
         """
@@ -233,7 +256,7 @@ class Link(Protocol):
             return
         if self.state is LinkState.SETUP:
             self._identify()
-            self._open()
+            self._proceed()
         elif not self.secure:
             self.secure = True
             self._identify()
@@ -346,8 +369,11 @@ class Link(Protocol):
         return self._truncation
 
     def readConnectionLost(self) -> None:
-        """The partner has ended its output."""
-        self._user.inputEnded()
+        """The partner has ended its output; before the set-up is over that is all."""
+        if self.state is LinkState.SETUP:
+            self.wire.close()
+        else:
+            self._user.inputEnded()
 
     def writeConnectionLost(self) -> None:
         """Output has ended: by this side, or because nobody reads it."""
@@ -359,11 +385,6 @@ class Link(Protocol):
         self.wire.gone()
         aborted = self.state is LinkState.ABORTING
         self._truncation = judge(reason, self.wire, aborted)
-        if layersUnder(self.transport) and self._addresses is not None:
-            # A PROXY header came after the set-up.  The socket's own address
-            # is not known any more.
-            with suppress(Exception):
-                self._noteAddresses()
         self._step(LinkState.GONE)
         if not self._ready.fired:
             self._ready.fire(Failure(handshakeError(reason, self.wire.refusal)))

@@ -58,7 +58,7 @@ admitted."""
 
 _NOT_ADMITTED = {
     "address": ("admit= does not allow its address", "an address not in admit="),
-    "hung up": ("it hung up before its handshake was complete", "hung up"),
+    "hung up": ("it hung up before it was proven", "hung up"),
     "refused": ("", "refused this side"),
     "unproven": ("", "not proven"),
     "timeout": (
@@ -336,7 +336,7 @@ class Admission(Factory):
         self.winner.callback(link)
 
     def _failed(self, reason: Failure, link: Link) -> None:
-        """Count a candidate that ended before it had proved itself."""
+        """Count a candidate that has failed, and see to it that it ends."""
         if link not in self._candidates:
             return  # dropped by this side, and counted then
         candidate = self._candidates.pop(link)
@@ -345,6 +345,7 @@ class Admission(Factory):
         if reason.check(PeerRefused):
             why = "refused" if gaveReason(reason.value) else "hung up"
         self._countDrop(why, candidate.address, str(reason.value))
+        discard(link, self.leftovers)
 
     def _drop(self, link: Link, why: str) -> None:
         candidate = self._candidates.pop(link)

@@ -20,10 +20,10 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
-from twisted.protocols.haproxy import proxyEndpoint
 from twisted.python.compat import nativeString
 from zope.interface import implementer
 
+from twisted_transfer.channel.proxied import ProxiedServerEndpoint
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions import pem, values
 from twisted_transfer.descriptions.strings import Description, redact, refusal, shown
@@ -271,7 +271,8 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
     keywords = description.keywords
     if kind == "haproxy" and side is _PASSIVE:
         # Twisted would write the description anew, and get equals signs wrong.
-        return proxyEndpoint(_endpoint(reactor, Description(args, keywords), side))
+        below = _endpoint(reactor, Description(args, keywords), side)
+        return ProxiedServerEndpoint(below)
     if kind in side.types:
         with optionsOf(description, side.types[kind]) as options:
             if kind in ("ssl", "tls"):

@@ -9,11 +9,10 @@ import os
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IUNIXTransport
 from twisted.internet.protocol import Factory
-from twisted.protocols.haproxy import proxyEndpoint
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -31,6 +30,7 @@ from tests.support.simulation import (
 from tests.support.steps import allSteps, notedSteps
 from tests.support.tlsends import Identities, One, overTLS, serverLink
 from twisted_transfer.channel.link import LINK_STEPS, Link, LinkState
+from twisted_transfer.channel.proxied import ProxiedServerEndpoint
 from twisted_transfer.channel.wires import CLOSE_TIMEOUT
 from twisted_transfer.errors import NotAdmitted, PeerRefused, Truncated
 
@@ -525,7 +525,7 @@ class LayersTests(SynchronousTestCase):
             def listen(self, protocolFactory: Any) -> None:
                 made.append(protocolFactory)
 
-        proxyEndpoint(Endpoint()).listen(factory)  # type: ignore[arg-type]
+        ProxiedServerEndpoint(Endpoint()).listen(factory)  # type: ignore[arg-type]
         return made[0]
 
     def attach(self, factory: Any) -> tuple[SimulatedSocket, Partner]:
@@ -569,12 +569,13 @@ class LayersTests(SynchronousTestCase):
         partner = TLSPartner(raw, identities.clientContext())
         self.assertIsNot(self.link.state, LinkState.OPEN)
         partner.handshake(self.reactor)
+        self.assertIs(self.link.state, LinkState.SETUP)
+        partner.write(b"PROXY TCP4 203.0.113.5 203.0.113.6 7 8\r\nhello")
+        self.reactor.run(3)
         self.assertIs(self.link.state, LinkState.OPEN)
         user = User()
         self.link.attach(user)
         self.link.resume()
-        partner.write(b"PROXY TCP4 203.0.113.5 203.0.113.6 7 8\r\nhello")
-        self.reactor.run(3)
         self.assertEqual(user.told, [b"hello"])
         self.assertEqual(
             self.link.addresses(),
@@ -583,6 +584,54 @@ class LayersTests(SynchronousTestCase):
                 IPv4Address("TCP", "203.0.113.5", 7),
             ),
         )
+
+    def test_headerBeforeTLS(self) -> None:
+        """A header may stand before the TLS; one alone does not complete the set-up."""
+        identities = Identities(self)
+        for header in (b"PROXY TCP4 203.0.113.5 203.0.113.6 7 8\r\n", b"PROXY x\r\n"):
+            self.link = Link(self.reactor)
+            tls = TLSMemoryBIOFactory(
+                identities.server, False, One(self.link), clock=self.reactor
+            )
+            socket, raw = self.attach(self.wrapping(tls))
+            raw.send(header)
+            self.reactor.run(3)
+            if b"TCP4" not in header:
+                failure = self.failureResultOf(self.link.whenReady(), NotAdmitted)
+                self.assertIn("PROXY header", str(failure.value))
+                self.assertTrue(socket.disconnected)
+                continue
+            self.assertIs(self.link.state, LinkState.SETUP)
+            partner = TLSPartner(raw, identities.clientContext())
+            partner.handshake(self.reactor)
+            self.assertIs(self.link.state, LinkState.OPEN)
+            self.assertEqual(
+                self.link.addresses()[1], IPv4Address("TCP", "203.0.113.5", 7)
+            )
+
+    def test_noHeader(self) -> None:
+        """Without a header there is no set-up: who hangs up, or says another thing."""
+        for word, kind in ((b"", PeerRefused), (b"hello", NotAdmitted)):
+            self.link = Link(self.reactor)
+            socket, partner = self.attach(self.wrapping(One(self.link)))
+            ready = self.link.whenReady()
+            self.assertNoResult(ready)
+            partner.send(word)
+            partner.end()
+            self.reactor.run(3)
+            self.failureResultOf(ready, kind)
+            self.assertTrue(socket.disconnected)
+
+    def test_twoHeaders(self) -> None:
+        """Behind two proxies the header of each one is waited for."""
+        _, partner = self.attach(self.wrapping(self.wrapping(One(self.link))))
+        partner.send(b"PROXY TCP4 203.0.113.5 203.0.113.6 7 8\r\n")
+        self.reactor.turn()
+        self.assertIs(self.link.state, LinkState.SETUP)
+        partner.send(b"PROXY TCP6 2001:db8::5 2001:db8::6 7 8\r\n")
+        self.reactor.turn()
+        self.assertIs(self.link.state, LinkState.OPEN)
+        self.assertEqual(self.link.addresses()[1], IPv6Address("TCP", "2001:db8::5", 7))
 
     def test_proxyAddressAfterTheEnd(self) -> None:
         """What the PROXY header has said is known when the connection is gone."""

@@ -345,7 +345,7 @@ class WarningTests(AdmissionTestCase):
         self.reactor.run(3)
         self.reactor.turn(CANDIDATE_TIMEOUT)
         hungUp, unproven, refused, slow = self.said()
-        self.assertIn("192.0.2.8:1 was not admitted: it hung up before", hungUp)
+        self.assertIn("192.0.2.8:1 was not admitted: it hung up before it", hungUp)
         self.assertIn("192.0.2.9:1 was not admitted: the TLS handshake", unproven)
         self.assertIn("http request", unproven)
         self.assertIn("192.0.2.10:1 was not admitted: the partner refused", refused)
