@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 RANKS = (
     *("errors", "interfaces", "printable", "states", "deferreds"),
     *("text", "tls", "channel", "descriptions", "connecting"),
-    *("data", "testing", "receipts", "transfers", "__init__"),
+    *("data", "testing", "receipts", "transfers", "public", "__init__"),
     *("command", "twist", "__main__"),
 )
 
