@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from tests.programs.test_command_processes import _MUCH, _WAIT, ProcessTestCase, _dial
 from tests.support.folders import partOf
@@ -117,6 +118,7 @@ class StoringTests(FaultTestCase):
         there: str,
         *words: str,
         setUp: Callable[[], object] | None = None,
+        stdout: int | IO[Any] = subprocess.PIPE,
     ) -> bytes:
         """
         A file is sent to a receiver that cannot store it.
@@ -125,10 +127,11 @@ class StoringTests(FaultTestCase):
         :param there: what the sender says.
         :param words: the options of the receiver, and where it goes.
         :param setUp: is called in the receiver before.
+        :param stdout: its standard output.
         :returns: the file.
         """
         source, content = self.file(1_000_000)
-        receiver = Program(self, ["receive", *words, _WAIT], setUp=setUp)
+        receiver = Program(self, ["receive", *words, _WAIT], setUp=setUp, stdout=stdout)
         sender = Program(self, ["send", str(source), _dial(receiver.port())])
         self.assertEnds(sender, 5, "(storing)", there)
         self.assertEnds(receiver, 6, here)
@@ -138,7 +141,8 @@ class StoringTests(FaultTestCase):
     def test_fullDevice(self) -> None:
         """A device has no room."""
         full = "No space left on device"
-        self.assertNotStored(full, full, "/dev/full")
+        with open("/dev/full", "wb") as device:
+            self.assertNotStored(full, full, "-", stdout=device)
 
     def test_fullDisk(self) -> None:
         """A disk has no room."""

@@ -621,7 +621,8 @@ class LocalTests(ProcessTestCase):
 
     def test_fullDisk(self) -> None:
         """A device without room ends the transfer, and the partner sees it."""
-        program = Program(self, ["receive", "--raw", "/dev/full", _WAIT])
+        with open("/dev/full", "wb") as full:
+            program = Program(self, ["receive", "--raw", "-", _WAIT], stdout=full)
         partner = dial(self, program.port())
         partner.sendall(b"data")
         self.assertRaises(ConnectionResetError, partner.recv, 1)

@@ -41,31 +41,6 @@ STANDARD = "-"
 """The path that stands for standard input or output."""
 
 
-def _special(
-    path: str, flags: int, verb: str, error: type[SourceError | DestinationError]
-) -> int | None:
-    """
-    Open a path that is neither a file nor a folder, such as a pipe or a device.
-
-    :param path: the path.
-    :param flags: how to open it.
-    :param verb: what this side wants to do with it, for the error.
-    :param error: the type of the error if it cannot be opened.
-    :returns: its descriptor; None for a file, a folder, or nothing.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return None
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return None
-    try:
-        # A named pipe or a terminal must not keep us waiting, nor become ours.
-        return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as why:
-        raise error(f"cannot {verb} {path}: {reasonText(why)}") from why
-
-
 def sourceAt(reactor: Any, path: str) -> Source:
     """
     Make the source for a path.
@@ -81,10 +56,24 @@ def sourceAt(reactor: Any, path: str) -> Source:
         if sys.__stdin__ is None:
             raise SourceError("standard input is closed; give the path of a file")
         return StreamSource(reactor, 0, name="standard input")
-    fd = _special(path, os.O_RDONLY, "read", SourceError)
-    if fd is None:
+    if not _isSpecial(path):
         return FileSource(path)
+    try:
+        # A named pipe or a terminal must not keep us waiting, nor become ours.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        fd = os.open(path, flags)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {reasonText(error)}") from error
     return StreamSource(reactor, fd, name=path, close=True)
+
+
+def _isSpecial(path: str) -> bool:
+    """:returns: whether it is neither a file nor a folder, nor nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def destinationAt(
@@ -94,20 +83,17 @@ def destinationAt(
     Make the destination for a path.
 
     :param reactor: watches what is no file.
-    :param path: ``-`` for standard output, or any path that can be written.
+    :param path: ``-`` for standard output, or the path of a file.
     :param force: whether a file that is there may be replaced.
     :param standardOutput: the descriptor that ``-`` stands for.
-    :returns: the destination, not opened yet unless it is special.
-    :raises DestinationError: if it is special and cannot be opened.
+    :returns: the destination, not opened yet.
+    :raises DestinationError: if standard output is closed.
     """
     if path == STANDARD:
         if sys.__stdout__ is None:
             raise DestinationError("standard output is closed; give the path of a file")
         return StreamDestination(reactor, standardOutput, name="standard output")
-    fd = _special(path, os.O_WRONLY, "write", DestinationError)
-    if fd is None:
-        return FileDestination(path, force, reactor)
-    return StreamDestination(reactor, fd, name=path, close=True)
+    return FileDestination(path, force, reactor)
 
 
 def partnerPath(path: str) -> str:
@@ -355,7 +341,9 @@ class Job:
             before = receipt.size - receipt.moved
             if before:
                 said += f", after the {before} of an earlier try"
-            said += "; stored" if done == "received" else "; stored by the partner"
+            said += "; delivered" if receipt.delivered else "; stored"
+            if self._request.sends:
+                said += " by the partner"
         self._report.say(said)
 
     def _closeBar(self) -> None:

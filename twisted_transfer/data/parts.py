@@ -85,12 +85,56 @@ def pathText(path: AnyPath) -> str:
     return os.fsdecode(path.path if isinstance(path, FilePath) else path)
 
 
+def resolved(path: str) -> str:
+    """
+    Follow the symbolic links in which a path ends, but for those that another user may
+    have put there: in a sticky folder to which all may write, such as ``/tmp``, only
+    the links of this user and of the folder's owner are followed.  That is Linux's rule
+    (``fs.protected_symlinks`` in :manpage:`proc_sys_fs(5)`), also where it is off.
+
+    :param path: any path.
+    :returns: the absolute path to which it leads.
+    :raises OSError: for the link of another user, or a chain of links without end.
+    :raises ValueError: if it is no path.
+    """
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        if name in ("", os.curdir, os.pardir):
+            return os.path.realpath(path)
+        folder = os.path.realpath(folder)
+        path = os.path.join(folder, name)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return path  # whoever opens it is told
+        if not stat.S_ISLNK(status.st_mode):
+            return path
+        shared = os.stat(folder)
+        if (
+            shared.st_mode & stat.S_ISVTX
+            and shared.st_mode & stat.S_IWOTH
+            and status.st_uid not in (os.geteuid(), shared.st_uid)
+        ):
+            raise PermissionError(
+                errno.EACCES,
+                f"{path} is a symbolic link of another user in a folder to which all "
+                "may write",
+            )
+        path = os.path.join(folder, os.readlink(path))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+_MOST_LINKS = 40  # as in Linux, path_resolution(7)
+
+
 def targetPath(path: str, follow: bool = True) -> str:
     """
     :param path: of a file that is to appear.
     :param follow: whether its last part may be a symbolic link.
     :returns: its absolute path, in which symbolic links are followed.
-    :raises DestinationError: if it can only be the path of a folder, or of nothing.
+    :raises DestinationError: if it can only be the path of a folder, or of nothing; or
+        if there is a special file, such as a pipe or a device, or the link of another
+        user in a folder like ``/tmp``.
     """
     # realpath() drops the slash by which a folder is meant.
     folder, name = os.path.split(path)
@@ -99,9 +143,23 @@ def targetPath(path: str, follow: bool = True) -> str:
     try:
         if not follow:
             return os.path.join(os.path.realpath(folder), name)
-        return os.path.realpath(path)
-    except ValueError as error:
-        raise unfit(f"{path!r} is no path: {error}") from error
+        target = resolved(path)
+    except (OSError, ValueError) as error:
+        raise unfit(f"cannot write {path!r}: {reasonText(error)}") from error
+    # A file of /dev/fd leads to what has no path.
+    with suppress(OSError, ValueError):
+        _checkPlain(path, os.stat(path).st_mode)
+    return target
+
+
+def _checkPlain(path: str, mode: int) -> None:
+    """Refuse what is neither a file nor a folder."""
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise unfit(
+            f"{path} is no regular file; to write to what is special, such as a pipe "
+            "or a device, give - as the path and redirect standard output to it (in a "
+            "program: StreamDestination)"
+        )
 
 
 def reasonText(error: OSError | ValueError) -> str:
@@ -551,11 +609,7 @@ def targetMode(target: str, replace: bool) -> int:
         return 0o666 & ~mask
     if stat.S_ISDIR(status.st_mode):
         raise unfit(f"{target} is a folder; give the path of a file in it")
-    if not stat.S_ISREG(status.st_mode):
-        raise unfit(
-            f"{target} is no regular file and cannot be replaced; "
-            "open it and use a StreamDestination"
-        )
+    _checkPlain(target, status.st_mode)
     if not replace:
         raise exists(target)
     if status.st_uid != os.geteuid():

@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from twisted_transfer.data.kernel import Sending, isBare
-from twisted_transfer.data.parts import AnyPath, pathText, reasonText
+from twisted_transfer.data.parts import AnyPath, pathText, reasonText, resolved
 from twisted_transfer.errors import SourceError, Truncated
 from twisted_transfer.interfaces import ILimitedSource
 
@@ -310,6 +310,7 @@ class FileSource(BlockSource):
         if self.fd != -1:
             return
         try:
+            resolved(self.path)  # which may refuse it
             # Without O_NONBLOCK, opening a named pipe waits for a writer.
             self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             status = os.fstat(self.fd)

@@ -25,6 +25,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Delivered,
     End,
     Failed,
     Finished,
@@ -54,7 +55,7 @@ class Phase(Enum):
     OFFERED = "Accept of the receiver"
     ACCEPTED = "Begin of the sender"
     SENDING = "data or End of the sender"
-    ENDED = "Stored of the receiver"
+    ENDED = "Stored or Delivered of the receiver"
     FINISHING = "Finished of the receiver"
     OVER = "nothing more"
     FAILED = "nothing after Failed"
@@ -88,7 +89,11 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
         (_S, End): Phase.ENDED,
         **_FAILS,
     },
-    Phase.ENDED: {(_R, Stored): Phase.READY, **_FAILS},
+    Phase.ENDED: {
+        (_R, Stored): Phase.READY,
+        (_R, Delivered): Phase.READY,
+        **_FAILS,
+    },
     Phase.FINISHING: {(_R, Finished): Phase.OVER, (_R, Failed): Phase.FAILED},
     Phase.OVER: {},
     Phase.FAILED: {},

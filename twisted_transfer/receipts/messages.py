@@ -144,6 +144,14 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Delivered(Stored):
+    """
+    The receipt of what is no file at the receiver: it has given everything to a
+    program or a device, and does not know what becomes of it.
+    """
+
+
+@dataclass(frozen=True)
 class Failed:
     """
     The transfer is over, and this side knows why.
@@ -170,7 +178,7 @@ class Finished:
     """The sender has no more files; or the receiver knows that it has not."""
 
 
-Message = Hello | Offer | Accept | Begin | End | Stored | Failed | Finished
+Message = Hello | Offer | Accept | Begin | End | Stored | Delivered | Failed | Finished
 """Any of the messages."""
 
 

@@ -19,7 +19,7 @@ from twisted_transfer.receipts.messages import FailureKind
 @dataclass(frozen=True)
 class Receipt:
     """
-    One file has arrived, and is stored.
+    One file has arrived, and is stored or delivered.
 
     :ivar name: what the sender calls it; None if it gave no name, and for raw
         transfers.
@@ -28,12 +28,15 @@ class Receipt:
         transfers, which compare none.
     :ivar moved: how many of its bytes this transfer has moved; fewer than
         ``size`` where an earlier one had begun.
+    :ivar delivered: whether the receiver has only given them to something else than a
+        file, such as a program or a device, and does not know what becomes of them.
     """
 
     name: str | None
     size: int
     digest: bytes | None
     moved: int
+    delivered: bool = False
 
 
 class Watch(Protocol):

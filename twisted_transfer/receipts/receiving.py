@@ -12,9 +12,15 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorThreads
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.destinations import BoundedDestination, FileDestination
+from twisted_transfer.data.destinations import (
+    BoundedDestination,
+    BytesDestination,
+    CallableDestination,
+    FileDestination,
+)
 from twisted_transfer.data.parts import AnyPath, raising
 from twisted_transfer.data.progress import Meter, quietly
+from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import (
     DestinationError,
@@ -30,6 +36,7 @@ from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Delivered,
     End,
     FailureKind,
     Finished,
@@ -42,6 +49,10 @@ from twisted_transfer.receipts.talk import Talk
 
 Kept = tuple[int, "bytes | None"]
 """How many bytes there are already, and their SHA-256 if there are any."""
+
+
+# Any other destination promises by finish() that everything is stored for good.
+_GIVE_AWAY = (BytesDestination, CallableDestination, StreamDestination)
 
 
 class DigestedDestination(BoundedDestination):
@@ -68,6 +79,11 @@ class DigestedDestination(BoundedDestination):
         """
         super().__init__(destination, maxSize)
         self._digest = RunningDigest(reactor)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether the bytes are given away, and not stored in a file."""
+        return isinstance(self.destination, _GIVE_AWAY)
 
     def digest(self) -> bytes:
         """:returns: the SHA-256 of all that is stored, 32 bytes."""
@@ -346,7 +362,8 @@ async def _store(
             await talk.unless(waiting)
         meter.tell(destination.size)
     assert isinstance(event, End)
-    stored = Stored(destination.size, destination.digest())
+    receives = Delivered if destination.delivers else Stored
+    stored = receives(destination.size, destination.digest())
     if (stored.size, stored.digest) != (event.size, event.digest):
         raise ReceiptMismatch(
             f"{stored.size} bytes with the SHA-256 {stored.digest.hex()} have come, "
@@ -358,7 +375,11 @@ async def _store(
     with suppress(TransferError):
         talk.say(stored)
     receipt = Receipt(
-        offer.name, stored.size, stored.digest, stored.size - begin.offset
+        offer.name,
+        stored.size,
+        stored.digest,
+        stored.size - begin.offset,
+        destination.delivers,
     )
     watch.ends(receipt)
     return receipt

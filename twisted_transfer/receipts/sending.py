@@ -19,7 +19,15 @@ from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import SourceError
 from twisted_transfer.interfaces import ISource, Source
 from twisted_transfer.receipts.digest import RunningDigest
-from twisted_transfer.receipts.messages import Accept, Begin, End, Offer, Role, Stored
+from twisted_transfer.receipts.messages import (
+    Accept,
+    Begin,
+    Delivered,
+    End,
+    Offer,
+    Role,
+    Stored,
+)
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk
 
@@ -230,8 +238,8 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
         raise _otherSize(source.size, "fewer" if source.count < source.size else "more")
     end = End(source.count, source.digest())
     talk.say(end)
-    await talk.next(Stored)
-    receipt = Receipt(file.name, end.size, end.digest, end.size - offset)
+    delivered = isinstance(await talk.next(Stored, Delivered), Delivered)
+    receipt = Receipt(file.name, end.size, end.digest, end.size - offset, delivered)
     watch.ends(receipt)
     return receipt
 

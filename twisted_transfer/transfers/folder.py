@@ -21,8 +21,11 @@ from twisted_transfer.data.parts import (
     checkWritable,
     exists,
     flushFile,
+    noPlace,
     pathText,
     raising,
+    reasonText,
+    resolved,
 )
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError
@@ -201,6 +204,10 @@ class FolderDestination:
                 "place",
                 "the receiver has no folder there",
             )
+        try:
+            resolved(self.path)
+        except OSError as error:
+            raise noPlace(self.path, reasonText(error)) from error
         checkWritable(self.path)
 
     def choose(

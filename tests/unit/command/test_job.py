@@ -324,6 +324,15 @@ class WatchTests(SynchronousTestCase):
             ],
         )
 
+    def test_delivered(self) -> None:
+        """What is in no file is not called stored."""
+        for sends, said in ((True, "; delivered by the partner"), (False, "delivered")):
+            job = self.job(sends)
+            job.begins("plan", 3, 0)
+            job.ends(Receipt("plan", 3, bytes(32), 3, delivered=True))
+            self.assertTrue(self.report.said[-1].endswith(said))
+            self.assertNotIn("stored", self.report.said[-1])
+
     def test_bars(self) -> None:
         """Each file has a bar of its own, which goes before anything is said."""
         job = self.job(True)
@@ -399,32 +408,27 @@ class LocalEndTests(SynchronousTestCase):
         allowed.open()
         allowed.abort()
 
-    def test_devices(self) -> None:
-        """A device is a stream; nobody wants to replace it by a file."""
-        source = sourceAt(self.reactor, "/dev/zero")
-        self.assertIsInstance(source, StreamSource)
-        source.close()
-        destination = destinationAt(self.reactor, "/dev/full", False)
-        self.assertIsInstance(destination, StreamDestination)
-        error = self.assertRaises(DestinationError, destination.write, b"data")
-        self.assertIn("/dev/full", str(error))
-        destination.abort()
+    def test_specialSources(self) -> None:
+        """A device or a named pipe is a stream; opening it waits for nobody."""
+        for path in ("/dev/zero", str(self.pipe)):
+            source = sourceAt(self.reactor, path)
+            self.assertIsInstance(source, StreamSource)
+            source.close()
 
-    def test_namedPipes(self) -> None:
-        """A named pipe is a stream, and opening it waits for nobody."""
-        source = sourceAt(self.reactor, str(self.pipe))
-        self.assertIsInstance(source, StreamSource)
-        destination = destinationAt(self.reactor, str(self.pipe), False)
-        self.assertIsInstance(destination, StreamDestination)
-        destination.abort()
-        source.close()
-
-    def test_nobodyReads(self) -> None:
-        """A named pipe that nobody reads cannot be written to."""
-        error = self.assertRaises(
-            DestinationError, destinationAt, self.reactor, str(self.pipe), False
-        )
-        self.assertIn(str(self.pipe), str(error))
+    def test_specialDestinations(self) -> None:
+        """
+        A device or a pipe is written only if that is asked for, which is done by ``-``
+        and a redirection: it may be there by somebody else's doing.
+        """
+        reading = os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reading)
+        for path in ("/dev/full", str(self.pipe), f"/dev/fd/{reading}"):
+            for force in (False, True):
+                destination = destinationAt(self.reactor, path, force)
+                error = self.assertRaises(DestinationError, destination.open)
+                self.assertIn(f"{path} is no regular file", str(error))
+                self.assertIn("give - as the path", str(error))
+        self.assertEqual(os.read(reading, 10), b"")
 
     def test_unopenable(self) -> None:
         """What is special and cannot be opened is named."""
@@ -476,14 +480,15 @@ class LocalEndTests(SynchronousTestCase):
         """Whether a file may be replaced, and how large it may be, is passed on."""
         refused = digestedDestinationAt(self.reactor, str(self.file), False)
         self.assertRaises(DestinationError, refused.open)
-        for path in (self.file, self.pipe):
-            reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            allowed = digestedDestinationAt(self.reactor, str(path), True, 3)
+        reading, writing = os.pipe()
+        for path in (str(self.file), "-"):
+            allowed = digestedDestinationAt(self.reactor, path, True, 3, writing)
             allowed.write(b"123")
             error = self.assertRaises(DestinationError, allowed.write, b"4")
             self.assertEqual(error.kind, "too-large")
             allowed.abort()
-            os.close(reading)
+        os.close(reading)
+        os.close(writing)
 
     def test_digestedStreams(self) -> None:
         """With a receipt, what is no file is counted and hashed as it passes."""
@@ -491,9 +496,9 @@ class LocalEndTests(SynchronousTestCase):
             source = digestedSourceAt(self.reactor, path)
             self.assertIs(type(source), DigestedSource)
             source.close()
-            destination = digestedDestinationAt(self.reactor, path, False)
-            self.assertIs(type(destination), DigestedDestination)
-            destination.abort()
+        destination = digestedDestinationAt(self.reactor, "-", False)
+        self.assertIs(type(destination), DigestedDestination)
+        destination.abort()
 
     def test_digestedStandardOutput(self) -> None:
         """``-`` is what stands for standard output."""

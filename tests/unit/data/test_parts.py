@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.threads import HeldThreads
+from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import (
     MARK,
     SUFFIX,
@@ -26,9 +27,12 @@ from twisted_transfer.data.parts import (
     flushFile,
     flushFolder,
     partPath,
+    resolved,
     targetMode,
 )
-from twisted_transfer.errors import DestinationError
+from twisted_transfer.data.sources import FileSource
+from twisted_transfer.errors import DestinationError, SourceError
+from twisted_transfer.transfers.folder import FolderDestination
 
 
 class PartTests(SynchronousTestCase):
@@ -308,6 +312,108 @@ class PartTests(SynchronousTestCase):
         self.patch(os, "fsync", fsync)
         part.publish(0o600)
         self.assertEqual(flushed, [(False, ["target"]), (True, ["target"])])
+
+
+class ResolvedTests(SynchronousTestCase):
+    """Symbolic links in folders to which others may write."""
+
+    def setUp(self) -> None:
+        self.folder = newFolder(self).resolve()
+        self.inbox = self.folder / "inbox"
+        self.inbox.mkdir()
+        self.link = self.inbox / "link"
+        self.victim = self.folder / "victim"
+        self.victim.write_bytes(b"precious")
+
+    def asAnother(self) -> None:
+        """Let all that is there be another user's; whoever runs this."""
+        owner = os.geteuid()
+        self.patch(os, "geteuid", lambda: owner + 1)
+
+    def owned(self, owner: int) -> None:
+        """Let the folder belong to another user than the link, as ``/tmp`` does."""
+        real = os.stat
+
+        def changed(path: Any) -> Any:
+            if os.fspath(path) != str(self.inbox):
+                return real(path)
+            fields = [*real(path)]
+            fields[stat.ST_UID] = owner
+            return os.stat_result(fields)
+
+        self.patch(os, "stat", changed)
+
+    def test_rule(self) -> None:
+        """
+        Only where the folder is sticky and all may write to it, and the link belongs
+        neither to this user nor to the owner of the folder, it is not followed.
+        """
+        self.link.symlink_to(self.victim)
+        me = os.geteuid()
+        for mode, mine, owner, followed in (
+            (0o1777, False, me + 2, False),
+            (0o1777, False, me, True),
+            (0o1777, True, me + 2, True),
+            (0o777, False, me + 2, True),
+            (0o1775, False, me + 2, True),
+        ):
+            self.inbox.chmod(mode)
+            self.owned(owner)
+            if not mine:
+                self.asAnother()
+            if followed:
+                self.assertEqual(resolved(str(self.link)), str(self.victim))
+            else:
+                with self.assertRaises(PermissionError) as caught:
+                    resolved(str(self.link))
+                self.assertIn(f"{self.link} is a symbolic link", str(caught.exception))
+            self.patch(os, "geteuid", lambda: me)
+
+    def test_everywhere(self) -> None:
+        """Everybody who asks the library for a path goes by the rule."""
+        self.inbox.chmod(0o1777)
+        self.owned(os.geteuid() + 2)
+        self.asAnother()
+        self.link.symlink_to(self.victim)
+        said = f"{self.link} is a symbolic link of another user"
+        error: Exception = self.assertRaises(
+            DestinationError, FileDestination(self.link, True).open
+        )
+        self.assertIn(said, str(error))
+        error = self.assertRaises(SourceError, FileSource(self.link).open)
+        self.assertIn(said, str(error))
+        self.assertEqual(self.victim.read_bytes(), b"precious")
+        self.link.unlink()
+        self.link.symlink_to(self.folder)
+        error = self.assertRaises(DestinationError, FolderDestination(self.link).open)
+        self.assertIn(said, str(error))
+        self.assertEqual(len(os.listdir(self.folder)), 2)
+
+    def test_chain(self) -> None:
+        """Each link of a chain counts, and a circle ends."""
+        first = self.folder / "first"
+        first.symlink_to("inbox/link")
+        self.link.symlink_to("../victim")
+        self.assertEqual(resolved(str(first)), str(self.victim))
+        self.inbox.chmod(0o1777)
+        self.owned(os.geteuid() + 2)
+        self.asAnother()
+        self.assertRaises(PermissionError, resolved, str(first))
+        self.victim.unlink()
+        self.victim.symlink_to("victim")
+        error = self.assertRaises(OSError, resolved, str(self.victim))
+        self.assertEqual(error.errno, errno.ELOOP)
+
+    def test_names(self) -> None:
+        """What is not there, or not a link, is where it is said to be."""
+        for path, expected in (
+            ("new", "new"),
+            ("missing/new", "missing/new"),
+            ("inbox/..", ""),
+            ("inbox/", "inbox"),
+        ):
+            expected = os.path.join(self.folder, expected).rstrip("/")
+            self.assertEqual(resolved(f"{self.folder}/{path}"), expected)
 
 
 class TargetModeTests(SynchronousTestCase):

@@ -35,6 +35,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Delivered,
     End,
     Failed,
     FailureKind,
@@ -601,7 +602,8 @@ _EVERYTHING: list[_Step] = [
     for role in Role
     for said in (
         *(Hello(1, role), Offer("a", 5), Accept(0), Begin(0), 1, End(5, _DIGEST)),
-        *(Stored(5, _DIGEST), Finished(), Failed(FailureKind.CANCELLED)),
+        *(Stored(5, _DIGEST), Delivered(5, _DIGEST)),
+        *(Finished(), Failed(FailureKind.CANCELLED)),
     )
 ]
 
@@ -614,7 +616,7 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_S, "Begin"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "data"), (_S, "Failed"), (_R, "Failed")},  # End only when all has come
     {(_S, "End"), (_S, "Failed"), (_R, "Failed")},
-    {(_R, "Stored"), (_S, "Failed"), (_R, "Failed")},
+    {(_R, "Stored"), (_R, "Delivered"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
     {(_R, "Finished"), (_R, "Failed")},
     set(),
@@ -860,12 +862,13 @@ class FileTests(SynchronousTestCase):
         """A receipt for something else is not given."""
         whole = (Accept(0), Begin(0), 5, End(5, _DIGEST))
         self.good(*whole, Stored(5, _DIGEST))
+        self.good(*whole, Delivered(5, _DIGEST))
         self.wrong(*whole, Stored(4, _DIGEST))
         self.wrong(*whole, Stored(5, _OTHER))
 
     def test_storedTheirs(self) -> None:
         """A receipt for something else is not taken, and both are named."""
-        for stored in (Stored(4, _DIGEST), Stored(5, _OTHER)):
+        for stored in (Stored(4, _DIGEST), Stored(5, _OTHER), Delivered(4, _DIGEST)):
             error = self.assertRaises(
                 ReceiptMismatch, _say, _after(7, _S), (_R, stored)
             )

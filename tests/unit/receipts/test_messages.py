@@ -15,6 +15,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Delivered,
     End,
     Failed,
     FailureKind,
@@ -123,6 +124,12 @@ _WRITTEN: list[tuple[Message, bytes]] = [
     (
         Stored(5, _DIGEST),
         b"\0\x08_command\0\x06Stored\0\x06digest\0\x20"
+        + _DIGEST
+        + b"\0\x04size\0\x015\0\0",
+    ),
+    (
+        Delivered(5, _DIGEST),
+        b"\0\x08_command\0\x09Delivered\0\x06digest\0\x20"
         + _DIGEST
         + b"\0\x04size\0\x015\0\0",
     ),

@@ -27,7 +27,11 @@ from tests.support.programs import ROOT, dropPrivileges
 from tests.support.talks import KeepingWatch, Partner, TalkTestCase
 from tests.support.threads import HeldThreads
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.destinations import (
+    BytesDestination,
+    CallableDestination,
+    FileDestination,
+)
 from twisted_transfer.data.parts import MARK
 from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.errors import (
@@ -43,6 +47,7 @@ from twisted_transfer.receipts.digest import READ_SIZE
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Delivered,
     End,
     Failed,
     FailureKind,
@@ -154,6 +159,25 @@ class AcceptTests(AcceptTestCase):
             self.successResultOf(accepting), [Receipt("name", 8, digest, 8)]
         )
         self.assertGone(self.ours, self.theirs)
+
+    def test_delivered(self) -> None:
+        """What is given to something else than a file is not called stored."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        stream = StreamDestination(MemoryReactor(), writing, close=True)
+        for destination in (BytesDestination(), CallableDestination(id), stream):
+            self.setUp()
+            accepting = self.accept(destination)
+            self.greet()
+            self.tell(Offer(), Begin(), b"data", endOf(b"data"))
+            self.assertEqual(
+                self.partner.last, Delivered(*vars(endOf(b"data")).values())
+            )
+            self.tell(Finished())
+            self.theirs.loseConnection()
+            self.settle()
+            [receipt] = self.successResultOf(accepting)
+            self.assertTrue(receipt.delivered)
 
     def test_several(self) -> None:
         """Where several are wanted, each goes its way."""

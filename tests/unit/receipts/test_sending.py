@@ -39,6 +39,7 @@ from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Delivered,
     End,
     Failed,
     FailureKind,
@@ -99,6 +100,14 @@ class OfferTestCase(TalkTestCase):
 
 class OfferTests(OfferTestCase):
     """Files go, and receipts come."""
+
+    def test_delivered(self) -> None:
+        """The receipt says whether it is in a file."""
+        offering = self.offer(ListSource([b"data"], size=4))
+        self.greet()
+        self.tell(Accept(), Delivered(4, sha256(b"data").digest()), Finished())
+        [receipt] = self.successResultOf(offering)
+        self.assertTrue(receipt.delivered)
 
     def test_one(self) -> None:
         """Everything is said in its order, and the receipt is what is got."""
