@@ -8,7 +8,6 @@ then, unless a text setting has to decode it, each chunk directly from the trans
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -263,16 +262,16 @@ class Delivery:
         if protocol is not None and IHandshakeListener.providedBy(protocol):
             protocol.handshakeCompleted()
 
-    def descriptorArrived(self, descriptor: int) -> None:
-        """Pass a file descriptor on, or close it if the protocol takes none."""
+    def descriptorArrived(self, descriptor: int) -> bool:
+        """Pass a file descriptor on, if the protocol takes one."""
         protocol = self.protocol
         if protocol is None or not IFileDescriptorReceiver.providedBy(protocol):
-            os.close(descriptor)
-            return
+            return False
         try:
             protocol.fileDescriptorReceived(descriptor)
         except Exception:
             self._fail()
+        return True
 
     def linkLost(self, reason: Failure) -> None:
         """Tell the reader, after everything buffered, that the connection is gone."""

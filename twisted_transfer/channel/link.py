@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface.declarations import Provides
 
@@ -37,6 +38,7 @@ from twisted_transfer.channel.wires import (
 )
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import Truncated, Unclosed
+from twisted_transfer.printable import addressText
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
@@ -121,8 +123,12 @@ class ILinkUser(TypingProtocol):
     def linkLost(self, reason: Failure) -> None:
         """The connection is gone."""
 
-    def descriptorArrived(self, descriptor: int) -> None:
-        """A file descriptor has come; it is the user's to close."""
+    def descriptorArrived(self, descriptor: int) -> bool:
+        """
+        A file descriptor has come.
+
+        :returns: whether somebody has taken it, who has to close it.
+        """
 
 
 class _Early:
@@ -149,8 +155,8 @@ class _Early:
     def linkLost(self, reason: Failure) -> None:
         self._events.append(("linkLost", reason))
 
-    def descriptorArrived(self, descriptor: int) -> None:
-        os.close(descriptor)
+    def descriptorArrived(self, descriptor: int) -> bool:
+        return False
 
     def tell(self, user: ILinkUser) -> None:
         for name, *arguments in self._events:
@@ -170,6 +176,7 @@ class Link(Protocol):
         ``close_notify``.
     """
 
+    _log = Logger()
     secure = False
     peerIdentity: PeerIdentity | None = None
     acceptUnclosed = False
@@ -312,8 +319,14 @@ class Link(Protocol):
         """Do nothing with bytes that come after this side has closed."""
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Pass a descriptor on."""
-        self._user.descriptorArrived(descriptor)
+        """Pass a descriptor on, or close it if nobody takes it."""
+        if not self._user.descriptorArrived(descriptor):
+            self._log.info(
+                "the protocol does not provide IFileDescriptorReceiver; a file "
+                "descriptor from {peer} is closed",
+                peer=addressText(self.addresses()[1]) or "the partner",
+            )
+            os.close(descriptor)
 
     @property
     def paused(self) -> bool:

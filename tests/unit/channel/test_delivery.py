@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.testing import StringTransportWithDisconnection
+from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -608,13 +609,16 @@ class DescriptorTests(IntakeTestCase):
         os.close(descriptor)
 
     def test_unwanted(self) -> None:
-        """Without such a protocol they are closed."""
+        """Without such a protocol they are closed, and the log says so."""
         for start in (False, True):
             if start:
                 self.channel.start(Noting())
             descriptor = self.descriptor()
-            self.channel._link.fileDescriptorReceived(descriptor)
+            with capturedLogs() as events:
+                self.channel._link.fileDescriptorReceived(descriptor)
             self.assertRaises(OSError, os.fstat, descriptor)
+            [said] = map(formatEvent, events)
+            self.assertIn("descriptor from 192.0.2.2:2000 is closed", str(said))
 
     def test_failing(self) -> None:
         """An error of the protocol's is logged and ends the connection."""

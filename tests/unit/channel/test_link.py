@@ -56,8 +56,9 @@ class User:
     def linkLost(self, reason: Failure) -> None:
         self.told.append(("lost", reason.type))
 
-    def descriptorArrived(self, descriptor: int) -> None:
+    def descriptorArrived(self, descriptor: int) -> bool:
         self.told.append(descriptor)
+        return True
 
 
 class LinkTestCase(SynchronousTestCase):
