@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import AnyStr, Generic
 
+from twisted_transfer.printable import concealed
+
 
 class TransferError(Exception):
     """The root of all errors of this library."""
@@ -23,8 +25,12 @@ class BadOption(TransferError, ValueError):
     """
     An option has an invalid value.
 
-    The message names both, and what would be valid: change the option.
+    The message names both, and what would be valid: change the option.  What looks
+    like the secret of an invitation is not shown.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(concealed(message))
 
 
 class BadDescription(BadOption):

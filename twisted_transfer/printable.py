@@ -1,15 +1,10 @@
 """
-What a person is shown: text from outside, and names in the log.
+What a person is shown of text from outside.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress
-from twisted.protocols.policies import ProtocolWrapper
+import re
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -40,41 +35,19 @@ def printable(text: str, limit: int | None = None) -> str:
     return "".join(pieces)
 
 
-def addressText(address: IAddress | None) -> str:
+HIDDEN = "…"
+"""Stands in place of a secret in everything that is shown."""
+
+# A secret is as long as a pin, and what we say of one begins so.
+_SECRET = re.compile(r"(?<![\w-])(?<!pin )[\w-]{43,}", re.ASCII)
+
+
+def concealed(text: str) -> str:
     """
-    Write an address as people do: ``192.0.2.7:4000``, ``[::1]:4000``, a path.
+    Hide what looks like a secret, wherever it stands.
 
-    :param address: of a port or a partner; None if it is not known.
-    :returns: the text, printable; empty for a socket without a name.
+    :param text: any text.
+    :returns: the text with ``…`` for each run of 43 characters of URL-safe base64,
+        as the secret of an invitation is, or more: a colon may be missing.
     """
-    if isinstance(address, IPv4Address):
-        return printable(f"{address.host}:{address.port}")
-    if isinstance(address, IPv6Address):
-        # An IPv4 partner of a dual-stack port (RFC 4291, section 2.5.5.2).
-        if address.host.startswith("::ffff:") and "." in address.host:
-            return printable(f"{address.host.removeprefix('::ffff:')}:{address.port}")
-        return printable(f"[{address.host}]:{address.port}")
-    if isinstance(address, UNIXAddress):
-        name = os.fsdecode(address.name or b"")
-        # Linux: a name in the abstract namespace begins with a null.
-        return printable(name.replace("\0", "@"))
-    return "" if address is None else printable(str(address))
-
-
-def nameInLog(transport: Any, before: str, protocol: Any) -> None:
-    """
-    Have Twisted log what a socket brings by the name of another protocol.
-
-    A socket's transport asks for the name only once, when it is made.
-
-    :param transport: the transport of the socket, or a layer over it.
-    :param before: the name of the protocol that was there first.
-    :param protocol: the protocol that has the connection from now on.
-    """
-    while isinstance(transport, ProtocolWrapper):
-        transport = transport.transport
-    logged = getattr(transport, "logstr", None)
-    if logged is not None:
-        prefix = getattr(protocol, "logPrefix", None)
-        name = type(protocol).__name__ if prefix is None else prefix()
-        transport.logstr = logged.replace(before, name, 1)
+    return _SECRET.sub(HIDDEN, text)

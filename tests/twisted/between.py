@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
-from twisted_transfer.channel.wires import bottomOf
+from twisted_transfer.layers import bottomOf
 
 channels = 0
 """How many channels were put between a socket and a protocol so far."""

@@ -18,7 +18,8 @@ _FOLDER = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 
 # A folder may import those that stand before it, and "." is what stands in none.
 RANKS = (
-    *("errors", "interfaces", "printable", "states", "deferreds"),
+    *("printable", "errors", "interfaces", "states"),
+    *("addresses", "layers", "deferreds"),
     *("text", "tls", "channel", "descriptions", "connecting"),
     *("data", "testing", "receipts", "transfers", "public", "__init__"),
     *("command", "twist", "__main__"),

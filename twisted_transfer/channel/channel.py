@@ -31,9 +31,8 @@ from zope.interface.declarations import Provides
 from twisted_transfer.channel.delivery import Delivery
 from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
-from twisted_transfer.channel.wires import bottomOf
 from twisted_transfer.interfaces import StreamProtocol
-from twisted_transfer.printable import nameInLog
+from twisted_transfer.layers import bottomOf, nameInLog
 from twisted_transfer.states import State
 from twisted_transfer.text.codec import Encoder
 from twisted_transfer.text.settings import TextSettings

@@ -28,17 +28,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface.declarations import Provides
 
+from twisted_transfer.addresses import addressText
 from twisted_transfer.channel.proxied import ProxyHeader
 from twisted_transfer.channel.wires import (
     Wire,
-    bottomOf,
-    layersUnder,
     takePlace,
     wireOf,
 )
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import Truncated, Unclosed
-from twisted_transfer.printable import addressText
+from twisted_transfer.layers import bottomOf, layersUnder
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError

@@ -26,13 +26,13 @@ from twisted.internet.interfaces import (
     IUNIXTransport,
 )
 from twisted.internet.stdio import StandardIO
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 from zope.interface.interface import InterfaceClass
 
 from twisted_transfer.errors import HalfCloseUnsupported
+from twisted_transfer.layers import bottomOf, layersUnder
 from twisted_transfer.tls.policy import handshakeOf
 
 
@@ -233,28 +233,6 @@ class StandardIOWire(Wire):
     def _end(self, reason: Exception) -> None:
         lose = self._transport.connectionLost
         self._later = self._clock.callLater(0, lose, Failure(reason))
-
-
-def layersUnder(transport: ITransport | None) -> list[ProtocolWrapper]:
-    """
-    :param transport: a protocol's transport.
-    :returns: the protocol wrappers that it is and that are under it, the
-        protocol's own first.
-    """
-    layers: list[ProtocolWrapper] = []
-    while isinstance(transport, ProtocolWrapper):
-        layers.append(transport)
-        transport = transport.transport
-    return layers
-
-
-def bottomOf(transport: ITransport) -> ITransport:
-    """
-    :returns: the transport under all protocol wrappers.
-    """
-    layers = layersUnder(transport)
-    bottom = layers[-1].transport if layers else None
-    return transport if bottom is None else bottom
 
 
 def takePlace(listener: IProtocol) -> None:

@@ -18,6 +18,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from twisted_transfer.addresses import addressText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
 from twisted_transfer.connecting.connector import TransferConnector
@@ -32,7 +33,7 @@ from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
 from twisted_transfer.interfaces import Destination, Source
-from twisted_transfer.printable import addressText, printable
+from twisted_transfer.printable import printable
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
 from twisted_transfer.transfers.transfers import Receiver, Transmitter

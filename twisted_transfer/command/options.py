@@ -21,6 +21,7 @@ from twisted_transfer.command.job import STANDARD, Request
 from twisted_transfer.command.reports import ConsoleReport, Status, sayable
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadDescription
+from twisted_transfer.printable import concealed
 
 _LONGEST = 65536
 
@@ -123,8 +124,9 @@ class CommandLine(Versioned):
             super().parseOptions(options)  # type: ignore[no-untyped-call]
         except UsageError as error:
             command = f" {self.subCommand}" if self.subCommand else ""
+            said = sayable(concealed(str(error)))
             ConsoleReport(sys.stderr).complain(
-                f"{sayable(str(error))}\n(see: {self.program}{command} --help)"
+                f"{said}\n(see: {self.program}{command} --help)"
             )
             sys.exit(Status.USAGE)
 

@@ -20,7 +20,7 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 
 from twisted_transfer import errors
-from twisted_transfer.printable import printable
+from twisted_transfer.printable import concealed, printable
 
 _KIB = 1024.0
 
@@ -261,7 +261,7 @@ def wordsFor(error: BaseException) -> str:
     :param error: why a transfer has failed; not a bug.
     :returns: one line, with what to do about it.
     """
-    words = sayable(" ".join(str(error).split())) or type(error).__name__
+    words = sayable(concealed(" ".join(str(error).split()))) or type(error).__name__
     if isinstance(error, ConnectError | DNSLookupError) and not isinstance(
         error, ConnectBindError
     ):

@@ -30,11 +30,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from twisted_transfer.addresses import addressText
 from twisted_transfer.channel.link import Link
 from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.descriptions.values import networks
 from twisted_transfer.errors import PeerRefused
-from twisted_transfer.printable import addressText, printable
+from twisted_transfer.printable import printable
 from twisted_transfer.tls.policy import gaveReason
 
 try:

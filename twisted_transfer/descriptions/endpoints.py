@@ -9,6 +9,7 @@ or find out about too late.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,21 +18,29 @@ from typing import Any, NamedTuple
 
 from twisted.internet import endpoints, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
 from twisted.python.compat import nativeString
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.proxied import ProxiedServerEndpoint
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions import pem, values
-from twisted_transfer.descriptions.strings import Description, redact, refusal, shown
+from twisted_transfer.descriptions.strings import (
+    Description,
+    checkAddresses,
+    redact,
+    refusal,
+    shown,
+)
 from twisted_transfer.descriptions.transfer import OWN_KEYWORDS
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import BadDescription, BadOption, TransferError
 from twisted_transfer.printable import printable
-from twisted_transfer.tls.policy import Policy, serverName
+from twisted_transfer.tls.policy import Policy
 
 
 class Options(NamedTuple):
@@ -182,10 +191,19 @@ def checkNames(
             raise UnfitError(f"{name} is missing; add :{name}=VALUE")
 
 
+_LONGEST_PATH = 107
+"""Bytes of the path of a UNIX socket, without the NUL at its end (unix(7))."""
+
+
 def _path(value: str) -> None:
-    """Check a path; on Linux a NUL begins an abstract name (unix(7))."""
+    """Check the path of a UNIX socket; on Linux a NUL begins an abstract name."""
     if not value or "\0" in value[1:]:
         raise UnfitError("give a path, which is not empty and has no NUL character")
+    if len(os.fsencode(value)) > _LONGEST_PATH + value.startswith("\0"):
+        raise UnfitError(
+            f"the path of a UNIX socket has at most {_LONGEST_PATH} bytes; give a "
+            "shorter one, such as one relative to the folder that this runs in"
+        )
 
 
 def _mode(value: str) -> None:
@@ -319,20 +337,11 @@ def _tlsClient(
 
 def serverOf(options: Mapping[str, str]) -> str:
     """
-    :param options: the options of a TLS client.
-    :returns: the host that the server's certificate has to be for.
-    :raises UnfitError: if it has no form in ASCII letters.
+    :param options: the options of a TLS client, which are valid.
+    :returns: the host that the server's certificate has to be for: without a zone,
+        which is this machine's.
     """
-    option = "hostname" if "hostname" in options else "host"
-    try:
-        serverName(options[option])
-    except UnicodeError:
-        raise UnfitError(
-            "this name has no form in ASCII letters (IDNA), which each host name "
-            "has; see whether it is spelt right",
-            option,
-        ) from None
-    return options[option]
+    return options.get("hostname", options["host"]).partition("%")[0]
 
 
 def clientBelow(reactor: Any, options: Mapping[str, str]) -> IStreamClientEndpoint:
@@ -345,19 +354,14 @@ def clientBelow(reactor: Any, options: Mapping[str, str]) -> IStreamClientEndpoi
     """
     if "endpoint" in options:
         return clientEndpoint(reactor, Description.parse(options["endpoint"]))
-    bind = options.get("bindAddress")
-    endpoint: IStreamClientEndpoint = endpoints.HostnameEndpoint(
-        reactor,
-        options["host"],
-        int(options["port"]),
-        int(options.get("timeout", "30")),
-        None if bind is None else (bind, 0),
-    )
-    return endpoint
+    timeout = int(options.get("timeout", "30"))
+    host, port = options["host"], int(options["port"])
+    return plainClientEndpoint(reactor, host, port, timeout, options.get("bindAddress"))
 
 
 def _endpoint(reactor: Any, description: Description, side: _Side) -> Any:
     """Make the endpoint of a description for one side, or say what is wrong."""
+    checkAddresses(description)
     try:
         return _make(reactor, description, side)
     except TransferError:
@@ -523,20 +527,65 @@ class DualStackServerEndpoint:
         return await four.listen(protocolFactory)
 
 
-def plainClientEndpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+def plainClientEndpoint(
+    reactor: Any,
+    host: str,
+    port: int,
+    timeout: int = 30,
+    bindAddress: str | None = None,
+) -> IStreamClientEndpoint:
     """
     Make an endpoint that dials plain TCP.
 
     :param reactor: the reactor that the endpoint uses.
-    :param host: a name or an address of either family.
+    :param host: a name or an address of either family, valid.
     :param port: the port number there.
+    :param timeout: seconds for each address.
+    :param bindAddress: the address from which to dial; ``None``: the system's choice.
     :returns: an endpoint that tries a name's addresses side by side (RFC 8305), or
-        the address without asking a resolver.
+        the address, with its zone, without asking a resolver.
     """
-    kind: Any = endpoints.HostnameEndpoint
+    bind = None if bindAddress is None else (bindAddress, 0)
+    kind: Any = _NameEndpoint
     if isIPAddress(host):
         kind = endpoints.TCP4ClientEndpoint
     elif isIPv6Address(host):
         kind = endpoints.TCP6ClientEndpoint
-    endpoint: IStreamClientEndpoint = kind(reactor, host, port)
+    endpoint: IStreamClientEndpoint = kind(reactor, host, port, timeout, bind)
     return endpoint
+
+
+@implementer(IStreamClientEndpoint)
+class _NameEndpoint:
+    """
+    Dial a host by its name.
+
+    ``HostnameEndpoint`` takes only what :rfc:`5891` allows as a name; hosts have
+    others too, such as those with an underscore.  Those are dialled over IPv4, as by
+    Twisted's ``tcp``.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        """
+        :param arguments: those of ``HostnameEndpoint``.
+        """
+        self._arguments = arguments
+
+    def connect(self, protocolFactory: interfaces.IProtocolFactory) -> Deferred[Any]:
+        """
+        Connect.
+
+        :param protocolFactory: makes the protocol of the connection.
+        :returns: a Deferred with the protocol.
+        """
+        endpoint: Any = endpoints.HostnameEndpoint(*self._arguments)
+        connecting: Deferred[Any] = endpoint.connect(protocolFactory)
+        if not connecting.called:
+            return connecting
+
+        def dialIPv4(failure: Failure) -> Any:
+            failure.trap(ValueError)  # "invalid hostname"
+            endpoint = endpoints.TCP4ClientEndpoint(*self._arguments)
+            return endpoint.connect(protocolFactory)
+
+        return connecting.addErrback(dialIPv4)

@@ -9,18 +9,15 @@ error message, a ``repr`` or a ``str``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import NamedTuple
 
-from twisted_transfer.descriptions.values import UnfitError
+from twisted_transfer.descriptions.values import UnfitError, isAddress
 from twisted_transfer.errors import BadDescription
-from twisted_transfer.printable import printable
-
-HIDDEN = "…"
-"""Stands in place of a secret in everything that is shown."""
+from twisted_transfer.printable import HIDDEN, concealed, printable
 
 _SECRET_WORDS = ("secret", "passphrase", "password", "passwd")
 
@@ -121,7 +118,7 @@ def _hide(text: str, depth: int) -> str:
         return HIDDEN if "=" in text else text
     fields, _ = split(text)
     if fields == [Field(0, None, text)]:
-        return text
+        return concealed(text)
     shown: list[str] = []
     changed = False
     for part in fields:
@@ -144,7 +141,8 @@ def redact(text: str) -> str:
 
     Secret are the values of all keywords whose name contains ``secret``,
     ``passphrase`` or ``password``, or nearly so: a misspelt name must not show
-    the value either.  Descriptions that are quoted in this one, at any depth,
+    the value either; and whatever looks like the secret of an invitation, under
+    any name.  Descriptions that are quoted in this one, at any depth,
     are treated alike.  The text need not be a valid description.
 
     :param text: the description.
@@ -267,6 +265,72 @@ class Description(Written):
         return ":".join(
             [quote(argument) for argument in self.args]
             + [f"{quote(k)}={quoteValue(v)}" for k, v in self.keywords.items()]
+        )
+
+
+# The options with hosts or addresses, of all endpoint types.
+_HOSTS = ("host", "hostname", "interface", "bindAddress", "admit")
+
+_HOST_TYPES = {"tcp", "tcp6", "ssl", "tls", "mtls"}
+"""Those that take a host or an address without its name."""
+
+
+def _misquoted(pieces: Sequence[str]) -> str | None:
+    """Give the IPv6 addresses of which these are the pieces, if they are not quoted."""
+    given = ":".join(pieces)
+    bare = given.removeprefix("[").removesuffix("]")
+    # A piece with a colon was quoted, and needs nothing unless it has brackets.
+    if any(":" in piece for piece in pieces) and (len(pieces) > 1 or bare == given):
+        return None
+    addresses = [re.sub(r"/\d+$", "", each) for each in bare.split(",")]
+    return bare if ":" in bare and all(map(isAddress, addresses)) else None
+
+
+def _withAddress(description: Description) -> Description | None:
+    """
+    Find an IPv6 address whose colons were not quoted, or that stands in brackets.
+
+    An argument ends at each of the colons, so the rest of the address has become
+    positional arguments.
+
+    :returns: the description with the address as it should be, or ``None``.
+    """
+    args, keywords = description.args, description.keywords
+    end = len(args)
+    for option in _HOSTS:
+        # 9: from the colons in front of "::1:2:3:4:5:6:7" there are two empty ones.
+        for first in range(max(1, end - 8), end + 1) if option in keywords else ():
+            address = _misquoted([keywords[option], *args[first:]])
+            if address is not None:
+                return Description(args[:first], {**keywords, option: address})
+    # Without a name it stands behind the type, or behind the port of a server; a port
+    # may stand behind it.  "80::50" is a port, no interface and a backlog.
+    for last in (end - 1, end):
+        for first in range(max(1, last - 9), last):
+            address = _misquoted(args[first:last])
+            port = args[first].isdigit() and (
+                last == end or re.search("[a-f]", address or "", re.I) is None
+            )
+            near = {each.lower() for each in args[max(0, first - 2) : first]}
+            if address is not None and not port and near & _HOST_TYPES:
+                corrected = (*args[:first], address, *args[last:])
+                return Description(corrected, keywords)
+    return None
+
+
+def checkAddresses(description: Description) -> None:
+    """
+    Require that the colons of IPv6 addresses are quoted.
+
+    :param description: a description, of which ``host=::1`` has become several
+        arguments.
+    :raises BadDescription: if those of an address are not.
+    """
+    corrected = _withAddress(description)
+    if corrected is not None:
+        raise BadDescription(
+            f"a colon in an address needs a backslash in front of it, and no brackets "
+            f"stand around the address; write {shown(corrected.toString())}"
         )
 
 

@@ -13,7 +13,13 @@ from functools import partial
 from typing import Any
 
 from twisted_transfer.descriptions import values
-from twisted_transfer.descriptions.strings import Description, Written, refusal, shown
+from twisted_transfer.descriptions.strings import (
+    Description,
+    Written,
+    checkAddresses,
+    refusal,
+    shown,
+)
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.errors import BadDescription
 
@@ -192,6 +198,7 @@ class TransferDescription(Written):
                 f"{shown(description.toString())} does not begin with 'transfer:'; "
                 "write transfer:active:... to dial or transfer:passive:... to listen"
             )
+        checkAddresses(description)
         mode, *command = description.args[1:] or ("",)
         readers = _READERS
         if not command:

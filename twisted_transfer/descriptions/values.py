@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from twisted_transfer.errors import BadOption
+from twisted_transfer.tls.policy import serverName
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -114,29 +116,55 @@ def seconds(value: object, *, zero: bool = False) -> None:
         raise UnfitError(f"give a finite number of seconds{bound}")
 
 
+# Letters, digits, hyphens and dots (RFC 952), and underscores: names have them, such
+# as those of containers.  What begins with a hyphen is an option that went astray.
+_NAME = re.compile(r"[\w.][\w.-]*", re.ASCII)
+
+
 def hostName(value: object) -> None:
     """
     Check a host name or address, without looking it up (:rfc:`1035#section-2.3.4`).
 
     :param value: the value.
-    :raises UnfitError: if it is empty, has a space or control character in it,
-        or is longer than a name, or a part of one, may be.
+    :raises UnfitError: if it is neither an address, which may have a zone id
+        (``fe80::1%eth0``), nor what a name may be.
     """
-    if (
-        not isinstance(value, str)
-        or value.split() != [value]
-        or not value.isprintable()
-    ):
-        raise UnfitError(
-            "a host is a name or an address without spaces, such as 192.0.2.7 or "
-            "2001:db8::7"
-        )
-    labels = value.removesuffix(".").split(".")
-    if len(value) > 253 or not all(0 < len(label) < 64 for label in labels):
+    text = value if isinstance(value, str) else ""
+    if isAddress(text):
+        return
+    labels = text.removesuffix(".").split(".")
+    if text and (len(text) > 253 or not all(0 < len(label) < 64 for label in labels)):
         raise UnfitError(
             "a host name has at most 253 characters, and each part of it, between "
             "its dots, has 1 to 63"
         )
+    try:
+        name = (serverName(text) or b"").decode("ascii")
+    except UnicodeError:
+        raise UnfitError(
+            "this name has no form in ASCII letters (IDNA), which each host name "
+            "has; see whether it is spelt right"
+        ) from None
+    if len(name) > 253 or _NAME.fullmatch(name) is None:
+        raise UnfitError(
+            "a host is a name or an address without spaces, such as 192.0.2.7 or "
+            "2001:db8::7; a name has letters, digits, hyphens, underscores and dots"
+        )
+
+
+def isAddress(text: str) -> bool:
+    """
+    Tell an address from a name.
+
+    :param text: any text.
+    :returns: whether it is an IPv4 address, or an IPv6 address, which may have a
+        zone id of printable characters (:rfc:`4007#section-11`).
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return text.isprintable() and " " not in text
 
 
 @blaming("admit")

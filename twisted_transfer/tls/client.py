@@ -38,7 +38,7 @@ from zope.interface import implementer
 
 from twisted_transfer.deferreds import Leftovers, Promise
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout, PeerRefused
-from twisted_transfer.printable import nameInLog
+from twisted_transfer.layers import nameInLog
 from twisted_transfer.states import State
 from twisted_transfer.tls.policy import (
     Policy,

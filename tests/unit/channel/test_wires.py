@@ -42,11 +42,10 @@ from twisted_transfer.channel.wires import (
     StandardIOWire,
     UNIXWire,
     Wire,
-    bottomOf,
     hearThrough,
-    layersUnder,
 )
 from twisted_transfer.errors import HalfCloseUnsupported, Truncated, Unclosed
+from twisted_transfer.layers import bottomOf, layersUnder
 
 
 class WireTests(SynchronousTestCase):

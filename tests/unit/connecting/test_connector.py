@@ -5,8 +5,11 @@ Tests for :mod:`twisted_transfer.connecting.connector`, without a network.
 from __future__ import annotations
 
 import errno
+import traceback
 from typing import Any
 
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
@@ -35,8 +38,10 @@ from twisted_transfer import (
     TransferChannel,
     TransferConnector,
 )
+from twisted_transfer.command import reports
 from twisted_transfer.connecting import connector as connectors
 from twisted_transfer.descriptions.strings import Description
+from twisted_transfer.tls.keys import Secret
 
 PARTNER = IPv4Address("TCP", "192.0.2.7", 5000)
 
@@ -88,7 +93,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_hosts(self) -> None:
         """A host that cannot be is named."""
-        for host in ("", "a b", "x" * 300, "a\nb", 7):
+        for host in ("", "a b", "x." * 150, "a\nb", 7):
             self.refused(f"host={host!r}", host=host, port=1)
 
     def test_seconds(self) -> None:
@@ -171,6 +176,56 @@ class OptionTests(SynchronousTestCase):
     def test_badDescriptionIsBadOption(self) -> None:
         """One class of error covers strings and arguments."""
         self.assertTrue(issubclass(BadDescription, BadOption))
+
+
+_SECRET = Secret.fresh().text
+
+# What descriptions are made of, and what they are made of by mistake.
+_pieces = st.one_of(
+    st.sampled_from(("transfer", "active", "passive", "tcp", "tcp6", "tls", "ssl")),
+    st.sampled_from(("unix", "systemd", "haproxy", "mtls", "host", "port", "path")),
+    st.sampled_from(("secret", "scrt", "pin", "within", "admit", "endpoint", "index")),
+    st.sampled_from((":", ":", ":", "=", "=", "\\", "-x", "my_host", "a/b", "xn--a")),
+    st.sampled_from(("::1", "[::1]", "%eth0", "192.0.2.7", "4000", "0", "-1", "nan")),
+    st.sampled_from(("x" * 110, "\0", "\x1b[2J", "bücher", "\ud800", "INET", _SECRET)),
+    st.text(max_size=3),
+)
+_inputs = st.one_of(
+    st.lists(_pieces, max_size=12).map("".join),
+    st.tuples(
+        st.sampled_from(("transfer:active:", "transfer:passive:")),
+        st.sampled_from(("tcp:", "tls:", "unix:", "mtls:", "haproxy:tcp:", "")),
+        st.sampled_from(("host=", "port=0:", "path=", f"port=1:secret={_SECRET}:")),
+        st.lists(_pieces, max_size=4).map("".join),
+        st.sampled_from(("", ":port=4000", f":pin={_SECRET}:secret={_SECRET}")),
+    ).map("".join),
+)
+
+
+class InputTests(SynchronousTestCase):
+    """Whatever is given as a description."""
+
+    @settings(max_examples=300, report_multiple_bugs=False)
+    @given(_inputs)
+    @example("transfer:active:host=my_host:port=4000")
+    @example("transfer:active:host=-x:port=4000")
+    @example("transfer:active:host=a/b:port=4000")
+    @example(f"transfer:active:mtls:host=é_x:port=1:pin={_SECRET}:secret={_SECRET}")
+    @example("transfer:active:unix:" + "x" * 108)
+    def test_noBug(self, string: str) -> None:
+        """It is refused without its secrets, or fails for a reason that has words."""
+        reactor = MemoryReactorClock()
+        try:
+            connector = TransferConnector.fromString(reactor, string)
+        except BadOption as error:
+            self.assertNotIn(_SECRET, "".join(traceback.format_exception(error)))
+            return
+        results: list[Any] = []
+        connector.connect().addBoth(results.append)
+        for result in results:
+            self.assertNotEqual(reports.statusOf(result.value), reports.Status.BUG)
+            self.assertNotIn(_SECRET, reports.wordsFor(result.value))
+        connector.close()
 
 
 class ActiveTests(SynchronousTestCase):

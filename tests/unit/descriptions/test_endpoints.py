@@ -263,7 +263,9 @@ class OptionTests(SocketCommandTestCase):
             ("tcp:h:80:bindAddress=", "bindAddress= in ", "without spaces"),
             ("ssl:h:80:hostname=h:trustRoots=/ca", "trustRoots=/ca", "caCertsDir"),
             ("tls:h:80:caCertsDir=/ca", "caCertsDir=/ca", "trustRoots"),
+            ("tcp:-x:80", "host=-x", "letters, digits"),
             ("unix", "path is missing", ":path=VALUE"),
+            (f"unix:/{'ä' * 54}", "at most 107 bytes"),
             ("unix:", "path= in ", "not empty"),
             ("unix:a\0b", "NUL"),
             ("unix:address=/x", "address=/x", "the options are: path"),
@@ -290,6 +292,8 @@ class OptionTests(SocketCommandTestCase):
             ("unix", "address is missing", ":address=VALUE"),
             ("unix:path=/x", "path=/x", "the options are: address"),
             ("unix:/x:mode=rw", "mode=rw", "octal"),
+            (f"unix:/{'x.' * 54}", "address=/x", "at most 107 bytes"),
+            (f"unix:\0{'x' * 108}", "at most 107 bytes"),
             ("unix:/x:mode=888", "mode=888", "octal"),
             ("unix:/x:lockfile=x", "lockfile=x", "'unix' does not accept"),
             ("systemd", "domain is missing", ":domain=VALUE"),
@@ -790,6 +794,21 @@ class ClientTests(SynchronousTestCase):
         connecting.cancel()
         self.failureResultOf(connecting).trap(CancelledError, Exception)
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_odd(self) -> None:
+        """A name that is none by the rules of IDNA, but of a host, is dialled."""
+        for host in ("my_host", "r3---sn.example"):
+            reactor = MemoryReactorClock()
+            plainClientEndpoint(reactor, host, 4000, 9, "::1").connect(Factory())
+            [(dialled, port, _, timeout, bind)] = reactor.tcpClients
+            self.assertEqual((dialled, port), (host, 4000))
+            self.assertEqual((timeout, bind), (9, ("::1", 0)))
+
+    def test_zone(self) -> None:
+        """An address is dialled in its zone."""
+        reactor = MemoryReactorClock()
+        plainClientEndpoint(reactor, "fe80::1%eth0", 4000).connect(Factory())
+        self.assertEqual(reactor.tcpClients[0][:2], ("fe80::1%eth0", 4000))
 
     def test_sideBySide(self) -> None:
         """Of a name's addresses the next one is tried while one is silent."""

@@ -354,7 +354,7 @@ class PlaceTests(StringsTestCase):
 
     def test_hostNames(self) -> None:
         """
-        A name that cannot be told to the server is refused at once, not in the
+        A name that cannot be looked up is refused at once, not in the
         middle of a handshake.
         """
         for name in ("ä" * 60, "\u05d0a.example", "xn--ä.example"):

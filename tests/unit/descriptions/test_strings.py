@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.recorder import RecordedEndpoint, installRecorder
 from twisted_transfer.descriptions.strings import (
-    HIDDEN,
     Description,
     Field,
+    checkAddresses,
     quote,
     quoteValue,
     redact,
@@ -24,7 +24,8 @@ from twisted_transfer.descriptions.strings import (
     split,
 )
 from twisted_transfer.errors import BadDescription
-from twisted_transfer.printable import printable
+from twisted_transfer.printable import HIDDEN, printable
+from twisted_transfer.tls.keys import Secret
 
 # Text in which the characters that mean something are as frequent as others.
 text = st.text(st.one_of(st.sampled_from(":=\\"), st.characters()))
@@ -129,6 +130,23 @@ class RedactTests(SynchronousTestCase):
             redact("tls:h:1:endpoint=mtls\\:host=a\\\\\\:b\\:secret=xyz:timeout=3"),
             f"tls:h:1:endpoint=mtls\\:host=a\\\\\\:b\\:secret={HIDDEN}:timeout=3",
         )
+
+    def test_anywhere(self) -> None:
+        """What looks like a secret is hidden wherever it stands, quoted or not."""
+        secret = Secret.fresh().text
+        for where in (
+            "x:scrt={}",
+            "x:{}",
+            "{}",
+            "x:y=z\\:a={}:b",
+            "x:{}=1",
+            "x:pin={}",
+            "x:port=4{}",
+        ):
+            self.assertNotIn(secret, redact(where.format(secret)))
+            self.assertIn(HIDDEN, redact(where.format(secret)))
+        for other in ("a" * 42, f"{'a' * 20}.{'a' * 22}"):
+            self.assertEqual(redact(f"x:path={other}"), f"x:path={other}")
 
     def test_quotedTooOften(self) -> None:
         """A secret is hidden where its equals sign was escaped by mistake."""
@@ -328,6 +346,47 @@ class DescriptionTests(SynchronousTestCase):
     def test_controlCharacters(self) -> None:
         """An error does not pass control characters on to a terminal."""
         self.assertRefused("\x1b[2Jtcp=\n", "'\\x1b[2Jtcp=\\n'")
+
+
+class AddressTests(SynchronousTestCase):
+    """IPv6 addresses whose colons end the arguments, or that stand in brackets."""
+
+    def test_corrected(self) -> None:
+        """The error shows the description as it should be."""
+        for wrong, right in (
+            ("x:host=::1:port=4000", r"x:host=\:\:1:port=4000"),
+            ("x:host=[::1]:port=4000", r"x:host=\:\:1:port=4000"),
+            (r"x:host=[\:\:1]:port=4", r"x:host=\:\:1:port=4"),
+            ("x:host=::1:2:3:4:5:6:7:port=4", r"x:host=\:\:1\:2\:3\:4\:5\:6\:7:port=4"),
+            ("x:port=4:host=fe80::1%eth0", r"x:port=4:host=fe80\:\:1%eth0"),
+            ("x:hostname=2001:db8::7", r"x:hostname=2001\:db8\:\:7"),
+            ("tcp:4:interface=::", r"tcp:4:interface=\:\:"),
+            ("x:bindAddress=::1:secret=xyz", r"x:bindAddress=\:\:1:secret=…"),
+            ("x:y:admit=fe80::/10,192.0.2.7", r"x:y:admit=fe80\:\:/10,192.0.2.7"),
+            ("tcp:::1:4000", r"tcp:\:\:1:4000"),
+            ("transfer:active:TLS:[::1]:443", r"transfer:active:TLS:\:\:1:443"),
+            ("ssl:2001:db8::7:443", r"ssl:2001\:db8\:\:7:443"),
+            ("tcp:80:fe80::1", r"tcp:80:fe80\:\:1"),
+        ):
+            error = self.assertRaises(
+                BadDescription, checkAddresses, Description.parse(wrong)
+            )
+            for said in ("colon", "needs a backslash", "brackets", f"'{right}'"):
+                self.assertIn(said, str(error))
+
+    def test_others(self) -> None:
+        """What is right, or could mean something else, is let alone."""
+        for string in (
+            "tcp:80::50",
+            "x:::1:4000",
+            "tcp:h:80",
+            r"tcp:\:\:1:80",
+            r"tcp:host=\:\:1:80:bindAddress=192.0.2.7",
+            r"transfer:passive:tcp:80:admit=\:\:1,fe80\:\:/10",
+            "transfer:port=0:admit=192.0.2.0/24:passive:tcp",
+            f"x:host=:{':' * 5000}h",
+        ):
+            checkAddresses(Description.parse(string))
 
 
 class SecrecyTests(SynchronousTestCase):

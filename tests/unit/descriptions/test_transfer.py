@@ -14,9 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted_transfer.descriptions as descriptions
 from tests.support.recorder import installRecorder
 from tests.unit.descriptions.test_strings import asciiText, marks, secretive, text
+from twisted_transfer import TransferConnector
 from twisted_transfer.descriptions.strings import Description, quote
 from twisted_transfer.descriptions.transfer import OWN_KEYWORDS, TransferDescription
 from twisted_transfer.errors import BadDescription
+from twisted_transfer.tls.keys import Secret
 
 parse = TransferDescription.parse
 
@@ -26,7 +28,7 @@ addresses = st.one_of(
     st.sampled_from(["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0", "::/0"]),
 )
 hosts = st.one_of(
-    st.sampled_from(["localhost", "a.example.", "h\\=:", "b\xfccher.example"]),
+    st.sampled_from(["localhost", "a.example.", "my_host", "b\xfccher.example"]),
     st.ip_addresses().map(str),
 )
 seconds = st.floats(0, allow_infinity=False, exclude_min=True)
@@ -316,6 +318,24 @@ class SecrecyTests(SynchronousTestCase):
             except BadDescription as error:
                 found = "".join(traceback.format_exception(error))
                 self.assertFalse(set(marks) & set(found), found)
+
+    def test_anywhere(self) -> None:
+        """A secret under another name, or without one, is in no error."""
+        for start, end in (
+            ("transfer:active:", ":host=h"),
+            ("transfer:active:mtls:host=h:port=1:within=3:again=", ""),
+            ("transfer:active:mtls:host=h:port=1:scrt=", ""),
+            ("transfer:passive:admit=", ""),
+            ("transfer:passive:port=", ""),
+            ("transfer:passive:within=", ""),
+            ("", ""),
+        ):
+            secret = Secret.fresh().text
+            with self.assertRaises(BadDescription) as caught:
+                TransferConnector.fromString(None, f"{start}{secret}{end}")
+            # The lines of the source, too, which have no more than its name.
+            found = "".join(traceback.format_exception(caught.exception))
+            self.assertNotIn(secret, found)
 
     def test_useful(self) -> None:
         """All but the secret is shown."""

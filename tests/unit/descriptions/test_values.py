@@ -76,10 +76,16 @@ class HostTests(SynchronousTestCase):
         """Names and addresses of both families are hosts."""
         for host in ("localhost", "192.0.2.7", "2001:db8::7", "bücher.example", "a."):
             values.hostName(host)
+        for host in ("my_host", "_a._tcp.example", "r3---sn.example", "fe80::1%eth0"):
+            values.hostName(host)
 
     def test_bad(self) -> None:
         """What is no host is refused, with an example."""
         for host in ("", " ", "a b", "a\tb", "a\0b", "a\x7f", "a\n", None, 7, b"h"):
+            error = self.assertRaises(UnfitError, values.hostName, host)
+            self.assertIn("192.0.2.7", str(error))
+        # No resolver is to see these.
+        for host in ("-x", "*", "/x", "a/b", "a:b", "a@b", "[::1]", "fe80::1%"):
             error = self.assertRaises(UnfitError, values.hostName, host)
             self.assertIn("192.0.2.7", str(error))
         for host in ("x" * 64, "a..b", ".", f"{'x' * 62}." * 4 + "xxx"):

@@ -13,7 +13,7 @@ from twisted.internet.address import (
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_transfer.printable import addressText
+from twisted_transfer.addresses import addressText
 
 
 class AddressTextTests(SynchronousTestCase):

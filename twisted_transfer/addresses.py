@@ -1,0 +1,33 @@
+"""
+Addresses, as people read them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+
+from twisted_transfer.printable import printable
+
+
+def addressText(address: IAddress | None) -> str:
+    """
+    Write an address as people do: ``192.0.2.7:4000``, ``[::1]:4000``, a path.
+
+    :param address: of a port or a partner; None if it is not known.
+    :returns: the text, printable; empty for a socket without a name.
+    """
+    if isinstance(address, IPv4Address):
+        return printable(f"{address.host}:{address.port}")
+    if isinstance(address, IPv6Address):
+        # An IPv4 partner of a dual-stack port (RFC 4291, section 2.5.5.2).
+        if address.host.startswith("::ffff:") and "." in address.host:
+            return printable(f"{address.host.removeprefix('::ffff:')}:{address.port}")
+        return printable(f"[{address.host}]:{address.port}")
+    if isinstance(address, UNIXAddress):
+        name = os.fsdecode(address.name or b"")
+        # Linux: a name in the abstract namespace begins with a null.
+        return printable(name.replace("\0", "@"))
+    return "" if address is None else printable(str(address))

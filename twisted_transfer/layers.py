@@ -1,0 +1,50 @@
+"""
+The layers over a transport: Twisted's protocol wrappers, such as those of TLS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import ITransport
+from twisted.protocols.policies import ProtocolWrapper
+
+
+def layersUnder(transport: ITransport | None) -> list[ProtocolWrapper]:
+    """
+    :param transport: a protocol's transport.
+    :returns: the protocol wrappers that it is and that are under it, the
+        protocol's own first.
+    """
+    layers: list[ProtocolWrapper] = []
+    while isinstance(transport, ProtocolWrapper):
+        layers.append(transport)
+        transport = transport.transport
+    return layers
+
+
+def bottomOf(transport: ITransport) -> ITransport:
+    """
+    :returns: the transport under all protocol wrappers.
+    """
+    layers = layersUnder(transport)
+    bottom = layers[-1].transport if layers else None
+    return transport if bottom is None else bottom
+
+
+def nameInLog(transport: Any, before: str, protocol: Any) -> None:
+    """
+    Have Twisted log what a socket brings by the name of another protocol.
+
+    A socket's transport asks for the name only once, when it is made.
+
+    :param transport: the transport of the socket, or a layer over it.
+    :param before: the name of the protocol that was there first.
+    :param protocol: the protocol that has the connection from now on.
+    """
+    bottom: Any = bottomOf(transport)
+    logged = getattr(bottom, "logstr", None)
+    if logged is not None:
+        prefix = getattr(protocol, "logPrefix", None)
+        name = type(protocol).__name__ if prefix is None else prefix()
+        bottom.logstr = logged.replace(before, name, 1)
