@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import warnings
 from collections import Counter
@@ -29,6 +30,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, eventAsText, globalLogBeginner
 from twisted.python.log import theLogPublisher
 from zope.interface import implementer
+
+from twisted_transfer.data.openings import openings
 
 _DESCRIPTORS = "/proc/self/fd"
 
@@ -94,6 +97,7 @@ class Watch:
         )
         warnings.showwarning = showwarning
         _openReserve()
+        _openNotice()
 
     def before(self) -> Snapshot:
         """Look at the process before a test."""
@@ -162,6 +166,13 @@ def _openReserve() -> None:
     port.startListening()
     port.stopListening()
     reactor.advance(0)
+
+
+def _openNotice() -> None:
+    """Have the library open what its first part of a file opens for good."""
+    with tempfile.TemporaryFile() as file:
+        watch = openings().watch(file.fileno())
+        openings().forget(watch)
 
 
 # The reactor.

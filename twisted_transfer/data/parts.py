@@ -7,12 +7,10 @@ in one step when all of them are on the disk.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import hashlib
 import os
-import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +22,7 @@ from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.filepath import FilePath
 
+from twisted_transfer.data.openings import isAlone, openings
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import DestinationError
 
@@ -195,7 +194,6 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOUND = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
-_IN_OPEN = 0x20  # <sys/inotify.h>
 
 
 def partPath(target: str) -> str:
@@ -217,52 +215,6 @@ def partPath(target: str) -> str:
     return os.path.join(folder, name + SUFFIX)
 
 
-class _Opening:
-    """Notices when anybody else opens a file (inotify(7))."""
-
-    def __init__(self, fd: int) -> None:
-        """
-        :param fd: the file, which is open here.
-        """
-        self._fd = -1
-        with suppress(AttributeError):  # of another system
-            libc = ctypes.CDLL(None)
-            self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if libc.inotify_add_watch(self._fd, b"/proc/self/fd/%d" % fd, _IN_OPEN) < 0:
-                self.close()
-
-    @property
-    def noticed(self) -> bool:
-        """Whether it was opened, or that cannot be known."""
-        if self._fd == -1:
-            return True
-        try:
-            os.read(self._fd, 4096)
-        except BlockingIOError:
-            return False
-        self.close()
-        return True
-
-    def close(self) -> None:
-        """Look no longer."""
-        fd, self._fd = self._fd, -1
-        if fd != -1:
-            os.close(fd)
-
-
-def _isAlone(fd: int) -> bool:
-    """:returns: whether it is certain that nobody else has a file open just now."""
-    try:
-        # The system gives such a lease only then (fcntl(2)).  Who opens the file
-        # before it is given back causes a signal: one that does nothing.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
 class Part:
     """
     The part of one target, with a lock (flock(2)) that keeps other transfers out.
@@ -278,7 +230,7 @@ class Part:
     size = 0
     _mode = stat.S_IMODE(MARK)
     _wasAlone = True
-    _opening: _Opening
+    _watch = -1
 
     def __init__(self, target: str, replace: bool) -> None:
         """
@@ -316,13 +268,13 @@ class Part:
                 raise noPlace(os.path.dirname(self.path), reasonText(error)) from error
             else:
                 self._hold(fd)
-        self._opening = _Opening(self.fd)
-        self._wasAlone = not self.found or _isAlone(self.fd)
+        self._watch = openings().watch(self.fd)
+        self._wasAlone = not self.found or isAlone(self.fd)
 
     @property
     def shared(self) -> bool:
         """Whether another program may have written to it, as far as is known."""
-        return self._opening.noticed or not self._wasAlone
+        return openings().noticed(self._watch) or not self._wasAlone
 
     def _hold(self, fd: int) -> None:
         """
@@ -486,6 +438,7 @@ class Part:
         if not self._isAt(self.fd, self.path):
             raise self.changed()
         try:
+            mode = self._forGroup(mode)
             self._chmod(mode | stat.S_ISVTX)
             if modified is not None:
                 with suppress(OSError):
@@ -506,6 +459,21 @@ class Part:
             raise self._cannotStore(error) from error
         self._close()
 
+    def _forGroup(self, mode: int) -> int:
+        """
+        Keep the group of the file that is replaced.
+
+        :param mode: the permission bits that the new file is to have.
+        :returns: these, but none for a group that had none.
+        """
+        try:
+            group = os.lstat(self._target).st_gid
+        except OSError:
+            return mode  # there is none
+        with suppress(OSError):
+            os.fchown(self.fd, -1, group)
+        return mode if os.fstat(self.fd).st_gid == group else mode & ~stat.S_IRWXG
+
     def _complete(self) -> DestinationError:
         return DestinationError(
             f"{self._target} exists by now and is not replaced; everything has come "
@@ -522,7 +490,7 @@ class Part:
 
     def _close(self) -> None:
         """Close the part, which gives back the lock."""
-        self._opening.close()
+        openings().forget(self._watch)
         fd, self.fd = self.fd, -1
         os.close(fd)
 

@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Callable
 from typing import Any
+from unittest import SkipTest
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
@@ -152,6 +153,29 @@ class FileDestinationTests(SynchronousTestCase):
             destination.write(b"content")
             self.successResultOf(destination.finish())
             self.assertEqual(stat.S_IMODE(self.target.stat().st_mode), expected)
+
+    def test_group(self) -> None:
+        """
+        The group of a file that is replaced goes on to read it; where the new one
+        cannot be given to that group, no other one reads it instead.
+        """
+
+        def refuse(*args: object) -> None:
+            raise PermissionError
+
+        if os.geteuid() != 0:
+            raise SkipTest("only root gives a file to any group")
+        for group, expected in ((4321, 0o664), (os.getegid(), 0o604)):
+            self.target.touch()
+            self.target.chmod(0o664)
+            os.chown(self.target, -1, 4321)
+            if group != 4321:
+                self.patch(os, "fchown", refuse)
+            destination = self.destination(True)
+            destination.write(b"content")
+            self.successResultOf(destination.finish())
+            status = self.target.stat()
+            self.assertEqual((status.st_gid, status.st_mode & 0o777), (group, expected))
 
     def test_modified(self) -> None:
         """The target has the time that was told, to the nanosecond."""

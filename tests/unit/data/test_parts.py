@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -20,6 +19,7 @@ from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.threads import HeldThreads
 from twisted_transfer.data.destinations import FileDestination
+from twisted_transfer.data.openings import Openings
 from twisted_transfer.data.parts import (
     MARK,
     SUFFIX,
@@ -651,11 +651,7 @@ class TakeOverTests(SynchronousTestCase):
 
     def test_sharedUnknown(self) -> None:
         """Where the system cannot tell, it may have been."""
-
-        class Library:
-            """A system without inotify."""
-
-        self.patch(ctypes, "CDLL", lambda name: Library())
+        self.patch(Openings, "watch", lambda self, fd: -1)
         self.assertTrue(self.made().shared)
 
     def test_locked(self) -> None:
