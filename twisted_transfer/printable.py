@@ -35,6 +35,17 @@ def printable(text: str, limit: int | None = None) -> str:
     return "".join(pieces)
 
 
+def printableLines(text: str, limit: int | None = None) -> str:
+    """
+    Make a text of several lines printable; it may have tabs.
+
+    :param text: any string.
+    :param limit: the most characters of what stands between two tabs of a line.
+    :returns: the lines, each as by :func:`printable`.
+    """
+    return re.sub("[^\n\t]+", lambda found: printable(found[0], limit), text)
+
+
 HIDDEN = "…"
 """Stands in place of a secret in everything that is shown."""
 

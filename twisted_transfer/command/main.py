@@ -23,6 +23,7 @@ from twisted_transfer.command.demo import Demo, DemoOptions
 from twisted_transfer.command.job import Job, useMonotonicTime
 from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOptions
 from twisted_transfer.command.reports import ConsoleReport, Report, Status
+from twisted_transfer.printable import printableLines
 
 _GRACE = 2.0
 """Seconds after the first signal in which others count as the same one: some
@@ -200,7 +201,11 @@ def _beginLogging(report: Report, verbose: bool) -> None:
         else:
             report.complain(logger.formatEvent(event))
 
-    observer = logger.textFileLogObserver(sys.stderr) if verbose else inWords
+    def whole(event: logger.LogEvent) -> str | None:
+        text = logger.formatEventAsClassicLogText(event)
+        return None if text is None else printableLines(text)
+
+    observer = logger.FileLogObserver(sys.stderr, whole) if verbose else inWords
     logger.globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 

@@ -20,7 +20,7 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 
 from twisted_transfer import errors
-from twisted_transfer.printable import concealed, printable
+from twisted_transfer.printable import concealed, printableLines
 
 _KIB = 1024.0
 
@@ -84,7 +84,7 @@ class Report(Protocol):
 
 class ConsoleReport:
     """
-    Writes lines for a person, or for a script that reads them.
+    Writes lines for a person, or for a script that reads them, all printable.
 
     What cannot be written is dropped: a terminal that has gone away, or a pipe
     that nobody reads, is no reason to end a transfer.
@@ -103,7 +103,7 @@ class ConsoleReport:
     def _write(self, text: str) -> None:
         if self._stream is not None:
             with suppress(OSError, ValueError):
-                print(text, file=self._stream, flush=True)
+                print(printableLines(text), file=self._stream, flush=True)
 
     def say(self, text: str) -> None:
         """Write a line, unless this is quiet."""
@@ -250,8 +250,7 @@ def sayable(text: str) -> str:
     :param text: a message, with words of the command line in it.
     :returns: the message as it may be shown.
     """
-    lines = _SECRET.sub(r"\1…", text).split("\n")
-    return "\n".join(printable(line, _LONGEST) for line in lines)
+    return printableLines(_SECRET.sub(r"\1…", text), _LONGEST)
 
 
 def wordsFor(error: BaseException) -> str:

@@ -143,6 +143,11 @@ class _Candidate:
     deadline: IDelayedCall
 
 
+def _told(address: IAddress | None) -> str:
+    """Write an address for the log."""
+    return addressText(address) or "a socket without a name"
+
+
 class AddressFilter:
     """The addresses and networks from which a partner may come."""
 
@@ -330,7 +335,7 @@ class Admission(Factory):
         self._dropAll("late")
         self._log.info(
             "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
-            peer=link.addresses()[1],
+            peer=_told(link.addresses()[1]),
             accepted=self.accepted,
             dropped=dict(self.dropped),
         )
@@ -368,7 +373,7 @@ class Admission(Factory):
         :param detail: what has failed, where something has.
         """
         self.dropped[why] += 1
-        told = addressText(address) or "a socket without a name"
+        told = _told(address)
         text = _NOT_ADMITTED.get(why, ("", ""))[0] or printable(detail)
         self._log.debug(
             "candidate {address} dropped: {why} ({text})",

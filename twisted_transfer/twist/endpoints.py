@@ -31,6 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_transfer.addresses import addressText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import Mode, TransferConnector
 from twisted_transfer.deferreds import deferring
@@ -38,6 +39,7 @@ from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadDescription, Truncated
+from twisted_transfer.printable import printable
 
 
 def serve(
@@ -186,7 +188,7 @@ class TransferPort:
                 failures += 1
                 self._log.warn(
                     "the partner could not be reached ({error}); dialling again",
-                    error=error,
+                    error=printable(str(error)),
                 )
             else:
                 failures = 0
@@ -206,7 +208,7 @@ class TransferPort:
             self._log.info(
                 "{factory} makes no protocol for {peer}: the connection is closed",
                 factory=self._factory,
-                peer=channel.getPeer(),
+                peer=addressText(channel.getPeer()) or "a socket without a name",
             )
 
 

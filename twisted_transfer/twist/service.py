@@ -29,6 +29,7 @@ from twisted_transfer.command.options import (
     TransferOptions,
 )
 from twisted_transfer.command.reports import BUG, Status
+from twisted_transfer.printable import printableLines
 
 
 class Options(CommandLine):
@@ -55,7 +56,7 @@ class _LogReport:
 
     def say(self, text: str) -> None:
         """Log a line."""
-        _log.info("{text}", text=text)
+        _log.info("{text}", text=printableLines(text))
 
     def tellSecret(self, text: str) -> None:
         """Refuse: a log is not confidential."""
@@ -63,7 +64,7 @@ class _LogReport:
 
     def complain(self, text: str) -> None:
         """Log an error."""
-        _log.error("{text}", text=text)
+        _log.error("{text}", text=printableLines(text))
 
     def bug(self, failure: Failure) -> None:
         """Log a traceback."""

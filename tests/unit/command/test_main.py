@@ -123,7 +123,7 @@ class LogTests(SynchronousTestCase):
                 def run(self):
                     log = Logger("test")
                     log.warn("harmless {x}", x=1)
-                    log.error("broken {x}", x=2)
+                    log.error("broken {x}", x="2\\x1b[2J")
                     fail(ZeroDivisionError("unseen"))
                     from twisted.internet.defer import succeed
                     return succeed(0)
@@ -147,17 +147,17 @@ class LogTests(SynchronousTestCase):
     def test_errors(self) -> None:
         """Errors that nobody has handled are told, in words; nothing else."""
         said = self.said()
-        self.assertIn("twisted-transfer: broken 2\n", said)
+        self.assertIn("twisted-transfer: broken 2\\x1b[2J\n", said)
         self.assertIn("bug", said)
         self.assertIn("ZeroDivisionError: unseen", said)
         self.assertNotIn("harmless", said)
 
     def test_verbose(self) -> None:
-        """``--verbose`` shows the log as it is."""
+        """``--verbose`` shows the log as it is, but printable."""
         for option in ("--verbose", "-v"):
             said = self.said(option)
             self.assertIn("[test#warn] harmless 1\n", said)
-            self.assertIn("[test#error] broken 2\n", said)
+            self.assertIn("[test#error] broken 2\\x1b[2J\n", said)
 
 
 class ModuleTests(SynchronousTestCase):

@@ -82,6 +82,20 @@ class ConsoleReportTests(SynchronousTestCase):
         ConsoleReport(self.stream).complain("no")
         self.assertEqual(self.stream.getvalue(), "twisted-transfer: no\n")
 
+    def test_printable(self) -> None:
+        """Nothing that is written can move a terminal's cursor, whatever it is."""
+        report = ConsoleReport(self.stream)
+        error = Failure(ValueError("\x1b[2J"))
+        for tell in (report.say, report.tellSecret, report.complain):
+            tell("connected to /\x1b[2J\n\tor \x9b2J")
+        report.bug(error)
+        written = self.stream.getvalue()
+        self.assertEqual(
+            set(written) - set(filter(str.isprintable, written)), {*"\n\t"}
+        )
+        self.assertEqual(written.count("connected to /\\x1b[2J\n\tor \\x9b2J\n"), 3)
+        self.assertIn("ValueError: \\x1b[2J\n", written)
+
     def test_bug(self) -> None:
         """A bug comes with everything that helps to find it."""
         try:

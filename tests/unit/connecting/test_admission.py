@@ -318,6 +318,19 @@ class WarningTests(AdmissionTestCase):
         self.events.clear()
         return warnings
 
+    def test_admitted(self) -> None:
+        """Who is admitted is logged, printable: a UNIX socket has any name."""
+        for address, told in (
+            (UNIXAddress("/run/\x1b[2J"), "/run/\\x1b[2J"),
+            (UNIXAddress(None), "a socket without a name"),
+        ):
+            self.factory = self.admission = Admission(self.reactor)
+            self.arrive(address)
+            self.successResultOf(self.admission.winner)
+            texts = [formatEvent(event) for event in self.events]
+            self.assertIn(f"partner admitted from {told}; of 1", "\n".join(texts))
+            self.events.clear()
+
     def test_once(self) -> None:
         """The first of each kind is named, with the reason."""
         self.arrive(v4("198.51.100.1"))

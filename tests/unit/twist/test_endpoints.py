@@ -196,7 +196,9 @@ class PortTestCase(SynchronousTestCase):
         ]
         self.events.clear()
         self.assertEqual(len(lines), 1)
-        self.assertRegex(lines[0], "NoneFactory.* no protocol .*192.0.2.")
+        self.assertRegex(
+            lines[0], "NoneFactory.* no protocol for 192\\.0\\.2\\.\\d+:\\d+:"
+        )
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def talk(self, partner: Partner) -> None:

@@ -8,9 +8,11 @@ import sys
 from io import StringIO
 
 from twisted.application.service import IService
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.programs import ROOT
+from twisted_transfer.twist import service
 from twisted_transfer.twist.service import Options, TransferService, makeService
 
 
@@ -40,6 +42,21 @@ class OptionsTests(SynchronousTestCase):
             self.assertEqual(error.code, 2)
             self.assertIn(said, self.err.getvalue())
             self.assertIn(way, self.err.getvalue())
+
+
+class ReportTests(SynchronousTestCase):
+    """What is told in the log."""
+
+    def test_printable(self) -> None:
+        """A partner's address or name is printable there."""
+        report = service._LogReport()
+        with capturedLogs() as events:
+            report.say("connected to /run/\x1b[2J")
+            report.complain("no \x9b2J")
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            ["connected to /run/\\x1b[2J", "no \\x9b2J"],
+        )
 
 
 class MakeServiceTests(SynchronousTestCase):
