@@ -82,9 +82,18 @@ def _dropObject(app: Sphinx, doctree: nodes.document) -> None:
                 content.remove(child)
 
 
+def _dropEmptyLines(app: Sphinx, doctree: nodes.document) -> None:
+    """End code with its last line: before what is left out there are empty ones."""
+    for block in doctree.findall(nodes.literal_block):
+        if block.rawsource == block.astext():
+            block.rawsource = block.rawsource.rstrip("\n")
+            block[:] = [nodes.Text(block.rawsource)]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect what is defined here."""
     app.connect("missing-reference", _resolve)
     app.connect("doctree-read", _dropObject)
+    app.connect("doctree-read", _dropEmptyLines)
     app.connect("doctree-resolved", _linkNames)
     return {"parallel_read_safe": True}

@@ -209,10 +209,6 @@ class Admission(Factory):
     """
     Take in candidates, and admit the first one that proves itself.
 
-    :ivar wrapped: whether the endpoint may put layers around the protocols; set
-        as soon as that is known.
-    :ivar winner: fires with the link of the partner.
-    :ivar leftovers: the candidates that were dropped and are not gone yet.
     :ivar accepted: how many candidates came.
     :ivar admitted: how many of them were admitted: 0 or 1.
     :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
@@ -234,8 +230,12 @@ class Admission(Factory):
         self._candidates: dict[Link, _Candidate] = {}
         self._over = False
         self._served: Any = None
+        # Whether the endpoint may put layers around the protocols; set as soon as
+        # that is known.
         self.wrapped = False
+        # The candidates that were dropped and are not gone yet.
         self.leftovers = Leftovers()
+        # Fires with the link of the partner.
         self.winner: Deferred[Link] = Deferred()
         self.accepted = 0
         self.admitted = 0
