@@ -26,10 +26,20 @@ _VALUES = (
 )
 _KEYS = (
     *(b"_command", b"version", b"role", b"name", b"size", b"offset", b"digest"),
-    *(b"kind", b"reason", b"_ask", b"_answer", b"_error", b"x", b"k" * 255),
+    *(b"nonce", b"kind", b"reason", b"_ask", b"_answer", b"_error", b"x", b"k" * 255),
 )
 _COMMANDS = (
-    *(b"Hello", b"Offer", b"Accept", b"Begin", b"End", b"Stored", b"Failed"),
+    *(
+        b"Hello",
+        b"Offer",
+        b"Challenge",
+        b"Proof",
+        b"Accept",
+        b"Begin",
+        b"End",
+        b"Stored",
+        b"Failed",
+    ),
     *(b"Finished", b"hello", b"", b"\x1b[2J", b"x" * 300),
 )
 

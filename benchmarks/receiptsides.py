@@ -18,10 +18,12 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.receipts.conversation import Conversation, Event
+from twisted_transfer.receipts.digest import prover
 from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Challenge,
     End,
     Failed,
     FailureKind,
@@ -29,6 +31,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
 )
@@ -51,6 +54,12 @@ class Defect(Exception):
 def demand(condition: bool, what: str) -> None:
     if not condition:
         raise Defect(what)
+
+
+def _proof(prefix: bytes, challenge: Challenge) -> bytes:
+    hasher = prover(challenge.nonce, challenge.offset)
+    hasher.update(prefix)
+    return hasher.digest()
 
 
 def _sha256(data: bytes) -> bytes:
@@ -106,6 +115,8 @@ class Side:
         self._greeted = False
         self._offered: int | None = None
         self._there = self._content = b""
+        self._proved = self._accepted = 0
+        self._challenge = Challenge(1, bytes(32))
         self.fed = 0
         self.given = 0
 
@@ -165,7 +176,7 @@ class Side:
             self._file = file = self._files.pop(0)
             size = len(file.content) if file.hasSize else None
             self._say(Offer(file.name, size))
-            self._next = (Accept,)
+            self._next = (Accept, Challenge)
         elif self._ours is not None:
             self._say(self._ours)
         else:
@@ -175,15 +186,16 @@ class Side:
     def _sender(self, event: Event) -> None:
         self._expect(event)
         content = self._file.content
-        if isinstance(event, Accept):
-            demand((event.digest is not None) == (event.offset > 0), "digest")
-            demand(
-                event.offset <= len(content) or not self._file.hasSize,
-                "offset too high",
-            )
-            have = content[: event.offset]
-            same = len(have) == event.offset and event.digest == _sha256(have)
-            start = event.offset if same else 0
+        if isinstance(event, Challenge):
+            demand(event.offset > 0, "nothing to prove")
+            known = event.offset <= len(content)
+            demand(known or not self._file.hasSize, "offset too high")
+            self._proved = event.offset if known else 0
+            self._say(Proof(_proof(content[: event.offset], event) if known else None))
+            self._next = (Accept,)
+        elif isinstance(event, Accept):
+            demand(event.offset in (0, self._proved), "offset not proved")
+            start = event.offset
             middle = (start + len(content)) // 2
             self._say(Begin(start), content[start:middle], content[middle:])
             self._say(End(len(content), _sha256(content)))
@@ -207,10 +219,17 @@ class Side:
             if self._ours is not None and not self._files:
                 self._say(self._ours)
                 return
-            self._say(Accept(len(there), _sha256(there) if there else None))
-            self._next = (Begin,)
+            if there:
+                self._challenge = Challenge(len(there), bytes(32))
+                self._say(self._challenge)
+                self._next = (Proof,)
+            else:
+                self._accept(0)
+        elif isinstance(event, Proof):
+            right = event.digest == _proof(self._there, self._challenge)
+            self._accept(len(self._there) if right else 0)
         elif isinstance(event, Begin):
-            demand(event.offset in (0, len(self._there)), "a place nobody wanted")
+            demand(event.offset == self._accepted, "a place nobody wanted")
             self._content = self._there[: event.offset]
             self._next = (Data, End)
         elif isinstance(event, Data):
@@ -230,6 +249,11 @@ class Side:
         else:
             self._say(Finished())
             self._next = ()
+
+    def _accept(self, offset: int) -> None:
+        self._accepted = offset
+        self._say(Accept(offset))
+        self._next = (Begin,)
 
     def end(self) -> str:
         """

@@ -93,7 +93,7 @@ class CommandTests(TestCase):
         for side in sides.values():
             await side.endsWith(5)
             said = await side.says(
-                "^(twisted-transfer: .*(?:too early|broke|before).*)"
+                "^(twisted-transfer: .*(?:too early|broke|before|close_notify).*)"
             )
             self.assertNotIn("Traceback", said)
         self.assertFalse(self.target.exists())
@@ -149,6 +149,8 @@ class CommandTests(TestCase):
                 raw=True,
             )
             await sides[False].endsWith(5)
-            await sides[False].says("^(twisted-transfer: the connection broke off.*)")
+            await sides[False].says(
+                "^(twisted-transfer: .*(?:broke off|close_notify).*)"
+            )
             self.assertFalse(self.target.exists())
             self.assertFalse(self.part.exists())

@@ -17,9 +17,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
+from tests.support.receiptcases import NONCE, proofOf
 from twisted_transfer.receipts.receiving import ResumableFileDestination
 
 CONTENT = bytes(range(256)) * 5
@@ -35,12 +35,20 @@ _CALLS = (
 def begun(target: str, content: bytes, force: bool) -> ResumableFileDestination:
     """:returns: a destination that goes on if what is there fits the content."""
     destination = ResumableFileDestination(target, force)
-    offers: list[Any] = []
-    destination.offer().addCallback(offers.append)
-    [(offered, digest)] = offers
-    fits = offered and sha256(content[:offered]).digest() == digest
-    destination.start(offered if fits else 0)
+    destination.open()
+    found = destination.found
+    destination.start(
+        found if _proved(destination) == [proofOf(content[:found])] else 0
+    )
     return destination
+
+
+def _proved(destination: ResumableFileDestination) -> list[bytes]:
+    """:returns: the proof that is right for what is there, if anything is."""
+    proofs: list[bytes] = []
+    if destination.found:
+        destination.prove(NONCE).addCallback(proofs.append)
+    return proofs
 
 
 def _countDown(step: int) -> None:
@@ -80,11 +88,9 @@ def _stream(target: str) -> None:
     destination = ResumableFileDestination(target, True)
     destination.open()
     print("open", flush=True)
-    offers: list[Any] = []
-    destination.offer().addCallback(offers.append)
-    [(offered, _)] = offers
-    destination.start(offered)
-    print(offered, flush=True)
+    _proved(destination)
+    destination.start(destination.found)
+    print(destination.size, flush=True)
     while data := os.read(0, 5000):
         destination.write(data)
     destination.finish()

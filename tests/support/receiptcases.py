@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import itertools
 
+from blake3 import blake3
 from hypothesis import strategies as st
 
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Challenge,
     End,
     Failed,
     FailureKind,
@@ -18,6 +20,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
 )
@@ -44,13 +47,26 @@ reasons = st.text(st.characters(codec="utf-8"), max_size=1000)
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, st.integers(0, 65535), st.sampled_from(Role)),
     st.builds(Offer, st.none() | names, st.none() | numbers),
-    st.builds(Accept, numbers, st.none() | digests),
+    st.builds(Challenge, numbers, digests),
+    st.builds(Proof, st.none() | digests),
+    st.builds(Accept, numbers),
     st.builds(Begin, numbers),
     st.builds(End, numbers, digests),
     st.builds(Stored, numbers, digests),
     st.builds(Failed, st.sampled_from(FailureKind), reasons),
     st.builds(Finished),
 )
+
+
+NONCE = bytes(range(32))
+
+
+def proofOf(prefix: bytes, nonce: bytes = NONCE) -> bytes:
+    """:returns: the proof of a prefix, written as in the reference."""
+    context = "twisted_transfer 2026-11 receipts version 1, proof of a prefix"
+    size = len(prefix).to_bytes(8, "big")
+    key = blake3(nonce + size, derive_key_context=context).digest()
+    return blake3(prefix, key=key).digest()
 
 
 def pieces(data: bytes, places: list[int]) -> list[bytes]:

@@ -25,6 +25,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Challenge,
     Delivered,
     End,
     Failed,
@@ -32,6 +33,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
     decode,
@@ -52,7 +54,9 @@ class Phase(Enum):
     SENDER_GREETED = "Hello of the receiver"
     RECEIVER_GREETED = "Hello of the sender"
     READY = "Offer or Finished of the sender"
-    OFFERED = "Accept of the receiver"
+    OFFERED = "Accept or Challenge of the receiver"
+    CHALLENGED = "Proof of the sender"
+    PROVEN = "Accept of the receiver"
     ACCEPTED = "Begin of the sender"
     SENDING = "data or End of the sender"
     ENDED = "Stored or Delivered of the receiver"
@@ -82,7 +86,13 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
         (_S, Finished): Phase.FINISHING,
         **_FAILS,
     },
-    Phase.OFFERED: {(_R, Accept): Phase.ACCEPTED, **_FAILS},
+    Phase.OFFERED: {
+        (_R, Accept): Phase.ACCEPTED,
+        (_R, Challenge): Phase.CHALLENGED,
+        **_FAILS,
+    },
+    Phase.CHALLENGED: {(_S, Proof): Phase.PROVEN, **_FAILS},
+    Phase.PROVEN: {(_R, Accept): Phase.ACCEPTED, **_FAILS},
     Phase.ACCEPTED: {(_S, Begin): Phase.SENDING, **_FAILS},
     Phase.SENDING: {
         (_S, frames.DataHeader): Phase.SENDING,
@@ -290,22 +300,31 @@ class Conversation:
                 _checkHello(said, actor)
             case Offer():
                 self._size = said.size
-            case Accept():
-                if (said.offset > 0) != (said.digest is not None):
-                    raise BadMessage("Accept needs a digest if its offset is not 0")
-                if self._size is not None and said.offset > self._size:
+                self._position = 0
+            case Challenge():
+                most = MAX_SIZE if self._size is None else self._size
+                if not 0 < said.offset <= most:
                     raise BadMessage(
-                        f"Accept has the offset {said.offset}, and {self._size} bytes "
-                        "were offered"
+                        f"Challenge has the offset {said.offset}, which is none from 1 "
+                        f"to {most}"
+                    )
+                self._position = said.offset
+            case Proof():
+                if said.digest is None:
+                    self._position = 0
+            case Accept():
+                if said.offset not in (0, self._position):
+                    raise BadMessage(
+                        f"Accept has the offset {said.offset}, and {self._position} "
+                        "bytes were proved"
                     )
                 self._position = said.offset
             case Begin():
-                if said.offset not in (0, self._position):
+                if said.offset != self._position:
                     raise BadMessage(
                         f"Begin has the offset {said.offset}, and {self._position} was "
                         "accepted"
                     )
-                self._position = said.offset
             case frames.DataHeader():
                 most = MAX_SIZE if self._size is None else self._size
                 if said.length > most - self._position:

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from threading import Lock
 
+from blake3 import blake3
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 
@@ -29,6 +30,23 @@ MOST_PIECES = 1024
 
 READ_SIZE = 512 * 1024
 """How many bytes of a file are read at once to be hashed."""
+
+
+_PROOF = "twisted_transfer 2026-11 receipts version 1, proof of a prefix"
+"""The context of the key derivation (BLAKE3's specification, section 6.2)."""
+
+
+def prover(nonce: bytes, length: int) -> blake3:
+    """
+    Make the hash by which a sender proves that it knows a prefix.
+
+    :param nonce: what the receiver has chosen.
+    :param length: how many bytes the prefix has.
+    :returns: BLAKE3 in its keyed form, which is to be given the prefix.  The key is
+        derived from the nonce and the length, eight bytes with the highest first.
+    """
+    key = blake3(nonce + length.to_bytes(8, "big"), derive_key_context=_PROOF)
+    return blake3(key=key.digest())
 
 
 class RunningDigest:
@@ -107,17 +125,18 @@ class RunningDigest:
             self.count = self._done = 0
 
     @deferring
-    async def hashFile(self, fd: int, length: int) -> int:
+    async def hashFile(self, fd: int, length: int, also: blake3 | None = None) -> int:
         """
         Begin with what stands in a file, from its beginning on.
 
         :param fd: the file; it may be closed when the Deferred has fired.
         :param length: how many bytes of it.
+        :param also: another hash that is given these bytes.
         :returns: a Deferred with the number of bytes that were there.  It fails
             with ``OSError`` if they cannot be read.  It may be cancelled; then
             the file is not used any more at once, and nothing was added.
         """
-        reading = _Reading(fd, length)
+        reading = _Reading(fd, length, also)
         if self._reactor is None:
             reading.run()
         else:
@@ -138,8 +157,9 @@ class _Reading:
     count = 0
     _stopped = False
 
-    def __init__(self, fd: int, length: int) -> None:
+    def __init__(self, fd: int, length: int, also: blake3 | None) -> None:
         self.hash = hashlib.sha256()
+        self._also = also
         self._fd = fd
         self._length = length
         # Held for as long as the descriptor is in use.
@@ -149,6 +169,8 @@ class _Reading:
         """Read to the end, or until stopped; in a thread."""
         while block := self._read():
             self.hash.update(block)
+            if self._also is not None:
+                self._also.update(block)
             self.count += len(block)
 
     def _read(self) -> bytes:

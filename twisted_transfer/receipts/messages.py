@@ -30,7 +30,7 @@ MAX_REASON = 1000
 """The most characters of a reason."""
 
 DIGEST_SIZE = 32
-"""The bytes of a SHA-256."""
+"""The bytes of a SHA-256, of a proof, and of a nonce."""
 
 
 class Role(str, Enum):
@@ -93,16 +93,42 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Challenge:
+    """
+    The receiver has a part that may be the beginning of the offered file.
+
+    It says nothing of what is in the part: that has to be proved to it.
+
+    :ivar offset: how many bytes the part has.
+    :ivar nonce: 32 random bytes, for this proof alone.
+    """
+
+    offset: int
+    nonce: bytes
+
+
+@dataclass(frozen=True)
+class Proof:
+    """
+    The sender knows the beginning of its file.
+
+    :ivar digest: see :func:`~twisted_transfer.receipts.digest.prover`; None if the
+        sender cannot go back, or its file is shorter.
+    """
+
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Accept:
     """
     The receiver wants the offered file.
 
-    :ivar offset: how many bytes of it the receiver has already.
-    :ivar digest: their SHA-256; None if there are none.
+    :ivar offset: how many bytes of it the receiver has already: those of the
+        challenge, if the proof is right, else 0.
     """
 
     offset: int = 0
-    digest: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +136,7 @@ class Begin:
     """
     The sender begins to send the accepted file.
 
-    :ivar offset: the byte at which it begins: where the receiver wants it, or
-        0 if the sender has other bytes before that.
+    :ivar offset: the byte at which it begins: where the receiver wants it.
     """
 
     offset: int = 0
@@ -178,7 +203,19 @@ class Finished:
     """The sender has no more files; or the receiver knows that it has not."""
 
 
-Message = Hello | Offer | Accept | Begin | End | Stored | Delivered | Failed | Finished
+Message = (
+    Hello
+    | Offer
+    | Challenge
+    | Proof
+    | Accept
+    | Begin
+    | End
+    | Stored
+    | Delivered
+    | Failed
+    | Finished
+)
 """Any of the messages."""
 
 
@@ -241,7 +278,7 @@ def _boolean(raw: bytes) -> bool:
 
 
 def _digest(raw: bytes) -> bytes:
-    """Read a SHA-256, which is written as it is."""
+    """Read a digest or a nonce, which is written as it is."""
     if len(raw) != DIGEST_SIZE:
         raise ValueError(f"has not {DIGEST_SIZE} bytes")
     return raw
@@ -258,6 +295,7 @@ _VALUES: dict[str, Callable[[bytes], object]] = {
     "executable": _boolean,
     "offset": _number(MAX_SIZE),
     "digest": _digest,
+    "nonce": _digest,
     "kind": _choice(FailureKind),
     "reason": _text(range(4 * MAX_REASON + 1), MAX_REASON),
 }

@@ -4,11 +4,13 @@ The receiver's side of a transfer with receipts.
 
 from __future__ import annotations
 
+import hmac
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorThreads
 
 from twisted_transfer.channel.channel import TransferChannel
@@ -31,25 +33,24 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.interfaces import Destination
-from twisted_transfer.receipts.digest import RunningDigest
+from twisted_transfer.receipts.digest import RunningDigest, prover
 from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
+    DIGEST_SIZE,
     Accept,
     Begin,
+    Challenge,
     Delivered,
     End,
     FailureKind,
     Finished,
     Offer,
+    Proof,
     Role,
     Stored,
 )
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk
-
-Kept = tuple[int, "bytes | None"]
-"""How many bytes there are already, and their SHA-256 if there are any."""
-
 
 # Any other destination promises by finish() that everything is stored for good.
 _GIVE_AWAY = (BytesDestination, CallableDestination, StreamDestination)
@@ -59,7 +60,7 @@ class DigestedDestination(BoundedDestination):
     """
     Store in another destination, with the digest of what goes into it.
 
-    One is good for one transfer: :meth:`open`, :meth:`offer`, :meth:`start`,
+    One is good for one transfer: :meth:`open`, :meth:`prove`, :meth:`start`,
     any number of :meth:`write`, then :meth:`finish`; after anything else
     :meth:`abort` or :meth:`interrupt`.
 
@@ -96,19 +97,24 @@ class DigestedDestination(BoundedDestination):
         :param offer: what the sender tells.
         """
 
-    def offer(self) -> Deferred[Kept]:
+    @property
+    def found(self) -> int:
+        """How many bytes there are already, with which a transfer may go on."""
+        return 0
+
+    def prove(self, nonce: bytes) -> Deferred[bytes]:
         """
-        :returns: a Deferred with how much there is already, and its digest;
-            ``(0, None)`` for nothing.
+        :param nonce: what the sender was told.
+        :returns: a Deferred with the proof that is right for :attr:`found` bytes.
         """
-        return succeed((0, None))
+        raise NotImplementedError
 
     def start(self, offset: int) -> None:
         """
         Say where the next bytes go; called once before the first :meth:`write`.
 
-        :param offset: what :meth:`offer` has said, to go on; or 0, to forget
-            what is there and start over.
+        :param offset: :attr:`found`, to go on; or 0, to forget what is there and
+            start over.
         """
 
     def write(self, data: bytes) -> Deferred[None] | None:
@@ -176,32 +182,41 @@ class ResumableFileDestination(DigestedDestination):
         """
         self._file.resume()
 
-    @deferring
-    async def offer(self) -> Kept:
+    @property
+    def found(self) -> int:
         """
-        Look what an interrupted transfer has left.
+        How many bytes an interrupted transfer has left.
 
-        It is read and hashed once, in a thread; the digest of the whole goes
-        on from there.  A part that is larger than the file may be is not
-        offered.
+        A part that is larger than the file may be counts as none.
+        """
+        found = self._file.resume().found
+        return 0 if self._maxSize is not None and found > self._maxSize else found
 
-        :returns: a Deferred with how many bytes there are, and their SHA-256;
-            ``(0, None)`` if there are none.  It fails with
-            ``DestinationError`` if they cannot be read.  It may be cancelled.
+    @deferring
+    async def prove(self, nonce: bytes) -> bytes:
+        """
+        Compute the proof that is right for the part.
+
+        It is read and hashed once, in a thread; the digest of the whole goes on from
+        there.
+
+        :param nonce: what the sender was told.
+        :returns: a Deferred with the proof.  It fails with ``DestinationError`` if the
+            part cannot be read.  It may be cancelled.
         """
         part = self._file.resume()
-        if not part.found or (self._maxSize is not None and part.found > self._maxSize):
-            return 0, None
+        proof = prover(nonce, part.found)
         with raising(part.cannotRead):
-            self._reading = self._digest.hashFile(part.fd, part.found)
-            return await self._reading, self._digest.digest()
+            self._reading = self._digest.hashFile(part.fd, part.found, proof)
+            await self._reading
+        return proof.digest()
 
     def start(self, offset: int) -> None:
         """
         Say where the next bytes go; called once before the first :meth:`write`.
 
-        :param offset: what :meth:`offer` has said, to go on; or 0, to forget
-            what is there and start over.
+        :param offset: :attr:`found`, to go on; or 0, to forget what is there and
+            start over.
         :raises DestinationError: if the part cannot be written to.
         """
         self._file.startAt(offset)
@@ -347,10 +362,12 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
 async def _store(
     talk: Talk, offer: Offer, destination: DigestedDestination, watch: Watch
 ) -> Receipt:
-    offset, digest = await talk.unless(destination.offer())
+    offset = destination.found
     if offer.size is not None and offset > offer.size:
-        offset, digest = 0, None  # of another file, or of an older one
-    talk.say(Accept(offset, digest))
+        offset = 0  # of another file, or of an older one
+    if offset and not await _proves(talk, destination, offset):
+        offset = 0
+    talk.say(Accept(offset))
     begin = await talk.next(Begin)
     destination.start(begin.offset)
     progress = watch.begins(offer.name, offer.size, begin.offset)
@@ -383,6 +400,20 @@ async def _store(
     )
     watch.ends(receipt)
     return receipt
+
+
+async def _proves(talk: Talk, destination: DigestedDestination, offset: int) -> bool:
+    """
+    Let the sender prove that it knows what a part has.
+
+    A part may have been begun with another partner, who is not to be told of by its
+    digest, nor to be believed.
+    """
+    nonce = os.urandom(DIGEST_SIZE)
+    talk.say(Challenge(offset, nonce))
+    right = await talk.unless(destination.prove(nonce))
+    proof = await talk.next(Proof)
+    return proof.digest is not None and hmac.compare_digest(proof.digest, right)
 
 
 def _mayGoOn(error: BaseException) -> bool:

@@ -18,13 +18,15 @@ from twisted_transfer.data.sources import FileSource
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import SourceError
 from twisted_transfer.interfaces import ISource, Source
-from twisted_transfer.receipts.digest import RunningDigest
+from twisted_transfer.receipts.digest import RunningDigest, prover
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Challenge,
     Delivered,
     End,
     Offer,
+    Proof,
     Role,
     Stored,
 )
@@ -50,8 +52,8 @@ class DigestedSource:
     Of a file only the rest is sent if the partner has its beginning.  What is no
     file cannot go back to prove how it begins, so all of it is sent.
 
-    :ivar offset: how many bytes are not sent, since the partner has them: 0
-        unless :meth:`checkPrefix` said that it has.
+    :ivar offset: how many bytes are not sent, since the partner has them; see
+        :meth:`startAt`.
     """
 
     offset = 0
@@ -98,27 +100,27 @@ class DigestedSource:
         self._source.open()
 
     @deferring
-    async def checkPrefix(self, length: int, digest: bytes) -> bool:
+    async def prove(self, length: int, nonce: bytes) -> bytes | None:
         """
-        Compare what the partner has with how the source begins.
+        Prove to the partner how the source begins.
 
         The beginning of a file is read and hashed once, in a thread; the digest of
         the whole goes on from there.
 
         :param length: how many bytes the partner has.
-        :param digest: their SHA-256.
-        :returns: a Deferred that says whether these are the first bytes of the
-            source.  If so, only the rest is sent; if not, everything.  It fails
-            with ``SourceError`` if they cannot be read.  It may be cancelled.
+        :param nonce: what it has chosen.
+        :returns: a Deferred with the proof; None if there is no such beginning.  It
+            fails with ``SourceError`` if it cannot be read.  It may be cancelled.
         """
         file = self._source
         if not isinstance(file, FileSource):
-            return False
+            return None
         file.open()
-        if file.size is None or not 0 < length <= file.size:
-            return False
+        if file.size is None or length > file.size:
+            return None
+        proof = prover(nonce, length)
         try:
-            self._reading = self._digest.hashFile(file.fd, length)
+            self._reading = self._digest.hashFile(file.fd, length, proof)
             count = await self._reading
         except OSError as error:
             raise file.cannotRead(error) from error
@@ -127,11 +129,18 @@ class DigestedSource:
                 f"{file.path} has shrunk while it was looked at: it had {file.size} "
                 f"bytes, but ends after {count}; send it again when it changes no more"
             )
-        if self._digest.digest() == digest:
-            self.offset = file.offset = length
-            return True
-        self._digest.startOver()
-        return False
+        return proof.digest()
+
+    def startAt(self, offset: int) -> None:
+        """
+        Say how many bytes are not sent.
+
+        :param offset: 0, or those that were proved to the partner.
+        """
+        if offset == 0:
+            self._digest.startOver()
+        elif isinstance(self._source, FileSource):
+            self.offset = self._source.offset = offset
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """
@@ -215,9 +224,13 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     source = file.source
     source.open()
     talk.say(source.describe(file.name))
-    accept = await talk.next(Accept)
-    if accept.digest is not None:
-        await talk.unless(source.checkPrefix(accept.offset, accept.digest))
+    answer = await talk.next(Accept, Challenge)
+    if isinstance(answer, Challenge):
+        proof = await talk.unless(source.prove(answer.offset, answer.nonce))
+        talk.say(Proof(proof))
+        answer = await talk.next(Accept)
+    assert isinstance(answer, Accept)
+    source.startAt(answer.offset)
     talk.say(Begin(source.offset))
     offset = source.offset
     progress = watch.begins(file.name, source.size, offset)

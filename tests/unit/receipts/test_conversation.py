@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.receiptcases import (
+    NONCE,
     RECEIVER_HELLO,
     SENDER_HELLO,
     SIGNATURE,
@@ -20,6 +21,7 @@ from tests.support.receiptcases import (
     cuts,
     message,
     pieces,
+    proofOf,
 )
 from twisted_transfer.errors import (
     NotAReceiptPartner,
@@ -35,6 +37,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Challenge,
     Delivered,
     End,
     Failed,
@@ -43,6 +46,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
     encode,
@@ -114,7 +118,7 @@ class WrittenTests(SynchronousTestCase):
         self.assertEqual(sender.receive(SIGNATURE + RECEIVER_HELLO), [Hello(1, _R)])
         self.assertEqual(sender.version, 1)
         self.assertEqual(sender.send(Offer("a.txt", 5)), _OFFER)
-        self.assertEqual(sender.receive(_ACCEPT), [Accept(0, None)])
+        self.assertEqual(sender.receive(_ACCEPT), [Accept(0)])
         self.assertEqual(sender.send(Begin(0)), _BEGIN)
         said = _data(sender, b"he") + _data(sender, b"llo")
         self.assertEqual(said, _DATA)
@@ -488,11 +492,14 @@ class _Talker:
             content = self.files[self._next]
             self._next += 1
             self._todo.append(Offer(None, len(content) if self._next % 2 else None))
+        elif isinstance(event, Challenge):
+            content = self.files[self._next - 1]
+            enough = event.offset <= len(content)
+            proof = proofOf(content[: event.offset], event.nonce) if enough else None
+            self._todo.append(Proof(proof))
         elif isinstance(event, Accept):
             content = self.files[self._next - 1]
-            have = content[: event.offset]
-            same = hashlib.sha256(have).digest() == event.digest
-            start = event.offset if same else 0
+            start = event.offset
             self._todo.append(Begin(start))
             self._todo += [content[i : i + 3] for i in range(start, len(content), 3)]
             self._todo.append(End(len(content), hashlib.sha256(content).digest()))
@@ -503,8 +510,10 @@ class _Talker:
             if self._have and self._have[0] % 2:
                 have = have[::-1]
             self._part = have
-            digest = hashlib.sha256(have).digest() if have else None
-            self._todo.append(Accept(len(have), digest))
+            self._todo.append(Challenge(len(have), NONCE) if have else Accept())
+        elif isinstance(event, Proof):
+            right = event.digest == proofOf(self._part)
+            self._todo.append(Accept(len(self._part) if right else 0))
         elif isinstance(event, Begin):
             self._content = self._part[: event.offset]
         elif isinstance(event, Data):
@@ -588,7 +597,9 @@ _WALK: list[_Step] = [
     (_S, Hello(1, _S)),
     (_R, Hello(1, _R)),
     (_S, Offer("a", 5)),
-    (_R, Accept(2, _DIGEST)),
+    (_R, Challenge(2, NONCE)),
+    (_S, Proof(_DIGEST)),
+    (_R, Accept(2)),
     (_S, Begin(2)),
     (_S, 3),
     (_S, End(5, _DIGEST)),
@@ -601,7 +612,8 @@ _EVERYTHING: list[_Step] = [
     (role, said)
     for role in Role
     for said in (
-        *(Hello(1, role), Offer("a", 5), Accept(0), Begin(0), 1, End(5, _DIGEST)),
+        *(Hello(1, role), Offer("a", 5), Challenge(2, NONCE), Proof(), Accept(0)),
+        *(Begin(0), Begin(2), 1, End(5, _DIGEST)),
         *(Stored(5, _DIGEST), Delivered(5, _DIGEST)),
         *(Finished(), Failed(FailureKind.CANCELLED)),
     )
@@ -612,6 +624,8 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_S, "Hello"), (_R, "Hello")},
     {(_R, "Hello"), (_S, "Failed")},
     {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
+    {(_R, "Accept"), (_R, "Challenge"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "Proof"), (_S, "Failed"), (_R, "Failed")},
     {(_R, "Accept"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "Begin"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "data"), (_S, "Failed"), (_R, "Failed")},  # End only when all has come
@@ -694,7 +708,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """Failed is the last word of who says it; the other's may cross it."""
-        for count in range(2, 9):
+        for count in range(2, 11):
             mine = _after(count, _S)
             _say(mine, (_S, Failed(FailureKind.CANCELLED)))
             theirs = _after(count, _S)
@@ -716,15 +730,15 @@ class OrderTests(SynchronousTestCase):
                 (_R, Accept(0)),
                 "Accept of the receiver comes where Offer or Finished",
             ),
-            (4, (_S, 1), "data of the sender comes where Begin of the sender is"),
+            (6, (_S, 1), "data of the sender comes where Begin of the sender is"),
             (
-                6,
+                8,
                 (_R, Stored(5, _DIGEST)),
                 "where data or End of the sender is expected",
             ),
             (0, (_S, Offer()), "comes where Hello of both sides is expected"),
             (1, (_S, Hello(1, _S)), "comes where Hello of the receiver is expected"),
-            (9, (_S, Offer()), "comes where Finished of the receiver is expected"),
+            (11, (_S, Offer()), "comes where Finished of the receiver is expected"),
         ):
             said: list[str] = []
             for mine in Role:
@@ -766,6 +780,11 @@ class HelloTests(SynchronousTestCase):
             self.assertIn(f"the partner {role.value} as well", str(error))
 
 
+def _proved(offset: int) -> tuple[Message, ...]:
+    """:returns: what is said until the receiver goes on with so many bytes."""
+    return Challenge(offset, NONCE), Proof(_DIGEST), Accept(offset)
+
+
 class FileTests(SynchronousTestCase):
     """What may be said of a file, by this side or by the partner."""
 
@@ -780,7 +799,8 @@ class FileTests(SynchronousTestCase):
 
     def say(self, conversation: Conversation, said: Message | int) -> None:
         """Go on."""
-        _say(conversation, (_R if isinstance(said, Accept | Stored) else _S, said))
+        receivers = Accept | Challenge | Stored
+        _say(conversation, (_R if isinstance(said, receivers) else _S, said))
 
     def good(self, *steps: Message | int, size: int | None = 5) -> None:
         """All this may be said."""
@@ -798,22 +818,29 @@ class FileTests(SynchronousTestCase):
                 steps[-1],
             )
 
+    def test_challenge(self) -> None:
+        """There is something to prove, and not more than was offered."""
+        self.good(Challenge(5, NONCE))
+        self.good(Challenge(2**63 - 1, NONCE), size=None)
+        self.wrong(Challenge(0, NONCE))
+        self.wrong(Challenge(6, NONCE))
+        self.wrong(Challenge(1, NONCE), size=0)
+
     def test_accept(self) -> None:
-        """The offset is not beyond the end, and needs a digest if it is not 0."""
+        """The receiver wants what was not proved, or everything."""
         self.good(Accept(0))
-        self.good(Accept(5, _DIGEST))
-        self.good(Accept(2**63 - 1, _DIGEST), size=None)
-        self.wrong(Accept(0, _DIGEST))
         self.wrong(Accept(1))
-        self.wrong(Accept(6, _DIGEST))
-        self.wrong(Accept(1, _DIGEST), size=0)
+        self.good(Challenge(3, NONCE), Proof(_DIGEST), Accept(3))
+        self.good(Challenge(3, NONCE), Proof(_DIGEST), Accept(0))
+        self.wrong(Challenge(3, NONCE), Proof(_DIGEST), Accept(2))
+        self.good(Challenge(3, NONCE), Proof(), Accept(0))
+        self.wrong(Challenge(3, NONCE), Proof(), Accept(3))
 
     def test_begin(self) -> None:
-        """The sender begins where it was asked to, or at 0."""
-        self.good(Accept(3, _DIGEST), Begin(3))
-        self.good(Accept(3, _DIGEST), Begin(0))
-        self.wrong(Accept(3, _DIGEST), Begin(2))
-        self.wrong(Accept(3, _DIGEST), Begin(4))
+        """The sender begins where it was asked to."""
+        self.good(*_proved(3), Begin(3))
+        self.wrong(*_proved(3), Begin(0))
+        self.wrong(*_proved(3), Begin(4))
         self.wrong(Accept(0), Begin(3))
 
     def test_data(self) -> None:
@@ -821,36 +848,36 @@ class FileTests(SynchronousTestCase):
         self.good(Accept(0), Begin(0), 2, 3)
         self.wrong(Accept(0), Begin(0), 6)
         self.wrong(Accept(0), Begin(0), 2, 4)
-        self.good(Accept(3, _DIGEST), Begin(3), 2)
-        self.wrong(Accept(3, _DIGEST), Begin(3), 3)
-        self.good(Accept(3, _DIGEST), Begin(0), 5)
-        self.wrong(Accept(5, _DIGEST), Begin(5), 1)
+        self.good(*_proved(3), Begin(3), 2)
+        self.wrong(*_proved(3), Begin(3), 3)
+        self.good(*_proved(3)[:2], Accept(0), Begin(0), 5)
+        self.wrong(*_proved(5), Begin(5), 1)
         self.wrong(Accept(0), Begin(0), 1, size=0)
 
     def test_dataUnknown(self) -> None:
         """If no size was offered, there may be as much as can be counted."""
         self.good(Accept(0), Begin(0), 2**24 - 1, 2**24 - 1, size=None)
         most = 2**63 - 1
-        self.good(Accept(most - 9, _DIGEST), Begin(most - 9), 9, size=None)
-        self.wrong(Accept(most - 9, _DIGEST), Begin(most - 9), 10, size=None)
+        self.good(*_proved(most - 9), Begin(most - 9), 9, size=None)
+        self.wrong(*_proved(most - 9), Begin(most - 9), 10, size=None)
 
     def test_end(self) -> None:
         """The size at the end is what has come, and what was offered."""
         self.good(Accept(0), Begin(0), 5, End(5, _DIGEST))
-        self.good(Accept(2, _DIGEST), Begin(2), 3, End(5, _DIGEST))
-        self.good(Accept(5, _DIGEST), Begin(5), End(5, _DIGEST))
+        self.good(*_proved(2), Begin(2), 3, End(5, _DIGEST))
+        self.good(*_proved(5), Begin(5), End(5, _DIGEST))
         self.good(Accept(0), Begin(0), End(0, _DIGEST), size=0)
         self.good(Accept(0), Begin(0), 7, End(7, _DIGEST), size=None)
         self.wrong(Accept(0), Begin(0), 5, End(4, _DIGEST))
         self.wrong(Accept(0), Begin(0), 4, End(5, _DIGEST))
         self.wrong(Accept(0), Begin(0), 4, End(4, _DIGEST))
-        self.wrong(Accept(2, _DIGEST), Begin(2), 3, End(3, _DIGEST))
-        self.wrong(Accept(2, _DIGEST), Begin(0), 3, End(5, _DIGEST))
+        self.wrong(*_proved(2), Begin(2), 3, End(3, _DIGEST))
+        self.wrong(*_proved(2)[:2], Accept(0), Begin(0), 3, End(5, _DIGEST))
         self.wrong(Accept(0), Begin(0), 7, End(6, _DIGEST), size=None)
 
     def test_second(self) -> None:
         """Nothing of one file counts for the next one."""
-        first = (Accept(2, _DIGEST), Begin(2), 3, End(5, _DIGEST), Stored(5, _DIGEST))
+        first = (*_proved(2), Begin(2), 3, End(5, _DIGEST), Stored(5, _DIGEST))
         second = Offer(None, None)
         self.good(*first, second, Accept(0), Begin(0), 9, End(9, _OTHER))
         self.wrong(*first, second, Accept(0), Begin(2))
@@ -870,7 +897,7 @@ class FileTests(SynchronousTestCase):
         """A receipt for something else is not taken, and both are named."""
         for stored in (Stored(4, _DIGEST), Stored(5, _OTHER), Delivered(4, _DIGEST)):
             error = self.assertRaises(
-                ReceiptMismatch, _say, _after(7, _S), (_R, stored)
+                ReceiptMismatch, _say, _after(9, _S), (_R, stored)
             )
             for part in (stored.size, stored.digest.hex(), 5, _DIGEST.hex()):
                 self.assertIn(str(part), str(error))

@@ -15,6 +15,7 @@ from twisted_transfer.receipts.messages import (
     Accept,
     BadMessage,
     Begin,
+    Challenge,
     Delivered,
     End,
     Failed,
@@ -23,6 +24,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
     decode,
@@ -109,10 +111,16 @@ _WRITTEN: list[tuple[Message, bytes]] = [
         b"\0\x08_command\0\x05Offer\0\x0aexecutable\0\x05False\0\0",
     ),
     (Accept(), b"\0\x08_command\0\x06Accept\0\x06offset\0\x010\0\0"),
+    (Accept(300), b"\0\x08_command\0\x06Accept\0\x06offset\0\x03300\0\0"),
     (
-        Accept(300, _DIGEST),
-        b"\0\x08_command\0\x06Accept\0\x06digest\0\x20" + _DIGEST + b"\0\x06offset"
+        Challenge(300, _DIGEST),
+        b"\0\x08_command\0\x09Challenge\0\x05nonce\0\x20" + _DIGEST + b"\0\x06offset"
         b"\0\x03300\0\0",
+    ),
+    (Proof(), b"\0\x08_command\0\x05Proof\0\0"),
+    (
+        Proof(_DIGEST),
+        b"\0\x08_command\0\x05Proof\0\x06digest\0\x20" + _DIGEST + b"\0\0",
     ),
     (Begin(300), b"\0\x08_command\0\x05Begin\0\x06offset\0\x03300\0\0"),
     (
@@ -149,7 +157,9 @@ _WRITTEN: list[tuple[Message, bytes]] = [
 _KEYS: dict[bytes, tuple[dict[bytes, bytes], dict[bytes, bytes]]] = {
     b"Hello": ({b"version": b"1", b"role": b"sends"}, {}),
     b"Offer": ({}, {b"name": b"a", b"size": b"5"}),
-    b"Accept": ({b"offset": b"5"}, {b"digest": _DIGEST}),
+    b"Challenge": ({b"offset": b"5", b"nonce": _DIGEST}, {}),
+    b"Proof": ({}, {b"digest": _DIGEST}),
+    b"Accept": ({b"offset": b"5"}, {}),
     b"Begin": ({b"offset": b"5"}, {}),
     b"End": ({b"size": b"5", b"digest": _DIGEST}, {}),
     b"Stored": ({b"size": b"5", b"digest": _DIGEST}, {}),
@@ -168,6 +178,7 @@ _WRONG: dict[bytes, list[bytes]] = {
     b"size": [b"", b"-1", b"+1", b"9223372036854775808", b"1" * 20, b"5 ", b"05"],
     b"offset": [b"", b"-1", b"+1", b"9223372036854775808", b"1" * 20, b"5 ", b"05"],
     b"digest": [b"", _DIGEST[1:], _DIGEST + b"x", _DIGEST.hex().encode()],
+    b"nonce": [b"", _DIGEST[1:], _DIGEST + b"x", _DIGEST.hex().encode()],
     b"kind": [b"", b"too large", b"Refused", b"unknown"],
     b"reason": [b"x" * 1001, b"\xff", "\u00e4".encode() * 1001],
 }
@@ -320,7 +331,8 @@ class RefusedTests(SynchronousTestCase):
             *(Offer("", 1), Offer("x" * 1025), Offer("\udc80"), Offer(of(b"a"))),
             *(Offer(modified=-1), Offer(modified=2**63), Offer(executable=of(1))),
             *(Offer("\u00e4" * 513), Offer("a", -1), Offer("a", 2**63)),
-            *(Accept(-1), Accept(of(None)), Accept(1, b"x"), Accept(1, of("x" * 32))),
+            *(Accept(-1), Accept(of(None)), Proof(b"x"), Proof(of("x" * 32))),
+            *(Challenge(-1, _DIGEST), Challenge(1, b"x"), Challenge(1, of(None))),
             *(Begin(2**63), End(-1, _DIGEST), End(1, b""), Stored(1, _DIGEST * 2)),
             *(End(1, of(None)), End(1, of(32)), Failed(of("refused"))),
             Failed(FailureKind.REFUSED, "x" * 1001),

@@ -24,6 +24,7 @@ from zope.interface.verify import verifyObject
 from tests.support.dataends import ListDestination
 from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
+from tests.support.receiptcases import NONCE, proofOf
 from tests.support.talks import KeepingWatch, Partner, TalkTestCase
 from tests.support.threads import HeldThreads
 from twisted_transfer.channel.channel import TransferChannel
@@ -47,6 +48,7 @@ from twisted_transfer.receipts.digest import READ_SIZE
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Challenge,
     Delivered,
     End,
     Failed,
@@ -55,13 +57,13 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
 )
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import (
     DigestedDestination,
-    Kept,
     ResumableFileDestination,
     accept,
 )
@@ -141,9 +143,9 @@ class AcceptTests(AcceptTestCase):
         self.assertEqual(len(self.partner.heard), 1)
         self.tell(Offer("name", 8))
         self.assertEqual(self.offers, [Offer("name", 8)])
-        self.assertEqual(self.partner.last, Accept(0, None))
+        self.assertEqual(self.partner.last, Accept(0))
         self.tell(Begin(), b"some", b"more", endOf(b"somemore"))
-        self.assertEqual(self.partner.last, Accept(0, None))
+        self.assertEqual(self.partner.last, Accept(0))
         finishing.callback(None)
         self.settle()
         digest = sha256(b"somemore").digest()
@@ -295,6 +297,13 @@ class ResumeTests(AcceptTestCase):
         self.greet()
         return accepting
 
+    def prove(self, prefix: bytes | None) -> None:
+        """Answer the challenge, by the proof of a prefix or by none."""
+        challenge = self.partner.last
+        assert isinstance(challenge, Challenge)
+        proof = None if prefix is None else proofOf(prefix, challenge.nonce)
+        self.tell(Proof(proof))
+
     def whole(self, accepting: Deferred[Any]) -> Receipt:
         """The partner has sent everything: it is stored."""
         self.tell(endOf(self.content), Finished())
@@ -311,8 +320,8 @@ class ResumeTests(AcceptTestCase):
         leavePart(self.target, self.content[:600])
         accepting = self.file()
         self.tell(Offer("x", 1000))
-        digest = sha256(self.content[:600]).digest()
-        self.assertEqual(self.partner.last, Accept(600, digest))
+        self.prove(self.content[:600])
+        self.assertEqual(self.partner.last, Accept(600))
         self.tell(Begin(600), self.content[600:])
         receipt = self.whole(accepting)
         self.assertEqual((receipt.size, receipt.moved), (1000, 400))
@@ -323,25 +332,63 @@ class ResumeTests(AcceptTestCase):
         """Everything was there: nothing comes, and it is stored all the same."""
         leavePart(self.target, self.content)
         accepting = self.file()
-        self.tell(Offer("x", 1000), Begin(1000))
+        self.tell(Offer("x", 1000))
+        self.prove(self.content)
+        self.tell(Begin(1000))
         receipt = self.whole(accepting)
         self.assertEqual(receipt.moved, 0)
 
     def test_differs(self) -> None:
-        """The partner says no: it starts over."""
-        leavePart(self.target, bytes(600))
+        """A sender that cannot prove it, or proves something else: it starts over."""
+        for proved in (self.content[:600], b"", None):
+            self.setUp()
+            leavePart(self.target, bytes(600))
+            accepting = self.file()
+            self.tell(Offer("x", 1000))
+            self.prove(proved)
+            self.assertEqual(self.partner.last, Accept(0))
+            self.tell(Begin(0), self.content)
+            receipt = self.whole(accepting)
+            self.assertEqual(receipt.moved, 1000)
+            self.assertEqual(self.watch.counts(), [0, 1000])
+
+    def test_liar(self) -> None:
+        """A sender that goes on without a proof gets nothing stored."""
+        leavePart(self.target, self.content[:600])
         accepting = self.file()
-        self.tell(Offer("x", 1000), Begin(0), self.content)
-        receipt = self.whole(accepting)
-        self.assertEqual(receipt.moved, 1000)
-        self.assertEqual(self.watch.counts(), [0, 1000])
+        self.tell(Offer("x", 1000))
+        self.prove(bytes(600))
+        # Its own side would not let it say so.
+        self.partner.conversation._position = 600
+        self.tell(Begin(600))
+        self.theirs.loseConnection()
+        self.settle()
+        self.failureResultOf(accepting, PartnerProtocolError)
+        self.assertFalse(self.target.exists())
+
+    def test_nothingTold(self) -> None:
+        """Of what is in the part the partner is told its length alone."""
+        nonces: set[bytes] = set()
+        for _ in range(3):
+            self.setUp()
+            leavePart(self.target, self.content[:600])
+            accepting = self.file()
+            self.tell(Offer("x", 1000))
+            challenge = self.partner.last
+            assert isinstance(challenge, Challenge)
+            self.assertEqual(challenge, Challenge(600, challenge.nonce))
+            nonces.add(challenge.nonce)
+            self.theirs.abortConnection()
+            self.settle()
+            self.failureResultOf(accepting, Truncated)
+        self.assertEqual(len(nonces), 3)
 
     def test_larger(self) -> None:
         """What has more bytes than the file cannot be the beginning of it."""
         leavePart(self.target, bytes(1001))
         accepting = self.file()
         self.tell(Offer("x", 1000))
-        self.assertEqual(self.partner.last, Accept(0, None))
+        self.assertEqual(self.partner.last, Accept(0))
         self.tell(Begin(0), self.content)
         self.assertEqual(self.whole(accepting).moved, 1000)
 
@@ -350,7 +397,7 @@ class ResumeTests(AcceptTestCase):
         leavePart(self.target, self.content)
         accepting = self.file()
         self.tell(Offer())
-        self.assertEqual(self.partner.last, Accept(1000, sha256(self.content).digest()))
+        self.prove(self.content)
         self.tell(Begin(1000))
         self.whole(accepting)
 
@@ -728,7 +775,7 @@ class DigestedDestinationTests(SynchronousTestCase):
         inner = ListDestination()
         destination = DigestedDestination(inner)
         destination.open()
-        self.assertEqual(self.successResultOf(destination.offer()), (0, None))
+        self.assertEqual(destination.found, 0)
         destination.start(0)
         for piece in (b"some", b"more"):
             self.assertIsNone(destination.write(piece))
@@ -844,15 +891,16 @@ class ResumableFileDestinationTests(Case):
     def test_noOffer(self) -> None:
         """Where nothing is left, nothing is offered."""
         destination = self.destination()
-        self.assertEqual(self.successResultOf(destination.offer()), (0, None))
+        self.assertEqual(destination.found, 0)
         destination.start(0)
 
     def test_goOn(self) -> None:
         """What was left is offered, and is the beginning of the whole."""
         self.left()
         destination = self.destination()
-        offer = self.successResultOf(destination.offer())
-        self.assertEqual(offer, (4, sha256(b"left").digest()))
+        self.assertEqual(destination.found, 4)
+        proof = self.successResultOf(destination.prove(NONCE))
+        self.assertEqual(proof, proofOf(b"left"))
         destination.start(4)
         destination.write(b"more")
         self.assertEqual(destination.size, 8)
@@ -864,7 +912,7 @@ class ResumableFileDestinationTests(Case):
         """If all of it was left, nothing has to come."""
         self.left()
         destination = self.destination()
-        self.successResultOf(destination.offer())
+        self.successResultOf(destination.prove(NONCE))
         destination.start(4)
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"left")
@@ -873,7 +921,7 @@ class ResumableFileDestinationTests(Case):
         """What does not fit is forgotten, and in no part of the whole."""
         self.left(b"something long that does not fit")
         destination = self.destination(force=True)
-        self.successResultOf(destination.offer())
+        self.successResultOf(destination.prove(NONCE))
         destination.start(0)
         destination.write(b"new")
         self.assertEqual(destination.size, 3)
@@ -894,7 +942,7 @@ class ResumableFileDestinationTests(Case):
 
         self.patch(os, "pread", pread)
         destination = self.destination(reactor=threads)
-        offering = destination.offer()
+        offering = destination.prove(NONCE)
         self.assertNoResult(offering)
         threads.run()
         self.successResultOf(offering)
@@ -911,7 +959,7 @@ class ResumableFileDestinationTests(Case):
         for end in ("interrupt", "abort"):
             threads: Any = HeldThreads()
             destination = self.destination(reactor=threads)
-            offering = destination.offer()
+            offering = destination.prove(NONCE)
             getattr(destination, end)()
             self.failureResultOf(offering, CancelledError)
             self.assertEqual(self.path.read_bytes(), b"left")
@@ -930,7 +978,7 @@ class ResumableFileDestinationTests(Case):
             destination = self.destination()
             destination.open()
             if offered:
-                self.successResultOf(destination.offer())
+                self.successResultOf(destination.prove(NONCE))
             destination.abort()
             self.assertEqual(self.path.read_bytes(), b"left")
 
@@ -939,7 +987,7 @@ class ResumableFileDestinationTests(Case):
         self.left()
         for offset in (4, 0):
             destination = self.destination()
-            self.successResultOf(destination.offer())
+            self.successResultOf(destination.prove(NONCE))
             destination.start(offset)
             destination.abort()
             self.assertEqual(os.listdir(self.folder), [])
@@ -958,7 +1006,7 @@ class ResumableFileDestinationTests(Case):
         self.addCleanup(os.close, lock)
         os.dup2(blind, fd)
         os.close(blind)
-        error = self.failureResultOf(destination.offer(), DestinationError).value
+        error = self.failureResultOf(destination.prove(NONCE), DestinationError).value
         self.assertIn("cannot be read", str(error))
 
     def test_modes(self) -> None:
@@ -979,7 +1027,7 @@ class ResumableFileDestinationTests(Case):
             self.left()
             theirs = self.path.open("r+b") if before else None
             destination = self.destination()
-            self.successResultOf(destination.offer())
+            self.successResultOf(destination.prove(NONCE))
             destination.start(4)
             destination.write(b"data")
             theirs = theirs or self.path.open("r+b")
@@ -1007,7 +1055,7 @@ class ResumableFileDestinationTests(Case):
         """Where nobody else has opened it, nothing is read again."""
         self.left()
         destination = self.destination()
-        self.successResultOf(destination.offer())
+        self.successResultOf(destination.prove(NONCE))
         destination.start(4)
         destination.write(b"data")
 
@@ -1081,7 +1129,7 @@ class RefusalTests(Case):
         self.assertIn("another", str(self.assertRaises(DestinationError, raw.open)))
         first.interrupt()
         second = self.destination()
-        self.assertEqual(self.successResultOf(second.offer())[0], 5)
+        self.assertEqual(second.found, 5)
 
     def test_tooLarge(self) -> None:
         """No byte more than is allowed is stored."""
@@ -1097,13 +1145,13 @@ class RefusalTests(Case):
         destination.interrupt()
         # Together with what was left, too.
         destination = self.destination(maxSize=6)
-        self.successResultOf(destination.offer())
+        self.successResultOf(destination.prove(NONCE))
         destination.start(6)
         self.assertFails("too-large", destination.write, b"7")
         destination.interrupt()
         # And what was left is of no use if it is too large itself.
         destination = self.destination(maxSize=5)
-        self.assertEqual(self.successResultOf(destination.offer()), (0, None))
+        self.assertEqual(destination.found, 0)
 
     def test_readOnlyFolder(self) -> None:
         """A folder that nobody may write to, for a user who is not root."""
@@ -1161,8 +1209,8 @@ class FaultTests(Case):
         destination.interrupt()
         self.assertFalse(self.target.exists())
         destination = self.destination()
-        offer = self.successResultOf(destination.offer())
-        self.assertEqual(offer, (1500, sha256(content[:1500]).digest()))
+        proof = self.successResultOf(destination.prove(NONCE))
+        self.assertEqual(proof, proofOf(content[:1500]))
         destination.start(1500)
         destination.write(content[1500:])
         self.successResultOf(destination.finish())
@@ -1277,11 +1325,11 @@ class SequenceTests(SynchronousTestCase):
 def _begun(target: Path, content: bytes) -> tuple[ResumableFileDestination, int]:
     """:returns: a destination, and from where on it has to get that content."""
     destination = ResumableFileDestination(target)
-    offers: list[Kept] = []
-    destination.offer().addCallback(offers.append)
-    [(offered, digest)] = offers
-    agrees = offered and sha256(content[:offered]).digest() == digest
-    offset = offered if agrees else 0
+    offset = destination.found
+    if offset:
+        proofs: list[bytes] = []
+        destination.prove(NONCE).addCallback(proofs.append)
+        offset = offset if proofs == [proofOf(content[:offset])] else 0
     destination.start(offset)
     return destination, offset
 
@@ -1298,8 +1346,12 @@ class ThreadTests(TestCase):
         content = os.urandom(3_000_000)
         for begin, end in ((0, 1_000_001), (1_000_001, 2_000_000), (2_000_000, None)):
             destination = ResumableFileDestination(target, reactor=threads)
-            digest = sha256(content[:begin]).digest() if begin else None
-            self.assertEqual(await destination.offer(), (begin, digest))
+            destination.open()
+            self.assertEqual(destination.found, begin)
+            if begin:
+                self.assertEqual(
+                    await destination.prove(NONCE), proofOf(content[:begin])
+                )
             destination.start(begin)
             rest = content[begin:end]
             for first in range(0, len(rest), 70_000):

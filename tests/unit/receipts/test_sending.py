@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 
 from tests.support.dataends import ListSource
 from tests.support.folders import newFolder
+from tests.support.receiptcases import NONCE, proofOf
 from tests.support.talks import KeepingWatch, Partner, TalkTestCase
 from tests.support.threads import HeldThreads
 from tests.unit.data.test_sources import Consumer, pause
@@ -39,6 +40,7 @@ from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     Accept,
     Begin,
+    Challenge,
     Delivered,
     End,
     Failed,
@@ -47,6 +49,7 @@ from twisted_transfer.receipts.messages import (
     Hello,
     Message,
     Offer,
+    Proof,
     Role,
     Stored,
 )
@@ -239,13 +242,17 @@ class ResumeTests(OfferTestCase):
         self.content = os.urandom(200_000)
         self.path.write_bytes(self.content)
 
-    def resumed(self, offset: int, digest: bytes) -> Deferred[Any]:
-        """Send it to somebody who says that he has that much."""
+    def resumed(self, part: bytes) -> Deferred[Any]:
+        """Send it to a receiver that has a part, and wants it proved."""
         offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         modified = self.path.stat().st_mtime_ns
         self.assertEqual(self.partner.last, Offer("name", 200_000, modified, False))
-        self.tell(Accept(offset, digest))
+        self.tell(Challenge(len(part), NONCE))
+        proof = self.partner.last
+        assert isinstance(proof, Proof)
+        right = proof.digest == proofOf(part)
+        self.tell(Accept(len(part) if right else 0))
         return offering
 
     def sent(self) -> bytes:
@@ -256,8 +263,7 @@ class ResumeTests(OfferTestCase):
         """If it is the same, only the rest goes; the receipt is for all."""
         for offset in (1, 150_000, 200_000):
             self.setUp()
-            digest = sha256(self.content[:offset]).digest()
-            offering = self.resumed(offset, digest)
+            offering = self.resumed(self.content[:offset])
             self.assertIn(Begin(offset), self.partner.heard)
             self.assertEqual(self.sent(), self.content[offset:])
             self.assertEqual(
@@ -273,7 +279,7 @@ class ResumeTests(OfferTestCase):
 
     def test_differs(self) -> None:
         """If it is another one, everything goes."""
-        offering = self.resumed(150_000, bytes(32))
+        offering = self.resumed(bytes(150_000))
         self.assertIn(Begin(0), self.partner.heard)
         self.assertEqual(self.sent(), self.content)
         self.tell(receiptFor(self.content), Finished())
@@ -285,7 +291,9 @@ class ResumeTests(OfferTestCase):
         """What cannot go back is sent from its beginning."""
         offering = self.offer(ListSource([b"some", b"more"]))
         self.greet()
-        self.tell(Accept(4, sha256(b"some").digest()))
+        self.tell(Challenge(4, NONCE))
+        self.assertEqual(self.partner.last, Proof(None))
+        self.tell(Accept(0))
         self.assertIn(Begin(0), self.partner.heard)
         self.assertEqual(self.sent(), b"somemore")
         self.tell(receiptFor(b"somemore"), Finished())
@@ -297,7 +305,7 @@ class ResumeTests(OfferTestCase):
         self.greet()
         # Its own side would not let it say so: the size was offered.
         self.partner.conversation._size = None
-        self.tell(Accept(200_001, bytes(32)))
+        self.tell(Challenge(200_001, NONCE))
         self.assertFailed("protocol")
         self.failureResultOf(offering, PartnerProtocolError)
         self.assertGone(self.ours, self.theirs)
@@ -307,7 +315,7 @@ class ResumeTests(OfferTestCase):
         offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
         os.truncate(self.path, 100_000)
-        self.tell(Accept(150_000, sha256(self.content[:150_000]).digest()))
+        self.tell(Challenge(150_000, NONCE))
         self.settle()
         self.assertFailed("source")
         self.failureResultOf(offering, SourceError)
@@ -325,11 +333,11 @@ class ResumeTests(OfferTestCase):
         """What takes long need not come to its end."""
         source = DigestedSource(FileSource(self.path), self.clock)
         stopped: list[object] = []
-        checking: Deferred[bool] = Deferred(stopped.append)
-        self.patch(source, "checkPrefix", lambda length, digest: checking)
+        checking: Deferred[bytes] = Deferred(stopped.append)
+        self.patch(source, "prove", lambda length, nonce: checking)
         offering = self.offer(source)
         self.greet()
-        self.tell(Accept(100, bytes(32)))
+        self.tell(Challenge(100, NONCE))
         self.assertEqual(stopped, [])
         self.tell(Failed(FailureKind.CANCELLED))
         self.assertEqual(stopped, [checking])
@@ -340,8 +348,7 @@ class ResumeTests(OfferTestCase):
         """While this side still reads, the partner may give up."""
         offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
         self.greet()
-        digest = sha256(self.content[:150_000]).digest()
-        self.partner.say(Accept(150_000, digest), Failed(FailureKind.CANCELLED))
+        self.partner.say(Challenge(150_000, NONCE), Failed(FailureKind.CANCELLED))
         self.settle()
         self.failureResultOf(offering, PartnerFailed)
         self.assertEqual(self.sent(), b"")
@@ -667,9 +674,11 @@ class FileTests(SynchronousTestCase):
         return source
 
     def check(self, source: DigestedSource, length: int, of: bytes) -> bool:
-        """:returns: what comes of a check with the beginning of that content."""
-        digest = sha256(of[:length]).digest()
-        return self.successResultOf(source.checkPrefix(length, digest))
+        """:returns: whether it proves the beginning of that content."""
+        proof = self.successResultOf(source.prove(length, NONCE))
+        right = proof == proofOf(of[:length])
+        source.startAt(length if right else 0)
+        return right
 
     def assertVouched(self, source: DigestedSource, content: bytes) -> None:
         """It knows of how much it has given the digest, and that is right."""
@@ -714,12 +723,12 @@ class FileTests(SynchronousTestCase):
         """The beginning is read once, by a thread, and not when it is sent."""
         threads: Any = HeldThreads()
         source = self.source(threads)
-        checking = source.checkPrefix(
-            BLOCK_SIZE + 1, sha256(_CONTENT[: BLOCK_SIZE + 1]).digest()
-        )
+        checking = source.prove(BLOCK_SIZE + 1, NONCE)
         self.assertNoResult(checking)
         threads.run()
-        self.assertIs(self.successResultOf(checking), True)
+        proof = proofOf(_CONTENT[: BLOCK_SIZE + 1])
+        self.assertEqual(self.successResultOf(checking), proof)
+        source.startAt(BLOCK_SIZE + 1)
         # Nobody can tell any more how it began.
         with open(self.path, "r+b") as file:
             file.write(bytes(BLOCK_SIZE + 1))
@@ -776,7 +785,7 @@ class FileTests(SynchronousTestCase):
         source = self.source()
         source.open()
         os.truncate(self.path, 10)
-        checking = source.checkPrefix(11, sha256(_CONTENT[:11]).digest())
+        checking = source.prove(11, NONCE)
         error = self.failureResultOf(checking, SourceError).value
         self.assertIn("shrunk", str(error))
         self.assertIn(str(self.path), str(error))
@@ -795,7 +804,7 @@ class FileTests(SynchronousTestCase):
             blind = os.open(self.path, os.O_WRONLY)
             if phase == "check":
                 os.dup2(blind, fd)
-                failing: Any = source.checkPrefix(3, bytes(32))
+                failing: Any = source.prove(3, NONCE)
             else:
                 closing = partial(_replace, fd, blind)
                 failing = source.startProducing(Consumer(closing))
@@ -809,7 +818,7 @@ class FileTests(SynchronousTestCase):
         """A file that is not there fails in every phase."""
         self.path.unlink()
         self.assertRaises(SourceError, self.source().open)
-        self.failureResultOf(self.source().checkPrefix(1, bytes(32)), SourceError)
+        self.failureResultOf(self.source().prove(1, NONCE), SourceError)
         producing = self.source().startProducing(self.consumer)
         self.failureResultOf(producing, SourceError)
 
@@ -828,7 +837,7 @@ class FileTests(SynchronousTestCase):
         """Closed while a thread reads it, it is not read any more."""
         threads: Any = HeldThreads()
         source = self.source(threads)
-        checking = source.checkPrefix(3, bytes(32))
+        checking = source.prove(3, NONCE)
         source.close()
         self.failureResultOf(checking, CancelledError)
         threads.run()
@@ -838,7 +847,7 @@ class FileTests(SynchronousTestCase):
         """A check that is cancelled leaves a source that sends everything."""
         threads: Any = HeldThreads()
         source = self.source(threads)
-        checking = source.checkPrefix(3, sha256(_CONTENT[:3]).digest())
+        checking = source.prove(3, NONCE)
         checking.cancel()
         self.failureResultOf(checking, CancelledError)
         self.successResultOf(source.startProducing(self.consumer))
@@ -886,8 +895,7 @@ class DigestedSourceTests(SynchronousTestCase):
         inner = ListSource([b"some", b"more"])
         source, consumer = DigestedSource(inner), Consumer()
         source.open()
-        checking = source.checkPrefix(4, sha256(b"some").digest())
-        self.assertIs(self.successResultOf(checking), False)
+        self.assertIsNone(self.successResultOf(source.prove(4, NONCE)))
         self.assertEqual((source.offset, source.size), (0, None))
         self.successResultOf(source.startProducing(consumer))
         self.assertEqual(consumer.content, b"somemore")
@@ -970,9 +978,12 @@ class BothEndsTests(SynchronousTestCase):
                 path.write_bytes(content)
                 source = DigestedSource(FileSource(path))
                 destination = ResumableFileDestination(target)
-                offered, digest = self.successResultOf(destination.offer())
-                if digest is not None:
-                    self.successResultOf(source.checkPrefix(offered, digest))
+                destination.open()
+                found = destination.found
+                if found:
+                    right = self.successResultOf(destination.prove(NONCE))
+                    proof = self.successResultOf(source.prove(found, NONCE))
+                    source.startAt(found if proof == right else 0)
                 self.assertEqual(source.offset, have if content == last else 0)
                 destination.start(source.offset)
                 _send(source, most, destination.write)
