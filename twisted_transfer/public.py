@@ -35,6 +35,7 @@ from twisted_transfer.errors import (
     SourceError,
     TransferError,
     Truncated,
+    Unclosed,
     Undecodable,
 )
 from twisted_transfer.receipts.receipt import Receipt
@@ -83,6 +84,7 @@ __all__ = [
     "TransferError",
     "Transmitter",
     "Truncated",
+    "Unclosed",
     "Undecodable",
     "copy",
     "receive",
