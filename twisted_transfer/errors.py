@@ -97,6 +97,14 @@ class Truncated(TransferError):
     """
 
 
+class PartnerStalled(PartnerTimeout, Truncated):
+    """
+    Nothing has moved on the connection for as long as ``idle`` allows.
+
+    The connection was aborted.  Check what the partner waits for, or allow more time.
+    """
+
+
 class Unclosed(Truncated):
     """
     The partner ended the connection without TLS's ``close_notify``, but not by a reset.

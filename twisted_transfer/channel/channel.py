@@ -119,6 +119,7 @@ class TransferChannel:
         settings: TextSettings = TextSettings.BINARY,
         dialled: bool = True,
         acceptUnclosed: bool = False,
+        idle: float | None = None,
     ) -> None:
         """
         :param link: the connection, with its set-up done.
@@ -126,10 +127,13 @@ class TransferChannel:
         :param settings: the text settings to begin with.
         :param dialled: whether this side has dialled.
         :param acceptUnclosed: see ``TransferConnector``.
+        :param idle: see ``TransferConnector``.
         """
         self.connector = connector
         self._link = link
         link.acceptUnclosed = acceptUnclosed
+        if idle is not None:
+            link.watchIdle(idle)
         self._transport: Any = link.transport
         self._client = self._dialled = dialled
         self.__provides__ = _kinds(providedBy(self._transport))
@@ -504,7 +508,8 @@ class TransferChannel:
 
     @property
     def _bare(self) -> Any:
-        bare = not self._link.secure and self.bottom is self._transport
+        link = self._link
+        bare = not (link.secure or link.watched) and self.bottom is self._transport
         return self._transport if bare else None
 
     @contextmanager

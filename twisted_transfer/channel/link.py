@@ -10,6 +10,7 @@ a truncation.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -22,6 +23,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IReactorTime,
     ISSLTransport,
+    ISystemHandle,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -29,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface.declarations import Provides
 
 from twisted_transfer.addresses import addressText
+from twisted_transfer.channel.idle import IdleWatch
 from twisted_transfer.channel.proxied import ProxyHeader
 from twisted_transfer.channel.wires import (
     Wire,
@@ -36,7 +39,7 @@ from twisted_transfer.channel.wires import (
     wireOf,
 )
 from twisted_transfer.deferreds import Promise
-from twisted_transfer.errors import Truncated, Unclosed
+from twisted_transfer.errors import PartnerStalled, Truncated, Unclosed
 from twisted_transfer.layers import bottomOf, layersUnder
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
@@ -191,14 +194,16 @@ class Link(Protocol):
         self._gone: Promise[None] = Promise()
         self._addresses: tuple[IAddress, IAddress] | None = None
         self._truncation: Truncated | None = None
+        self._watch: IdleWatch | None = None
         self._use(_Early(self))
 
     def _use(self, user: ILinkUser) -> None:
         self._user = user
         closed = self.state is LinkState.CLOSING and self.wire.silent
-        self.dataReceived = (  # type: ignore[method-assign]
-            self._drop if closed else user.bytesArrived
-        )
+        receive: Callable[[bytes], None] = self._drop if closed else user.bytesArrived
+        if self._watch is not None:
+            receive = self._watch.around(receive)
+        self.dataReceived = receive  # type: ignore[method-assign]
 
     def _step(self, state: LinkState) -> None:
         self.state = self.state.then(state, LINK_STEPS)
@@ -298,6 +303,8 @@ class Link(Protocol):
         layer = getattr(bottomOf(transport), "protocol", None)
         plain = self.wire
         self.wire = wireOf(self.clock, transport, self, layer)
+        if self._watch is not None:
+            self.wire.write = self._watch.around(self.wire.write)
         # Twisted has a producer write over TLS from now on.
         self.wire.producer, self.wire.paused = plain.producer, plain.paused
 
@@ -313,6 +320,35 @@ class Link(Protocol):
         self._use(user)
         if isinstance(early, _Early):
             early.tell(user)
+
+    def watchIdle(self, seconds: float) -> None:
+        """
+        Abort the connection when nothing has moved for some time.
+
+        :param seconds: for how long; the time in which this side takes nothing does not
+            count.
+        """
+        transport: Any = self.transport
+        bottom: Any = bottomOf(transport)
+        isSocket = ISystemHandle.providedBy(bottom)
+        socket: int | None = bottom.fileno() if isSocket else None
+        self._watch = IdleWatch(
+            self.clock, seconds, socket, lambda: self.paused, self._stall
+        )
+        self.wire.write = self._watch.around(self.wire.write)
+
+    @property
+    def watched(self) -> bool:
+        """Whether it is noted what moves."""
+        return self._watch is not None
+
+    def _stall(self, seconds: float) -> None:
+        self._truncation = PartnerStalled(
+            f"nothing came from the partner, and it took nothing, for {seconds:g} "
+            "seconds (idle), so the connection was aborted; see what the partner waits "
+            "for, or allow more"
+        )
+        self.abort()
 
     def _drop(self, data: bytes) -> None:
         """Do nothing with bytes that come after this side has closed."""
@@ -395,8 +431,13 @@ class Link(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Judge how the connection ended, and tell the user."""
         self.wire.gone()
+        if self._watch is not None:
+            self._watch.stop()
         aborted = self.state is LinkState.ABORTING
-        self._truncation = judge(reason, self.wire, aborted)
+        if self._truncation is None:
+            self._truncation = judge(reason, self.wire, aborted)
+        else:
+            reason = Failure(self._truncation)
         self._step(LinkState.GONE)
         if not self._ready.fired:
             self._ready.fire(Failure(handshakeError(reason, self.wire.refusal)))

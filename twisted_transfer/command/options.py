@@ -19,7 +19,9 @@ from twisted.python.usage import Options, UsageError
 
 from twisted_transfer.command.job import STANDARD, Request
 from twisted_transfer.command.reports import ConsoleReport, Status, sayable
+from twisted_transfer.descriptions import values
 from twisted_transfer.descriptions.transfer import TransferDescription
+from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadDescription
 from twisted_transfer.printable import concealed
 
@@ -158,6 +160,22 @@ def readSize(option: str, text: str) -> int:
     return int(found[1]) << _UNITS[found[2].upper()]
 
 
+def readSeconds(text: str) -> float:
+    """
+    Read the value of ``--idle``.
+
+    :param text: the value.
+    :returns: the number of seconds.
+    :raises UsageError: if the value is invalid.
+    """
+    seconds = values.decimal(text)
+    try:
+        values.seconds(seconds)
+    except UnfitError as unfit:
+        raise UsageError(f"--idle {text}: {unfit}") from None
+    return float(seconds)
+
+
 class TransferOptions(Versioned):
     """
     The options that ``send`` and ``receive`` have in common.
@@ -174,6 +192,16 @@ class TransferOptions(Versioned):
     # Twisted collects these along the classes.
     optFlags: ClassVar[list[list[str | None]]] = [
         ["raw", None, "Carry the bytes and nothing else: no receipt, any partner."],
+    ]
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        [
+            "idle",
+            None,
+            None,
+            "End when nothing has moved for so many seconds, in either direction.",
+            readSeconds,
+        ],
     ]
 
     def __init__(self) -> None:
@@ -224,6 +252,8 @@ class TransferOptions(Versioned):
                 "--size and --accept-unclosed are for --raw: with receipts the sender "
                 "says how much it is and when it has sent everything"
             )
+        if self["idle"] is not None:
+            description = replace(description, idle=self["idle"])
         if unclosed:
             description = replace(description, acceptUnclosed=True)
         self.request = Request(

@@ -211,6 +211,7 @@ class Status(IntEnum):
 _STATUSES: tuple[tuple[Status, tuple[type[BaseException], ...]], ...] = (
     (Status.USAGE, (errors.BadOption,)),
     (Status.LOCAL, (ConnectBindError,)),
+    (Status.TRUNCATED, (errors.PartnerStalled,)),
     (Status.NO_PARTNER, (errors.PartnerTimeout, ConnectError, DNSLookupError)),
     (Status.REFUSED, (errors.PeerRefused, errors.NotAdmitted)),
     (Status.TRUNCATED, (errors.PartnerFailed, errors.Truncated)),

@@ -181,6 +181,7 @@ class TransferConnector:
         retryFor: float | None = None,
         admit: Iterable[str] | None = None,
         acceptUnclosed: bool = False,
+        idle: float | None = None,
     ) -> None:
         """
         :param reactor: the reactor that the connector uses.
@@ -207,6 +208,9 @@ class TransferConnector:
             data, also without the ``close_notify`` by which the partner says so.
             Some programs never send one; but then anybody between the two sides
             can end the data early, and it is not noticed.
+        :param idle: seconds after which a connection on which nothing moves is aborted,
+            with :class:`~twisted_transfer.PartnerStalled`; ``None``: never.  The time
+            in which this side takes nothing does not count.
         :raises BadOption: if an option is invalid.
         :raises BadDescription: if the socket command is invalid.
         """
@@ -222,6 +226,7 @@ class TransferConnector:
             "within": within,
             "retryFor": retryFor,
             "admit": admit,
+            "idle": idle,
         }
         try:
             checkOptions(self.mode.value, socketCommand, options)
@@ -235,6 +240,7 @@ class TransferConnector:
         )
         self._within = within
         self._acceptUnclosed = acceptUnclosed
+        self._idle = idle
         self._retryFor = retryFor or None
         # Here, so that an invalid one is refused at once.
         if isinstance(socketCommand, str):
@@ -350,7 +356,7 @@ class TransferConnector:
             raise
         dialled = self.mode is Mode.ACTIVE
         return TransferChannel(
-            link, self, self._settings, dialled, self._acceptUnclosed
+            link, self, self._settings, dialled, self._acceptUnclosed, self._idle
         )
 
     def _tooLate(self) -> str:

@@ -199,7 +199,11 @@ def _path(value: str) -> None:
     """Check the path of a UNIX socket; on Linux a NUL begins an abstract name."""
     if not value or "\0" in value[1:]:
         raise UnfitError("give a path, which is not empty and has no NUL character")
-    if len(os.fsencode(value)) > _LONGEST_PATH + value.startswith("\0"):
+    try:
+        path = os.fsencode(value)
+    except UnicodeEncodeError:
+        raise UnfitError("this cannot be a path: it has half a character") from None
+    if len(path) > _LONGEST_PATH + value.startswith("\0"):
         raise UnfitError(
             f"the path of a UNIX socket has at most {_LONGEST_PATH} bytes; give a "
             "shorter one, such as one relative to the folder that this runs in"

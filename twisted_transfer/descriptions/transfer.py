@@ -46,6 +46,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "encoding": str,
     "eofChar": str,
     "acceptUnclosed": _yesOrNo,
+    "idle": values.decimal,
 }
 
 OWN_KEYWORDS = tuple(_READERS)
@@ -91,6 +92,7 @@ def checkOptions(
         "port": partial(values.port, lowest=1 if mode == "active" else 0),
         "within": values.seconds,
         "retryFor": partial(values.seconds, zero=True),
+        "idle": values.seconds,
     }
     for option, check in checks.items():
         if option in given:
@@ -122,6 +124,8 @@ class TransferDescription(Written):
     :ivar eofChar: the end-of-file character, as it was written, or ``None``.
     :ivar acceptUnclosed: whether the end of a TLS connection is orderly also without
         a ``close_notify``.
+    :ivar idle: seconds after which a connection on which nothing moves is aborted, or
+        ``None``.
     :raises BadDescription: if one of these is invalid, or two contradict each
         other.
     """
@@ -138,6 +142,7 @@ class TransferDescription(Written):
     encoding: str | None = None
     eofChar: str | None = None
     acceptUnclosed: bool = False
+    idle: float | None = None
 
     def __post_init__(self) -> None:
         if self.mode == "passive" and self.socketCommand is None and self.port is None:

@@ -91,7 +91,7 @@ class ConsoleReportTests(SynchronousTestCase):
         report.bug(error)
         written = self.stream.getvalue()
         self.assertEqual(
-            set(written) - set(filter(str.isprintable, written)), {*"\n\t"}
+            {each for each in written if not each.isprintable()}, {*"\n\t"}
         )
         self.assertEqual(written.count("connected to /\\x1b[2J\n\tor \\x9b2J\n"), 3)
         self.assertIn("ValueError: \\x1b[2J\n", written)
