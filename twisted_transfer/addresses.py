@@ -5,11 +5,29 @@ Addresses, as people read them.
 from __future__ import annotations
 
 import os
+import socket
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from twisted_transfer.printable import printable
+
+
+def hostText(address: IPv4Address | IPv6Address) -> str:
+    """
+    Write the host of an address.
+
+    :param address: the address.
+    :returns: the host; with the zone (``fe80::1%eth0``, RFC 4007, section 11) if it
+        is of one link only.  Twisted keeps its number apart.
+    """
+    zone = getattr(address, "scopeID", 0)
+    if not zone or "%" in address.host:
+        return address.host
+    try:
+        return f"{address.host}%{socket.if_indextoname(zone)}"
+    except OSError:
+        return f"{address.host}%{zone}"  # the network interface has gone
 
 
 def addressText(address: IAddress | None) -> str:
@@ -25,7 +43,7 @@ def addressText(address: IAddress | None) -> str:
         # An IPv4 partner of a dual-stack port (RFC 4291, section 2.5.5.2).
         if address.host.startswith("::ffff:") and "." in address.host:
             return printable(f"{address.host.removeprefix('::ffff:')}:{address.port}")
-        return printable(f"[{address.host}]:{address.port}")
+        return printable(f"[{hostText(address)}]:{address.port}")
     if isinstance(address, UNIXAddress):
         name = os.fsdecode(address.name or b"")
         # Linux: a name in the abstract namespace begins with a null.

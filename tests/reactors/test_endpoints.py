@@ -761,6 +761,10 @@ os.environ.update(
                     got += piece
             self.assertEqual(got.partition(b"\n")[2], b"HELLO")
             self.assertEqual(self.said(process), "orderly")
+            # It is still systemd's, to hand on to the next one.
+            with socket.socket(listener.family) as dialled:
+                dialled.connect(listener.getsockname())
+        self.assertTrue(path.is_socket())
 
 
 class CancelTests(KindsTestCase):

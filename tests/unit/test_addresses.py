@@ -4,6 +4,8 @@ Tests for :mod:`twisted_transfer.printable`.
 
 from __future__ import annotations
 
+import socket
+
 from twisted.internet.address import (
     HostnameAddress,
     IPv4Address,
@@ -14,6 +16,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_transfer.addresses import addressText
+
+LO = socket.if_nametoindex("lo")
 
 
 class AddressTextTests(SynchronousTestCase):
@@ -27,6 +31,10 @@ class AddressTextTests(SynchronousTestCase):
             (IPv6Address("TCP", "::", 4000), "[::]:4000"),
             # An IPv4 partner of a dual-stack port.
             (IPv6Address("TCP", "::ffff:192.0.2.7", 4000), "192.0.2.7:4000"),
+            # A link-local one is of the link of one network interface.
+            (IPv6Address("TCP", "fe80::1", 4000, 0, LO), "[fe80::1%lo]:4000"),
+            (IPv6Address("TCP", "fe80::1%lo", 4000, 0, LO), "[fe80::1%lo]:4000"),
+            (IPv6Address("TCP", "fe80::1", 4, 0, 2**31 - 1), "[fe80::1%2147483647]:4"),
             (UNIXAddress("/run/socket"), "/run/socket"),
             (UNIXAddress("\0abstract"), "@abstract"),
             (UNIXAddress(None), ""),

@@ -18,7 +18,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
 from twisted_transfer.connecting.connector import TransferConnector
@@ -127,7 +127,7 @@ async def partnerCommands(
     """
     hosts: list[str | None] = [None]
     if isinstance(address, IPv4Address | IPv6Address):
-        hosts = [*reachableHosts(address.host)]
+        hosts = [*reachableHosts(hostText(address))]
     try:
         invitations = [await connector.invitation(host) for host in hosts]
     except BadOption:

@@ -30,7 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.link import Link
 from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.descriptions.values import networks
@@ -160,7 +160,7 @@ class AddressFilter:
         """
         self._allowed = networks(allowed)
 
-    def allows(self, address: IAddress) -> bool:
+    def allows(self, address: Any) -> bool:
         """
         Tell whether a candidate may be the partner.
 
@@ -171,7 +171,7 @@ class AddressFilter:
         host = getattr(address, "host", None)
         if not isinstance(host, str):
             return False
-        host, _, zone = host.partition("%")
+        host, _, zone = hostText(address).partition("%")
         try:
             parsed = ipaddress.ip_address(host)
         except ValueError:

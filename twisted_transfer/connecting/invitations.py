@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from twisted_transfer.addresses import hostText
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
@@ -149,7 +150,7 @@ def _dialling(
             f"{address}: tell the partner how to dial it"
         )
     if host is None:
-        host = reachableHosts(address.host)[0]
+        host = reachableHosts(hostText(address))[0]
     _checkDialled(host)
     return _CLIENTS[kind], {"host": host, "port": str(address.port)}
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from zope.interface import implementer
 
 from twisted_transfer.channel.proxied import ProxiedServerEndpoint
 from twisted_transfer.deferreds import deferring
-from twisted_transfer.descriptions import pem, values
+from twisted_transfer.descriptions import inherited, pem, values
 from twisted_transfer.descriptions.strings import (
     Description,
     checkAddresses,
@@ -297,6 +298,10 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
         return ProxiedServerEndpoint(below)
     if kind in side.types:
         with optionsOf(description, side.types[kind]) as options:
+            if kind == "systemd":
+                checkNames(options, side.types[kind], ("domain",))
+                parser = side.plugins()[kind]
+                return inherited.adopting(parser, reactor, options)
             if kind in ("ssl", "tls"):
                 if side is _ACTIVE:
                     return _tlsClient(reactor, kind, options)
@@ -493,13 +498,19 @@ first segment, too, which comes again only a second later."""
 _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
+def _onlyIPv6() -> bool:
+    """Tell whether a new IPv6 socket is for IPv6 alone, as the system has it set."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as fresh:
+        return bool(fresh.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+    return False
+
+
 @implementer(IStreamServerEndpoint)
 class DualStackServerEndpoint:
     """
     Listen on IPv6 and IPv4 at once if the system has IPv6, else on IPv4.
 
-    One port serves both if the system maps IPv4 into IPv6, as Linux does unless
-    ``net.ipv6.bindv6only`` is set.
+    One port serves both, also where ``net.ipv6.bindv6only`` is set.
     """
 
     def __init__(self, reactor: Any, port: int, backlog: int = BACKLOG) -> None:
@@ -521,6 +532,8 @@ class DualStackServerEndpoint:
         :param protocolFactory: makes the protocols of the connections.
         :returns: a Deferred with the port, or a ``CannotListenError``.
         """
+        if _onlyIPv6():
+            return self._listenForBoth(protocolFactory)
         try:
             six = endpoints.TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
             return await six.listen(protocolFactory)
@@ -529,6 +542,23 @@ class DualStackServerEndpoint:
                 raise
         four = endpoints.TCP4ServerEndpoint(self._reactor, self._port, self._backlog)
         return await four.listen(protocolFactory)
+
+    def _listenForBoth(self, protocolFactory: interfaces.IProtocolFactory) -> Any:
+        """Listen on a socket that Twisted does not make: it takes the setting."""
+        six = socket.AF_INET6
+        try:
+            with socket.create_server(
+                ("::", self._port),
+                family=six,
+                backlog=self._backlog,
+                dualstack_ipv6=True,
+            ) as both:
+                both.setblocking(False)
+                return self._reactor.adoptStreamPort(
+                    both.fileno(), six, protocolFactory
+                )
+        except OSError as error:
+            raise CannotListenError("::", self._port, error) from error
 
 
 def plainClientEndpoint(

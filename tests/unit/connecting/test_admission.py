@@ -9,6 +9,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from random import randrange
+from socket import if_nametoindex
 from typing import Any
 
 from hypothesis import given
@@ -136,6 +137,10 @@ class AddressFilterTests(SynchronousTestCase):
         self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::1%eth1")))
         self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::1")))
         self.assertFalse(self.allows("fe80::1%eth0", v6("fe80::2%eth0")))
+        # As a socket says it: the number of the network interface is apart.
+        lo = IPv6Address("TCP", "fe80::1", 1, scopeID=if_nametoindex("lo"))
+        self.assertTrue(self.allows("fe80::1%lo", lo))
+        self.assertFalse(self.allows("fe80::1%eth0", lo))
 
     def test_otherAddresses(self) -> None:
         """What is no address of the Internet is never allowed."""
@@ -145,7 +150,7 @@ class AddressFilterTests(SynchronousTestCase):
             host = 7
 
         for address in (UNIXAddress("/x"), v4("localhost"), v4(""), Strange()):
-            self.assertFalse(everything.allows(address))  # type: ignore[arg-type]
+            self.assertFalse(everything.allows(address))
 
     def test_string(self) -> None:
         """A string is not taken for a list of its characters."""

@@ -64,6 +64,15 @@ class InvitationTests(SynchronousTestCase):
             r"transfer:active:tcp:host=2001\:db8\:\:7:port=4000",
         )
 
+    def test_zone(self) -> None:
+        """The zone of a link-local address is in it."""
+        zone = socket.if_nametoindex("lo")
+        address = IPv6Address("TCP", "fe80::1", 4000, scopeID=zone)
+        self.assertEqual(
+            invitation(None, address, None),
+            r"transfer:active:host=fe80\:\:1%lo:port=4000",
+        )
+
     def test_tls(self) -> None:
         """Both of Twisted's TLS types are dialled by ``tls``."""
         for command in ("ssl:0", "tls:/pems"):

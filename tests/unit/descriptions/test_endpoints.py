@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import pty
+import socket
 import subprocess
 import sys
 import termios
@@ -34,6 +35,7 @@ from tests.support.pems import WEAK, certificatePEM, keyPEM, makeKey
 from tests.support.recorder import installRecorder, recorder
 from tests.unit.descriptions.test_pem import PARAMETERS, FileTestCase, withoutPermission
 from tests.unit.descriptions.test_strings import asciiText, marks, secretive, text
+from twisted_transfer.descriptions import endpoints as described
 from twisted_transfer.descriptions.endpoints import (
     DualStackServerEndpoint,
     clientEndpoint,
@@ -300,8 +302,10 @@ class OptionTests(SocketCommandTestCase):
             ("systemd:INET", "exactly one of descriptor index or name"),
             ("systemd:INET:index=0:name=x", "exactly one of descriptor index or name"),
             ("systemd:INET:index=-1", "index=-1", "number"),
-            ("systemd:INET:index=0", "'systemd' does not accept", "IndexError"),
-            ("systemd:INET:name=x", "'systemd' does not accept", "KeyError"),
+            ("systemd:INET:index=0", "no such socket to this process"),
+            ("systemd:INET:index=0:x=1", "x=1", "the options are: domain"),
+            ("systemd:inet:index=0", "domain=inet", "INET, INET6, UNIX"),
+            ("systemd:INET:name=x", "no such socket to this process"),
             ("haproxy", "names no type"),
             ("haproxy:port=1", "'port=1' names no type"),
             ("haproxy:tcp:70000", "port=70000 in 'tcp:70000'", "from 0 to 65535"),
@@ -762,6 +766,29 @@ class ServerTests(SynchronousTestCase):
             self.successResultOf(self.listened(reactor))
             [(port, _, backlog, interface)] = reactor.tcpServers
             self.assertEqual((port, backlog, interface), (7, 300, ""))
+
+    def test_bindv6only(self) -> None:
+        """
+        Where the system has new IPv6 sockets for IPv6 alone, the port is of one that
+        is not, and what fails there is a failure of listening.
+        """
+        self.patch(described, "_onlyIPv6", lambda: True)
+        adopted: list[tuple[int, int]] = []
+
+        class Adopting(MemoryReactorClock):
+            def adoptStreamPort(self, fd: int, family: int, factory: Any) -> Any:
+                with socket.socket(fileno=os.dup(fd)) as looked:
+                    option = looked.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                    adopted.append((family, option))
+                    return looked.getsockname()[1]
+
+        endpoint = DualStackServerEndpoint(Adopting(), 0)
+        port = self.successResultOf(endpoint.listen(Factory()))
+        self.assertEqual(adopted, [(socket.AF_INET6, 0)])
+        with socket.create_server(("::", port), family=socket.AF_INET6):
+            again = DualStackServerEndpoint(Adopting(), port).listen(Factory())
+            failure = self.failureResultOf(again, CannotListenError)
+        self.assertEqual(failure.value.socketError.errno, errno.EADDRINUSE)
 
     def test_otherFailures(self) -> None:
         """
