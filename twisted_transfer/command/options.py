@@ -20,12 +20,16 @@ from twisted.python.usage import Options, UsageError
 from twisted_transfer.command.job import STANDARD, Request
 from twisted_transfer.command.reports import ConsoleReport, Status, sayable
 from twisted_transfer.descriptions import values
+from twisted_transfer.descriptions.exposed import exposure
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadDescription
 from twisted_transfer.printable import concealed
 
 _LONGEST = 65536
+
+# Also within a description that is quoted in another one.
+_SECRET = re.compile(r"secret\\*=", re.IGNORECASE)
 
 _DESCRIPTIONS = """\
 DESCRIPTION says who dials, and how:
@@ -50,7 +54,7 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
     Read the description that an argument stands for.
 
     By ``@FILE`` and ``-`` a secret stays off the command line, where other users
-    of the machine see it.
+    of the machine see it.  A file with a secret that others can read is told.
 
     :param argument: a description, ``@FILE`` or ``-``.
     :param standardInput: for ``-``.
@@ -64,6 +68,9 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
         if argument != STANDARD:
             with open(where, encoding="utf-8") as file:
                 text = file.read(_LONGEST + 1)
+                warning = exposure(where, file.fileno(), "a secret")
+            if warning is not None and _SECRET.search(text):
+                ConsoleReport(sys.stderr).complain(f"warning: {warning}")
         elif standardInput is None:
             raise ValueError("it is closed")
         else:
@@ -76,7 +83,8 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
         ) from error
     if len(text) > _LONGEST:
         raise UsageError(f"{where} is too long for a description: give one line")
-    lines = text.strip().splitlines()
+    # Editors of other systems begin a file with a byte order mark.
+    lines = text.removeprefix("\ufeff").strip().splitlines()
     if len(lines) != 1:
         raise UsageError(
             f"{where} has {len(lines) or 'no'} lines; "

@@ -33,15 +33,42 @@ class ReadDescriptionTests(SynchronousTestCase):
 
     def test_file(self) -> None:
         """``@FILE`` is the one line in a file, without what is around it."""
-        for content in (_DIAL, f"{_DIAL}\n", f"\r\n  {_DIAL}\t\r\n\r\n"):
-            self.file.write_text(content)
+        for content in (
+            _DIAL,
+            f"{_DIAL}\n",
+            f"\r\n  {_DIAL}\t\r\n\r\n",
+            f"\ufeff{_DIAL}",
+        ):
+            self.file.write_text(content, encoding="utf-8")
             self.assertEqual(readDescription(f"@{self.file}", None), _DIAL)
+
+    def test_exposed(self) -> None:
+        """A secret in a file that others can read is told, with what mends it."""
+        self.file = self.file.with_name("my description")
+        nested = r"transfer:active:tls:host=h:port=1:endpoint=mtls\:host\=h\:secret\=x"
+        for text, mode, told in (
+            (f"{_DIAL}:secret=x", 0o644, True),
+            (nested, 0o604, True),
+            (f"{_DIAL}:secret=x", 0o640, False),
+            (_DIAL, 0o644, False),
+        ):
+            self.file.write_text(text)
+            self.file.chmod(mode)
+            said = StringIO()
+            self.patch(sys, "stderr", said)
+            self.assertEqual(readDescription(f"@{self.file}", None), text)
+            self.assertEqual(bool(said.getvalue()), told)
+            if told:
+                self.assertIn(f"can read {self.file}, which", said.getvalue())
+                self.assertIn(f"chmod go= '{self.file}'\n", said.getvalue())
+                self.assertNotIn("secret=x", said.getvalue())
 
     def test_standardInput(self) -> None:
         """``-`` is one line of standard input; the next one is not touched."""
         stream = StringIO(f"  {_DIAL} \nmore\n")
         self.assertEqual(readDescription("-", stream), _DIAL)
         self.assertEqual(stream.read(), "more\n")
+        self.assertEqual(readDescription("-", StringIO(f"\ufeff{_DIAL}\n")), _DIAL)
 
     def test_badFile(self) -> None:
         """A file that has no description in it is named."""
