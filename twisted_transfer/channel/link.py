@@ -203,7 +203,7 @@ class Link(Protocol):
         receive: Callable[[bytes], None] = self._drop if closed else user.bytesArrived
         if self._watch is not None:
             receive = self._watch.around(receive)
-        self.dataReceived = receive  # type: ignore[method-assign]
+        self.dataReceived = receive  # type: ignore[method-assign, assignment]
 
     def _step(self, state: LinkState) -> None:
         self.state = self.state.then(state, LINK_STEPS)

@@ -35,7 +35,7 @@ from twisted_transfer.errors import BadOption, DestinationError, SourceError
 from twisted_transfer.interfaces import Destination, Source
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.receipt import Receipt
-from twisted_transfer.transfers.folder import MAX_NAME, FolderDestination
+from twisted_transfer.transfers.folder import MAX_FILES, MAX_NAME, FolderDestination
 from twisted_transfer.transfers.transfers import Receiver, Transmitter
 
 STANDARD = "-"
@@ -155,6 +155,8 @@ class Request:
     :ivar raw: whether it goes without receipts.
     :ivar force: whether a file that is there may be replaced.
     :ivar maxSize: how many bytes a file may have that is received; None: any.
+    :ivar maxFiles: how many files may come into a folder.
+    :ivar maxTotal: how many bytes they may have together; None: as the disk has room.
     :ivar size: of a raw transfer, how many bytes are received; None: all up to the
         end of the connection.
     :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
@@ -166,6 +168,8 @@ class Request:
     raw: bool = False
     force: bool = False
     maxSize: int | None = None
+    maxFiles: int = MAX_FILES
+    maxTotal: int | None = None
     size: int | None = None
     standardOutput: int = 1
 
@@ -278,7 +282,12 @@ class Job:
         [path] = request.paths
         target: Destination | FolderDestination
         if os.path.isdir(path) and not request.raw:
-            target = FolderDestination(path, request.force)
+            target = FolderDestination(
+                path,
+                request.force,
+                maxFiles=request.maxFiles,
+                maxTotal=request.maxTotal,
+            )
         else:
             target = destinationAt(reactor, path, request.force, request.standardOutput)
         return Receiver(

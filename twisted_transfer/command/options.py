@@ -25,6 +25,7 @@ from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadDescription
 from twisted_transfer.printable import concealed
+from twisted_transfer.transfers.folder import MAX_FILES
 
 _LONGEST = 65536
 
@@ -168,6 +169,17 @@ def readSize(option: str, text: str) -> int:
     return int(found[1]) << _UNITS[found[2].upper()]
 
 
+def _readCount(text: str) -> int:
+    """
+    Read the value of ``--max-files``.
+
+    :raises UsageError: if the value is invalid.
+    """
+    if not re.fullmatch(r"[1-9]\d{0,17}", text, re.ASCII):
+        raise UsageError(f"--max-files {text}: give a whole number, 1 or more")
+    return int(text)
+
+
 def readSeconds(text: str) -> float:
     """
     Read the value of ``--idle``.
@@ -271,6 +283,8 @@ class TransferOptions(Versioned):
             raw=bool(self["raw"]),
             force=bool(self.get("force", False)),
             maxSize=self.get("max-size"),
+            maxFiles=self.get("max-files", MAX_FILES),
+            maxTotal=self.get("max-total"),
             size=size,
         )
 
@@ -358,6 +372,21 @@ class ReceiveOptions(TransferOptions):
             None,
             "Take no file of more bytes: 5000, 10M, 2G.",
             partial(readSize, "--max-size"),
+        ],
+        [
+            "max-files",
+            None,
+            MAX_FILES,
+            "Take no more files than that into a folder.",
+            _readCount,
+        ],
+        [
+            "max-total",
+            None,
+            None,
+            "Take no more bytes into a folder: 5000, 10M, 2G; else as many as the disk "
+            "has room for, but for a twentieth.",
+            partial(readSize, "--max-total"),
         ],
         [
             "size",

@@ -27,6 +27,7 @@ from twisted_transfer.data.parts import (
     reasonText,
     resolved,
 )
+from twisted_transfer.data.progress import checkNumber
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.errors import DestinationError
 from twisted_transfer.interfaces import IDestination
@@ -169,6 +170,14 @@ def suggestedName(text: str) -> str | None:
     return text
 
 
+MAX_FILES = 10_000
+"""How many files a folder takes in one transfer, if nothing else is said."""
+
+SPARED = 20
+"""One part in so many of a disk's free space is not filled by a transfer, if nothing
+else is said: a system without any space left stops working."""
+
+
 class FolderDestination:
     """
     A folder in which received files get the names that the partner suggests.
@@ -180,14 +189,32 @@ class FolderDestination:
     :ivar path: the folder.
     """
 
-    def __init__(self, path: AnyPath, force: bool = False) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        force: bool = False,
+        *,
+        maxFiles: int = MAX_FILES,
+        maxTotal: int | None = None,
+    ) -> None:
         """
         :param path: the folder, which has to be there.
         :param force: whether files that are there may be replaced; but never
             those of the same transfer.
+        :param maxFiles: how many files are taken at most.
+        :param maxTotal: how many bytes all files may have that are stored; None: what
+            is free on the disk, but for a twentieth.
+        :raises BadOption: if one of these is invalid.
         """
+        checkNumber("maxFiles", maxFiles, 1)
+        if maxTotal is not None:
+            checkNumber("maxTotal", maxTotal)
         self.path = pathText(path)
         self._force = force
+        self._maxFiles = maxFiles
+        self._maxTotal = maxTotal
+        self._files = self._total = 0
+        self._last: ResumableFileDestination | None = None
         # By what a file system may take for one name: letters of either case, and
         # either form of what has an accent.
         self._names: dict[str, list[str]] = {}
@@ -209,6 +236,10 @@ class FolderDestination:
         except OSError as error:
             raise noPlace(self.path, reasonText(error)) from error
         checkWritable(self.path)
+        if self._maxTotal is None:
+            disk = os.statvfs(self.path)
+            free = disk.f_bavail * disk.f_frsize
+            self._maxTotal = free - free // SPARED
 
     def choose(
         self, reactor: Any, offer: Offer, maxSize: int | None
@@ -227,6 +258,13 @@ class FolderDestination:
                 "name is not UTF-8; give the path of a file to receive it into",
                 "the data was sent without a name: it is no file, or its name is not "
                 "UTF-8; the receiver has to give the path of a file for it",
+            )
+        self._files += 1
+        if self._files > self._maxFiles:
+            raise self._refused(
+                f"the partner sends more than the {self._maxFiles} files that "
+                "--max-files (maxFiles=) allows; allow more, or ask for fewer",
+                f"the receiver takes {self._maxFiles} files at most",
             )
         shown = f"the name '{printable(offer.name, MAX_NAME)}'"
         name = suggestedName(offer.name)
@@ -254,9 +292,31 @@ class FolderDestination:
         twins.append(name)
         if not self._force and os.path.isfile(target):
             return DigestedDestination(ExistingFile(target, reactor), reactor, maxSize)
-        return ResumableFileDestination(
-            target, self._force, reactor, maxSize, follow=False
+        self._last = ResumableFileDestination(
+            target, self._force, reactor, self._atMost(offer, maxSize), follow=False
         )
+        return self._last
+
+    def _atMost(self, offer: Offer, maxSize: int | None) -> int | None:
+        """
+        :returns: how many bytes of a file may be stored.
+        :raises DestinationError: if what was offered is more than all files may have.
+        """
+        if self._last is not None:
+            self._total += self._last.size
+            self._last = None
+        if self._maxTotal is None:
+            return maxSize
+        left = max(self._maxTotal - self._total, 0)
+        if (offer.size or 0) > left:
+            raise DestinationError(
+                f"the partner's files have more than the {self._maxTotal} bytes that "
+                "--max-total (maxTotal=) allows, or the disk has room for; allow more, "
+                "or make room",
+                "too-large",
+                "all files together are larger than the receiver takes",
+            )
+        return left if maxSize is None else min(left, maxSize)
 
     def _isTwin(self, name: str, other: str) -> bool:
         """:returns: whether a file by one of the names is in the way of the other."""

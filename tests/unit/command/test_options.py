@@ -167,7 +167,7 @@ class TransferOptionsTests(SynchronousTestCase):
             ["--max-size", "2K", "path", _DIAL],
             ["--max-size=2K", "path", _DIAL],
             ["path", "--max-size", "2K", _DIAL],
-            ["path", _DIAL, "--max", "2K"],
+            ["path", _DIAL, "--max-s", "2K"],
             ["path", _DIAL, "--max-size=2K", "--raw"],
         ):
             options = ReceiveOptions()

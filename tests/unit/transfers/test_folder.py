@@ -25,7 +25,7 @@ from tests.support.talks import (
 )
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import SUFFIX, partPath
-from twisted_transfer.errors import DestinationError, PartnerFailed
+from twisted_transfer.errors import BadOption, DestinationError, PartnerFailed
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.messages import Accept, Begin, End, Finished, Offer, Role
@@ -157,6 +157,42 @@ class ChooseTests(SynchronousTestCase):
             self.assertIn("two files", self.refused("Straße", folder))
             (self.place.path / "Straße").unlink()
             (self.place.path / "straße").unlink()
+
+    def test_number(self) -> None:
+        """There are no more files than are allowed, whatever they are called."""
+        folder = FolderDestination(self.place.path, maxFiles=2)
+        for name in ("one", "two"):
+            folder.choose(None, Offer(name), None)
+        self.assertIn("more than the 2 files", self.refused("three", folder))
+        self.assertRaises(BadOption, FolderDestination, "x", maxFiles=0)
+
+    def test_total(self) -> None:
+        """All files together have no more bytes than are allowed."""
+        folder = FolderDestination(self.place.path, maxTotal=10)
+        for name, content in (("one", b"123"), ("two", b"4567")):
+            destination = folder.choose(None, Offer(name, len(content)), None)
+            destination.write(content)
+            self.successResultOf(destination.finish())
+        choose = partial(folder.choose, None)
+        error = self.assertRaises(DestinationError, choose, Offer("three", 4), None)
+        self.assertEqual(error.kind, "too-large")
+        self.assertIn("10 bytes", str(error))
+        # One that does not say how many it has gets as many as are left.
+        destination = choose(Offer("four"), None)
+        destination.write(b"890")
+        self.assertRaises(DestinationError, destination.write, b"1")
+        destination.abort()
+        self.assertRaises(BadOption, FolderDestination, "x", maxTotal=-1)
+
+    def test_room(self) -> None:
+        """Without a bound some of the disk is left."""
+        self.folder.open()
+        disk = os.statvfs(self.place.path)
+        size = disk.f_blocks * disk.f_frsize
+        error = self.assertRaises(
+            DestinationError, self.folder.choose, None, Offer("a", size), None
+        )
+        self.assertEqual(error.kind, "too-large")
 
     def test_nothingYet(self) -> None:
         """Choosing changes nothing."""
