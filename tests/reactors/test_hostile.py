@@ -6,6 +6,7 @@ make of them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from OpenSSL import SSL
@@ -25,6 +26,7 @@ from tests.support.folders import newFolder
 from tests.support.hostilities import Server, options
 from twisted_transfer import TransferConnector
 from twisted_transfer.connecting.admission import MAX_CANDIDATES, Admission
+from twisted_transfer.connecting.listening import ACCEPTS
 from twisted_transfer.testing.attacks import attack, siege, thiefEndpoint
 from twisted_transfer.testing.peers import (
     Dripper,
@@ -381,6 +383,22 @@ class ConnectorTests(TestCase):
         self.assertEqual(
             self.counters.dropped, {"evicted": 21, "late": MAX_CANDIDATES - 1}
         )
+
+    async def test_fewAtATime(self) -> None:
+        """Of many that wait to be accepted, few are in one turn of the reactor."""
+        await self.waitOverSSL()
+        count = 5 * ACCEPTS
+        silent = [attack(reactor, self.endpoint(), Staller) for _ in range(count)]
+        numbers = [0]
+        while numbers[-1] < count:
+            await turn()
+            numbers.append(self.counters.accepted)
+        steps = [after - before for before, after in pairwise(numbers)]
+        # One turn of the test's may be two of the reactor's.
+        self.assertLessEqual(max(steps), 2 * ACCEPTS)
+        await self.meet()
+        for attacking in silent:
+            self.assertEqual((await attacking).outcome, "reset")
 
     async def test_whileTheyGoOn(self) -> None:
         """The partner is admitted while hostile peers of every kind come."""

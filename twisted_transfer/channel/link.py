@@ -279,6 +279,12 @@ class Link(Protocol):
         if certificate is not None:
             self.peerIdentity = PeerIdentity(certificate.to_cryptography())
 
+    @property
+    def greeted(self) -> bool:
+        """Whether it is TLS, and the partner's ClientHello has come."""
+        # OpenSSL has a session from then on.
+        return self.secure and self.transport.getHandle().client_random() is not None  # type: ignore[union-attr]
+
     def _open(self) -> None:
         self._step(LinkState.OPEN)
         self._noteAddresses()

@@ -13,7 +13,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from random import randrange
+from random import sample
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -295,11 +295,11 @@ class Admission(Factory):
         Choose who has to make room: one from the busiest network, so that a flood
         drives out its own.
 
-        Where the partner is in that network itself, only its age tells it from the
-        flood, and a rule without chance would drive it out each time that it comes:
-        the oldest would always go too early for a partner that is far away, the
-        youngest always in its first moment.  The older one of two that are drawn
-        leaves it most of its time, and some chance however dense the flood is.
+        Where the partner is in that network itself, only its age and its ClientHello
+        tell it from the flood.  A rule without chance would drive it out each time that
+        it comes: the oldest would always go too early for a partner that is far away,
+        the youngest always in its first moment.  So two are drawn, and the older one
+        goes, but rather one that has said nothing yet.
 
         :returns: a candidate.
         """
@@ -312,8 +312,9 @@ class Admission(Factory):
             for link, size in zip(self._candidates, sizes, strict=True)
             if size == most
         ]
-        # The oldest is the first.
-        return crowd[min(randrange(len(crowd)), randrange(len(crowd)))]
+        drawn = sorted(sample(range(len(crowd)), min(2, len(crowd))))
+        older, younger = crowd[drawn[0]], crowd[drawn[-1]]
+        return younger if older.greeted and not younger.greeted else older
 
     def _turnAway(self, why: str, addr: IAddress | None) -> IProtocol | None:
         self._countDrop(why, addr)

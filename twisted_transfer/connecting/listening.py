@@ -15,6 +15,31 @@ from twisted_transfer.channel.link import Link
 from twisted_transfer.connecting.admission import Admission, discard
 from twisted_transfer.deferreds import severed
 
+ACCEPTS = 20
+"""How many connections a port accepts at a time, in one turn of the reactor."""
+
+
+def acceptFew(port: Any) -> None:
+    """
+    Bound how many connections a port accepts at a time.
+
+    A port of Twisted's accepts 100 at a time, and more and more of them while more
+    come.  In a flood all of these would be taken in, and as many driven out, between
+    two messages of the partner's.  Those that are not accepted wait in the system's
+    queue, in which the flood has no more right than the partner.
+
+    :param port: listens; one that is not a port of Twisted's is left as it is.
+    """
+    if not hasattr(port, "numberAccepts"):
+        return
+    accept = port.doRead
+
+    def doRead() -> object:
+        port.numberAccepts = ACCEPTS
+        return accept()
+
+    port.doRead = doRead
+
 
 async def listen(
     endpoint: Any, admission: Admission, onListening: Callable[[IAddress], None]
@@ -40,6 +65,7 @@ async def listen(
     link: Link | None = None
     try:
         port = await severed(maybeDeferred(endpoint.listen, admission), stop)
+        acceptFew(port)
         # A port that has our factory has it without a wrapper around it.
         admission.wrapped = getattr(port, "factory", admission) is not admission
         try:

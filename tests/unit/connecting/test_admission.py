@@ -662,6 +662,27 @@ class TLSTests(AdmissionTestCase):
         self.reactor.run(2)
         self.assertEqual(len(self.reactor.getDelayedCalls()), 0)
 
+    def test_greeted(self) -> None:
+        """
+        One that has sent its ClientHello stays as long as there are others in its
+        network that have said nothing, however many of them come.
+        """
+        self.patch(admission, "MAX_CANDIDATES", 16)
+        self.admission = Admission(self.reactor)
+        self.admission.wrapped = True
+        self.factory = TLSMemoryBIOFactory(
+            self.identities.server, False, self.admission, clock=self.reactor
+        )
+        _, partner = self.candidate()
+        partner.handshake(self.reactor, 1)
+        for _ in range(200):
+            self.candidate()
+        self.reactor.turn()
+        self.counted(201, 0, evicted=185)
+        partner.handshake(self.reactor)
+        self.successResultOf(self.admission.winner)
+        self.reactor.run(2)
+
     def test_close(self) -> None:
         """Closing drops all of them, and is over when the last one is gone."""
         sockets = [self.candidate()[0] for _ in range(3)]
