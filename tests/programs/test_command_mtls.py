@@ -126,6 +126,28 @@ class CommandTestCase(TestCase):
         return command.said
 
 
+class PartnerLineTests(CommandTestCase):
+    """The line that a port with certificates prints for the partner."""
+
+    async def test_mtls(self) -> None:
+        """It leads to a transfer with the partner's own files in its placeholders."""
+        ours, theirs = Identity.ephemeral(), Identity.ephemeral()
+        certificate, key = identityFiles(self.folder, ours, "ours")
+        waiting = self.receive(
+            f"transfer:passive:mtls:port=0:interface=127.0.0.1:pin={theirs.pin}:"
+            f"certificate={certificate}:privateKey={key}"
+        )
+        description = await waiting.says("partner: .* '?(transfer:[^\\s']+)")
+        await waiting.says("(CERTIFICATE and KEY)")
+        placeholders = "certificate=CERTIFICATE:privateKey=KEY"
+        self.assertIn(placeholders, description)
+        certificate, key = identityFiles(self.folder, theirs, "theirs")
+        filled = f"certificate={certificate}:privateKey={key}"
+        await self.send(description.replace(placeholders, filled)).endsWith(0)
+        await waiting.endsWith(0)
+        self.assertEqual(self.target.read_bytes(), self.content)
+
+
 class InvitationTests(CommandTestCase):
     """A partner with an invitation, with a part of it, or with an old one."""
 

@@ -22,7 +22,7 @@ from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
 from twisted_transfer.connecting.connector import TransferConnector
-from twisted_transfer.connecting.invitations import reachableHosts
+from twisted_transfer.connecting.invitations import partnersPart, reachableHosts
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Progress
@@ -112,7 +112,11 @@ def partnerPath(path: str) -> str:
 
 
 async def partnerCommands(
-    connector: TransferConnector, address: IAddress, options: str, paths: Sequence[str]
+    connector: TransferConnector,
+    address: IAddress,
+    options: str,
+    paths: Sequence[str],
+    needed: str = "",
 ) -> list[str]:
     """
     Write the command lines by which the partner reaches this side.
@@ -122,6 +126,7 @@ async def partnerCommands(
     :param options: the partner's command and its options.
     :param paths: those that this side was given; for several files the partner
         needs a folder.
+    :param needed: what the partner has to add to the description.
     :returns: the command lines, the most probable first; empty if it is not
         known how this side is reached.
     """
@@ -133,8 +138,10 @@ async def partnerCommands(
     except BadOption:
         return []  # an endpoint type of another package
     path = partnerPath(paths[0]) if len(paths) == 1 else "."
+    descriptions = [f"{each}:{needed}".rstrip(":") for each in invitations]
     return [
-        f"twisted-transfer {options} {path} {shlex.quote(each)}" for each in invitations
+        f"twisted-transfer {options} {path} {shlex.quote(each)}"
+        for each in descriptions
     ]
 
 
@@ -319,11 +326,14 @@ class Job:
         # An invitation holds a secret.
         tell = self._report.tellSecret if self._invites else self._report.say
         paths = self._request.paths
-        commands = await partnerCommands(connector, address, options, paths)
+        needed, meaning = partnersPart(self._request.description.socketCommand)
+        commands = await partnerCommands(connector, address, options, paths, needed)
         for number, command in enumerate(commands):
             tell(f"{'or' if number else 'partner'}: {command}")
         if self._invites:
             self._report.say(_KEEP_IT)
+        elif meaning and commands:
+            self._report.say(meaning)
 
     def connected(self, channel: TransferChannel) -> None:
         """Say that the partner is connected, and its address."""

@@ -435,7 +435,8 @@ class TransferConnector:
         connectors.
 
         Whether the partner can reach the host depends on the networks between;
-        over TLS it needs the trust roots, too, by ``trustRoots=``.
+        over TLS it needs the trust roots, too, by ``trustRoots=``, and over ``mtls``
+        with certificates its own, by ``certificate=`` and ``privateKey=``.
 
         :param host: the host that the partner is to dial; ``None``: the address
             that is listened on, or for all of this machine's addresses the one

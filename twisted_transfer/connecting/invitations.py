@@ -21,6 +21,8 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from twisted_transfer.addresses import hostText
+from twisted_transfer.descriptions.mtls import makesInvitation
+from twisted_transfer.descriptions.pem import loadIdentity
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
@@ -118,8 +120,47 @@ def invitation(
     :raises BadOption: if no description surely reaches it.
     """
     args, keywords = _dialling(socketCommand, address, host)
-    whole = Description(("transfer", "active", *args), {**keywords, **(proof or {})})
-    return whole.toString()
+    if proof is None:
+        proof = _ownPin(socketCommand)
+    return Description(("transfer", "active", *args), {**keywords, **proof}).toString()
+
+
+def _ownPin(socketCommand: object) -> Mapping[str, str]:
+    """Give the keyword by which a partner knows this side without any authority."""
+    if not isinstance(socketCommand, Description) or socketCommand.kind != "mtls":
+        return {}
+    identity = loadIdentity(socketCommand.keywords)
+    return {} if identity is None else {"pin": identity.pin}
+
+
+_NEEDED = {
+    "mtls": (
+        "certificate=CERTIFICATE:privateKey=KEY",
+        """\
+(The partner puts the paths of its own certificate and private key in the places of
+CERTIFICATE and KEY; this side has to accept that certificate.)""",
+    ),
+    "tls": (
+        "trustRoots=FOLDER",
+        """\
+(The partner puts a folder with the authority of this side's certificate, in a .pem
+file, in the place of FOLDER; leave trustRoots= out for a well-known authority.  host=
+has to be a name or an address that the certificate is for.)""",
+    ),
+}
+
+
+def partnersPart(socketCommand: object) -> tuple[str, str]:
+    """
+    Tell what the partner has to add to an invitation.
+
+    :param socketCommand: as for :func:`invitation`.
+    :returns: keywords with placeholders, and what these stand for; both are empty
+        if the invitation is complete.
+    """
+    if not isinstance(socketCommand, Description) or makesInvitation(socketCommand):
+        return "", ""
+    return _NEEDED.get("".join(_CLIENTS.get(socketCommand.kind, ())), ("", ""))
 
 
 def _dialling(

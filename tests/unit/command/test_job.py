@@ -30,9 +30,11 @@ from twisted_transfer.command.job import (
     sourceAt,
 )
 from twisted_transfer.command.reports import ProgressBar
+from twisted_transfer.connecting.invitations import partnersPart
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.data.streams import StreamDestination, StreamSource
+from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import DestinationError, SourceError
 from twisted_transfer.receipts.receipt import Receipt
@@ -551,12 +553,18 @@ class PartnerCommandsTests(SynchronousTestCase):
         return connector
 
     def commands(
-        self, connector: TransferConnector, options: str, paths: Sequence[str]
+        self,
+        connector: TransferConnector,
+        options: str,
+        paths: Sequence[str],
+        needed: str = "",
     ) -> list[str]:
         """:returns: the partner's command lines."""
         address = self.successResultOf(connector.whenListening())
         return self.successResultOf(
-            Deferred.fromCoroutine(partnerCommands(connector, address, options, paths))
+            Deferred.fromCoroutine(
+                partnerCommands(connector, address, options, paths, needed)
+            )
         )
 
     def test_everyAddress(self) -> None:
@@ -594,6 +602,28 @@ class PartnerCommandsTests(SynchronousTestCase):
         for paths, proposed in ((["a", "b"], "."), (["/"], "PATH")):
             [line] = self.commands(connector, "receive", paths)
             self.assertEqual(shlex.split(line)[2], proposed)
+
+    def test_needed(self) -> None:
+        """What the partner has to fill in stands in capitals, and is said."""
+        connector = self.listening("tcp:4000")
+        for command, placeholders in (
+            ("tls:/pems:port=4000", ["FOLDER"]),
+            ("ssl:4000", ["FOLDER"]),
+            ("mtls:port=4000:certificate=c", ["CERTIFICATE", "KEY"]),
+            ("mtls:port=4000", []),
+            ("tcp:4000", []),
+            (None, []),
+        ):
+            read = None if command is None else Description.parse(command)
+            needed, meaning = partnersPart(read)
+            lines = self.commands(connector, "send", ["x"], needed)
+            for line in lines:
+                said = re.findall("=([A-Z]+)(?:[:']|$)", line)
+                self.assertEqual(said, placeholders)
+            self.assertTrue(lines)
+            self.assertEqual(meaning != "", placeholders != [])
+            for each in placeholders:
+                self.assertIn(each, meaning)
 
     def test_unknown(self) -> None:
         """What nobody knows how to dial has none."""
