@@ -95,6 +95,11 @@ _TOLD: tuple[tuple[type[BaseException], FailureKind, str], ...] = (
     (errors.PartnerProtocolError, FailureKind.PROTOCOL, ""),
     (errors.NotAReceiptPartner, FailureKind.PROTOCOL, ""),
     (
+        errors.PartnerStalled,
+        FailureKind.CANCELLED,
+        "nothing has come there for too long",
+    ),
+    (
         errors.Truncated,
         FailureKind.PROTOCOL,
         "the connection has ended too early there",

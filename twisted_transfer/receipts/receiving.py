@@ -322,7 +322,7 @@ async def accept(
     receipts: list[Receipt] = []
     try:
         await talk.begin()
-        while isinstance(offer := await talk.next(Offer, Finished), Offer):
+        while isinstance(offer := await talk.answer(Offer, Finished), Offer):
             if receipts and not many:
                 raise DestinationError(
                     "the partner has more than one file; give a folder for them",
@@ -368,7 +368,7 @@ async def _store(
     if offset and not await _proves(talk, destination, offset):
         offset = 0
     talk.say(Accept(offset))
-    begin = await talk.next(Begin)
+    begin = await talk.answer(Begin)
     destination.start(begin.offset)
     progress = watch.begins(offer.name, offer.size, begin.offset)
     meter = Meter(talk.clock, progress, offer.size, begin.offset)
@@ -412,7 +412,7 @@ async def _proves(talk: Talk, destination: DigestedDestination, offset: int) -> 
     nonce = os.urandom(DIGEST_SIZE)
     talk.say(Challenge(offset, nonce))
     right = await talk.unless(destination.prove(nonce))
-    proof = await talk.next(Proof)
+    proof = await talk.answer(Proof, hashing=offset)
     return proof.digest is not None and hmac.compare_digest(proof.digest, right)
 
 

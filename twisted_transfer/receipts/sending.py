@@ -224,11 +224,11 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     source = file.source
     source.open()
     talk.say(source.describe(file.name))
-    answer = await talk.next(Accept, Challenge)
+    answer = await talk.answer(Accept, Challenge)
     if isinstance(answer, Challenge):
         proof = await talk.unless(source.prove(answer.offset, answer.nonce))
         talk.say(Proof(proof))
-        answer = await talk.next(Accept)
+        answer = await talk.answer(Accept, hashing=answer.offset)
     assert isinstance(answer, Accept)
     source.startAt(answer.offset)
     talk.say(Begin(source.offset))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, TimeoutError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -21,12 +21,24 @@ from zope.interface import implementer
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.data.receiving import gone
 from twisted_transfer.deferreds import Promise, atMost, deferring
-from twisted_transfer.errors import NotAReceiptPartner, TransferError, Truncated
+from twisted_transfer.errors import (
+    NotAReceiptPartner,
+    PartnerStalled,
+    TransferError,
+    Truncated,
+)
 from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Event)
+
+ANSWER_TIMEOUT = 60.0
+"""Seconds for the partner's next message, where it waits for nobody: before the data
+of each file."""
+
+HASHED = 16 * 1024 * 1024
+"""How many bytes of a part a partner hashes in a second, at least."""
 
 GREETING_TIMEOUT = 10.0
 """Seconds in which the partner has to say Hello; it waits for nothing before that."""
@@ -126,6 +138,26 @@ class Talk(Protocol):
         self._heard([error])
 
     # What the partner says.
+
+    async def answer(self, *kinds: type[_E], hashing: int = 0) -> _E:
+        """
+        Wait for what a partner says that has nothing to wait for.
+
+        :param kinds: as for :meth:`next`.
+        :param hashing: how many bytes of a part it reads before.
+        :returns: what it says.
+        :raises PartnerStalled: if it says nothing in time.
+        :raises TransferError: as :meth:`next`.
+        """
+        seconds = ANSWER_TIMEOUT + hashing / HASHED
+
+        def stalled(result: object, timeout: float) -> NoReturn:
+            raise PartnerStalled(
+                f"the partner has said nothing for {timeout:.0f} seconds, when it had "
+                "to answer at once; see what it waits for, and try again"
+            )
+
+        return await self.next(*kinds).addTimeout(seconds, self.clock, stalled)
 
     @deferring
     async def next(self, *kinds: type[_E]) -> _E:

@@ -40,6 +40,7 @@ from twisted_transfer.errors import (
     NotAReceiptPartner,
     PartnerFailed,
     PartnerProtocolError,
+    PartnerStalled,
     ReceiptMismatch,
     Truncated,
 )
@@ -67,7 +68,12 @@ from twisted_transfer.receipts.receiving import (
     ResumableFileDestination,
     accept,
 )
-from twisted_transfer.receipts.talk import GREETING_TIMEOUT, LINGER
+from twisted_transfer.receipts.talk import (
+    ANSWER_TIMEOUT,
+    GREETING_TIMEOUT,
+    HASHED,
+    LINGER,
+)
 
 
 def endOf(content: bytes) -> End:
@@ -351,6 +357,28 @@ class ResumeTests(AcceptTestCase):
             receipt = self.whole(accepting)
             self.assertEqual(receipt.moved, 1000)
             self.assertEqual(self.watch.counts(), [0, 1000])
+
+    def test_stalled(self) -> None:
+        """A sender that does not go on is not waited for without end."""
+        for step in ("hello", "offered", "proved"):
+            self.setUp()
+            if step == "proved":
+                leavePart(self.target, self.content[:600])
+            accepting = self.file()
+            if step != "hello":
+                self.tell(Offer("x", 1000))
+            most = ANSWER_TIMEOUT + (600 / HASHED if step == "proved" else 0)
+            self.clock.advance(most - 0.00001)
+            self.settle()
+            self.assertNoResult(accepting)
+            self.clock.advance(0.00002)
+            self.settle()
+            self.assertIsInstance(self.partner.last, PartnerFailed)
+            self.theirs.loseConnection()
+            self.settle()
+            self.failureResultOf(accepting, PartnerStalled)
+            self.assertFalse(self.target.exists())
+            self.assertEqual(self.part.exists(), step == "proved")
 
     def test_liar(self) -> None:
         """A sender that goes on without a proof gets nothing stored."""

@@ -30,6 +30,7 @@ from twisted_transfer.errors import (
     NotAReceiptPartner,
     PartnerFailed,
     PartnerProtocolError,
+    PartnerStalled,
     ReceiptMismatch,
     SourceError,
     TransferError,
@@ -60,7 +61,12 @@ from twisted_transfer.receipts.sending import (
     Outgoing,
     offer,
 )
-from twisted_transfer.receipts.talk import GREETING_TIMEOUT, LINGER
+from twisted_transfer.receipts.talk import (
+    ANSWER_TIMEOUT,
+    GREETING_TIMEOUT,
+    HASHED,
+    LINGER,
+)
 
 
 def receiptFor(content: bytes) -> Stored:
@@ -286,6 +292,24 @@ class ResumeTests(OfferTestCase):
         [receipt] = self.successResultOf(offering)
         self.assertEqual((receipt.size, receipt.moved), (200_000, 200_000))
         self.assertEqual(self.watch.events[0], ("begins", "name", 200_000, 0))
+
+    def test_stalled(self) -> None:
+        """A receiver that does not answer is not waited for without end."""
+        for proves in (False, True):
+            self.setUp()
+            offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
+            self.greet()
+            if proves:
+                self.tell(Challenge(160_000, NONCE))
+            most = ANSWER_TIMEOUT + (160_000 / HASHED if proves else 0)
+            self.clock.advance(most - 0.001)
+            self.settle()
+            self.assertNoResult(offering)
+            self.clock.advance(0.002)
+            self.settle()
+            self.assertFailed("cancelled")
+            self.failureResultOf(offering, PartnerStalled)
+            self.assertGone(self.ours, self.theirs)
 
     def test_stream(self) -> None:
         """What cannot go back is sent from its beginning."""
