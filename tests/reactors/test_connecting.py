@@ -339,6 +339,27 @@ class FailureTests(TestCase):
         with self.assertRaises(ConnectError):
             await connector.connect()
 
+    async def test_unixPathInUse(self) -> None:
+        """A path at which there is something else is named; no lock stays there."""
+        path = newFolder(self) / "file"
+        path.touch()
+        text = f"transfer:passive:unix:{path}"
+        with self.assertRaisesRegex(CannotListenError, str(path)):
+            await TransferConnector.fromString(reactor, text).connect()
+        self.assertEqual(list(path.parent.iterdir()), [path])
+        # The lock of a port that listens stays.
+        path.unlink()
+        first = TransferConnector.fromString(reactor, text)
+        waiting = first.connect()
+        await first.whenListening()
+        with self.assertRaisesRegex(CannotListenError, "lock"):
+            await TransferConnector.fromString(reactor, text).connect()
+        self.assertTrue(path.with_name("file.lock").is_symlink())
+        await first.close()
+        with self.assertRaises(CancelledError):
+            await waiting
+        self.assertEqual(list(path.parent.iterdir()), [])
+
     async def test_unixPathNotPermitted(self) -> None:
         """A UNIX path where this user may not write is named, at once."""
         folder = newFolder(self)

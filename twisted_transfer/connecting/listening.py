@@ -4,7 +4,9 @@ Listening for exactly one partner, and closing the port.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -39,6 +41,21 @@ def acceptFew(port: Any) -> None:
         return accept()
 
     port.doRead = doRead
+
+
+def removeLock(error: CannotListenError) -> None:
+    """
+    Remove the lock that Twisted leaves beside the path of a UNIX socket that it could
+    not bind.
+
+    :param error: why it could not.  If another port holds the lock, that is the
+        reason, and not an error of the system's.
+    """
+    path, pid = error.port, str(os.getpid()).encode()
+    if isinstance(path, bytes) and isinstance(error.socketError, OSError):
+        with suppress(OSError):
+            if os.readlink(path + b".lock") == pid:
+                os.unlink(path + b".lock")
 
 
 async def listen(
@@ -81,6 +98,8 @@ async def listen(
         admission.close()
         if link is not None:
             discard(link, leftovers)
+        if isinstance(error, CannotListenError):
+            removeLock(error)
         if isinstance(error, OSError):
             raise CannotListenError(None, error.filename, error) from error
         raise

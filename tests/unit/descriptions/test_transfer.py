@@ -212,6 +212,21 @@ class RefuseTests(SynchronousTestCase):
         ):
             self.assertRefused(string, "transfer:active:", "transfer:passive:")
 
+    def test_unquotedAddress(self) -> None:
+        """The colons of an address need backslashes; the whole line is shown so."""
+        for string in (
+            "transfer:active:host=::1:port=4000:within=3",
+            "transfer:active:host=[::1]:port=4000:within=3",
+        ):
+            for read in (parse, lambda text: clientFromString(None, text)):
+                with self.assertRaises(BadDescription) as caught:
+                    read(string)
+                self.assertIn("needs a backslash", str(caught.exception))
+                self.assertIn(
+                    r"'transfer:active:host=\:\:1:port=4000:within=3'",
+                    str(caught.exception),
+                )
+
     def test_notTransfer(self) -> None:
         """Some other endpoint's description is told apart."""
         self.assertRefused("tcp:80", "'tcp:80' does not begin with 'transfer:'")
