@@ -13,21 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import (
     CannotListenError,
+    ConnectBindError,
     ConnectError,
     ConnectionRefusedError,
     DNSLookupError,
 )
 from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from tests.support.certificates import Authority
 from tests.support.folders import newFolder
 from twisted_transfer import NotAdmitted, PartnerTimeout, PeerRefused, TransferConnector
+from twisted_transfer.descriptions.endpoints import plainClientEndpoint
 
 reactor: Any = _reactor
 
@@ -48,6 +52,20 @@ def byClose(connector: TransferConnector, connecting: Deferred[Any]) -> Deferred
 def dialRaw(address: Any) -> socket.socket:
     """:returns: a blocking socket that is connected to the address."""
     return socket.create_connection(("127.0.0.1", address.port), timeout=5)
+
+
+@implementer(IHostnameResolver)
+class IPv4Resolver:
+    """Finds one IPv4 address for each name."""
+
+    def resolveHostName(  # type: ignore[override]
+        self, receiver: Any, *asked: Any, **more: Any
+    ) -> Any:
+        """Find it."""
+        receiver.resolutionBegan(receiver)
+        receiver.addressResolved(IPv4Address("TCP", "127.0.0.1", 4))
+        receiver.resolutionComplete()
+        return receiver
 
 
 @implementer(IHostnameResolver)
@@ -338,6 +356,14 @@ class FailureTests(TestCase):
         )
         with self.assertRaises(ConnectError):
             await connector.connect()
+
+    async def test_bindAddress(self) -> None:
+        """To dial IPv4 from an IPv6 address is no bug, but an option to change."""
+        before = reactor.installNameResolver(IPv4Resolver())
+        self.addCleanup(reactor.installNameResolver, before)
+        endpoint = plainClientEndpoint(reactor, "partner.example", 4, 5, "::1")
+        with self.assertRaisesRegex(ConnectBindError, "bindAddress= is an IPv6"):
+            await endpoint.connect(Factory())
 
     async def test_unixPathInUse(self) -> None:
         """A path at which there is something else is named; no lock stays there."""

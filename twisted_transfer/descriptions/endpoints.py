@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from twisted.internet import endpoints, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectBindError
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
 from twisted.python.compat import nativeString
@@ -236,6 +236,19 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 }
 
 
+def _checkFamily(kind: str, options: Mapping[str, str]) -> None:
+    """Refuse to dial from an address of another family; Python has a TypeError."""
+    host, bind = options.get("host", ""), options.get("bindAddress", "")
+    # Twisted's tcp looks a name up for IPv4 only.
+    known = values.isAddress(host) or (kind == "tcp" and host)
+    if known and values.isAddress(bind) and (":" in host) != (":" in bind):
+        raise UnfitError(
+            "this address is of another family than the host; give one of the same, "
+            "or leave it out",
+            "bindAddress",
+        )
+
+
 @contextmanager
 def optionsOf(description: Description, names: Options) -> Iterator[dict[str, str]]:
     """
@@ -259,6 +272,7 @@ def optionsOf(description: Description, names: Options) -> Iterator[dict[str, st
                     values.port(values.whole(text), lowest=lowestPort)
                 elif name in _CHECKS:
                     _CHECKS[name](text)
+        _checkFamily(description.kind, options)
         yield options
     except UnfitError as unfit:
         raise refusal(description, unfit, options.get(unfit.option or "")) from None
@@ -615,11 +629,19 @@ class _NameEndpoint:
         endpoint: Any = endpoints.HostnameEndpoint(*self._arguments)
         connecting: Deferred[Any] = endpoint.connect(protocolFactory)
         if not connecting.called:
-            return connecting
+            return connecting.addErrback(_boundElsewhere)
 
         def dialIPv4(failure: Failure) -> Any:
             failure.trap(ValueError)  # "invalid hostname"
             endpoint = endpoints.TCP4ClientEndpoint(*self._arguments)
             return endpoint.connect(protocolFactory)
 
-        return connecting.addErrback(dialIPv4)
+        return connecting.addErrback(dialIPv4).addErrback(_boundElsewhere)
+
+
+def _boundElsewhere(failure: Failure) -> None:
+    """Say what Python's words for it do not: one cannot dial IPv4 from IPv6."""
+    failure.trap(TypeError)
+    raise ConnectBindError(
+        string="bindAddress= is an IPv6 address, and the host has an IPv4 address"
+    )
