@@ -10,9 +10,9 @@ that the port is closed at the end.
     python benchmarks/siege.py
     python benchmarks/siege.py --count 10000 --concurrency 256 --runs 5
 
-With ``--networks`` the hostile peers come from one IPv6 network, each from another
-address, and more of them at a time than there may be candidates; the partner comes from
-another network or from theirs, near or 100 ms away.  For these addresses it runs in
+With ``--networks`` the hostile peers only wait, come from one IPv6 network, each from
+another address, and are more at a time than there may be candidates; the partner comes
+from another network or from theirs, near or 100 ms away.  For these addresses it runs in
 a network namespace of its own, by ``unshare`` and ``ip``, for which Linux has to let
 users make one:
 
@@ -146,10 +146,10 @@ async def beSiege(count: int, concurrency: int, network: str) -> None:
     outcomes = await siege(
         reactor,
         endpoint,
-        list(KINDS.values()),
+        list(KINDS.values()) if source is None else [Staller],
         count,
         concurrency,
-        PATIENCE,
+        PATIENCE if source is None else 60,
     )
     print(", ".join(f"{words} {number}" for words, number in outcomes.most_common()))
 
@@ -345,7 +345,7 @@ async def admitAmong(network: str, away: float, concurrency: int) -> float:
         )
         besiegers.ended.addErrback(lambda failure: None)  # it is killed
         await besiegers.tell(str(address.port))
-        while candidates.dropped["evicted"] < 100:
+        while candidates.dropped["evicted"] < 2 * concurrency:
             await deferLater(reactor, 0.01)
     retrying = invitation.replace("transfer:active:", "transfer:active:retryFor=20:", 1)
     await partner.tell(f"{retrying} {address.port}")
@@ -411,7 +411,7 @@ def main() -> None:
         elif given.partner:
             await bePartner(given.network, given.away)
         elif given.networks:
-            await compareNetworks(max(given.concurrency, 600), given.runs)
+            await compareNetworks(max(given.concurrency, 1000), given.runs)
         else:
             await compare(given.count, given.concurrency, given.runs, given.early)
 
