@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from getopt import GetoptError, gnu_getopt
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, NoReturn, TextIO
 
 from twisted.python.usage import Options, UsageError
@@ -102,6 +101,9 @@ class Versioned(Options):
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
+        # Imported for this alone, for it takes a while.
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             number = version("twisted_transfer")
         except PackageNotFoundError:
