@@ -12,8 +12,8 @@ that the port is closed at the end.
 
 With ``--networks`` the hostile peers only wait, come from one IPv6 network, each from
 another address, and are more at a time than there may be candidates; the partner comes
-from another network or from theirs, near or 100 ms away.  For these addresses it runs in
-a network namespace of its own, by ``unshare`` and ``ip``, for which Linux has to let
+from another network or from theirs, near or 100 ms away.  For these addresses it runs
+in a network namespace of its own, by ``unshare`` and ``ip``, for which Linux has to let
 users make one:
 
     python benchmarks/siege.py --networks
