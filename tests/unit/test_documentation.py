@@ -55,6 +55,20 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(listing, [])
 
 
+class ChangelogTests(SynchronousTestCase):
+    """What a user reads about a version."""
+
+    def test_version(self) -> None:
+        """The changelog says what this version is."""
+        setup = (_PROJECT / "setup.cfg").read_text(encoding="utf-8")
+        version = re.search(r"(?m)^version = (.*)$", setup)
+        assert version is not None
+        changelog = (_PROJECT / "CHANGELOG.rst").read_text(encoding="utf-8")
+        title = rf"\ntwisted_transfer {re.escape(version[1])} \(.*\)\n-+\n"
+        section = re.split(title, changelog)[1]
+        self.assertRegex(section, r"\nFeatures\n~~~~~~~~\n[^~]*\n- ")
+
+
 def _extension(case: SynchronousTestCase, name: str) -> ModuleType:
     """:returns: one of the documentation's own modules."""
     case.patch(sys, "path", [str(_DOCS / "_ext"), *sys.path])
