@@ -13,6 +13,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from random import sample
 from typing import Any
 
@@ -134,13 +135,16 @@ class _Candidate:
     What is known of a candidate.
 
     :ivar address: where it comes from.
-    :ivar networks: the networks of that, by :func:`networksOf`.
     :ivar deadline: the end of its time.
     """
 
     address: IAddress | None
-    networks: tuple[object, object, object]
     deadline: IDelayedCall
+
+    @cached_property
+    def networks(self) -> tuple[object, object, object]:
+        """The networks of the address, by :func:`networksOf`, for when there are many."""
+        return networksOf(self.address)
 
 
 def _told(address: IAddress | None) -> str:
@@ -284,7 +288,7 @@ class Admission(Factory):
         link = Link(self._clock)
         link.factory = self
         deadline = self._clock.callLater(CANDIDATE_TIMEOUT, self._drop, link, "timeout")
-        self._candidates[link] = _Candidate(addr, networksOf(addr), deadline)
+        self._candidates[link] = _Candidate(addr, deadline)
         link.whenReady().addCallbacks(
             self._proved, self._failed, callbackArgs=(link,), errbackArgs=(link,)
         )
