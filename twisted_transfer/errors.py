@@ -310,11 +310,11 @@ class PartnerFailed(TransferError):
 # What to do, by the kinds of PartnerFailed.
 _TODO = {
     "refused": "ask there what it takes, and send that",
-    "too-large": "the partner has to raise its --max-size",
+    "too-large": "the partner has to allow more (--max-size, --max-total)",
     "exists": "the partner has to choose another name, or give --force",
-    "storing": "the partner has to make room, or choose another place",
+    "storing": "see there why, make room or choose another place, and send it again",
     "source": "the partner has to make its file readable, and send it again",
     "cancelled": "agree with the partner, and try again",
-    "mismatch": "what came there is not what was sent; send it again",
+    "mismatch": "send it again when it changes no more",
     "protocol": "use the same version of twisted_transfer at both ends",
 }

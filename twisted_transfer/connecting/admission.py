@@ -143,7 +143,7 @@ class _Candidate:
 
     @cached_property
     def networks(self) -> tuple[object, object, object]:
-        """The networks of the address, by :func:`networksOf`, for when there are many."""
+        """The networks of the address, by :func:`networksOf`."""
         return networksOf(self.address)
 
 

@@ -236,6 +236,7 @@ class FolderDestination:
         except OSError as error:
             raise noPlace(self.path, reasonText(error)) from error
         checkWritable(self.path)
+        self._files = self._total = 0
         if self._maxTotal is None:
             disk = os.statvfs(self.path)
             free = disk.f_bavail * disk.f_frsize

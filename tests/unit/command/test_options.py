@@ -161,6 +161,20 @@ class TransferOptionsTests(SynchronousTestCase):
                 self.assertEqual(request.force, bool(force))
                 self.assertIsNone(request.maxSize)
 
+    def test_bounds(self) -> None:
+        """How many files, how many bytes together, and how long nothing may move."""
+        options = ReceiveOptions()
+        words = ["--max-files=2", "--max-total", "3K", "--idle", "1.5", "path", _DIAL]
+        options.parseOptions(words)
+        request = options.request
+        self.assertEqual((request.maxFiles, request.maxTotal), (2, 3072))
+        self.assertEqual(request.description.idle, 1.5)
+        for wrong in ("--max-files=0", "--max-files=x", "--max-total=x", "--idle=0"):
+            error = self.assertRaises(
+                UsageError, ReceiveOptions().parseOptions, [wrong, "path", _DIAL]
+            )
+            self.assertIn(wrong.partition("=")[0], str(error))
+
     def test_maxSize(self) -> None:
         """How much is taken, wherever that stands and however it is written."""
         for words in (

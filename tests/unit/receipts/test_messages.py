@@ -65,8 +65,8 @@ class PartnerFailedTests(SynchronousTestCase):
         self.assertEqual((error.kind, error.reason), ("storing", "disk full"))
         self.assertEqual(
             str(error),
-            "the partner has failed (storing): disk full; the partner has to make "
-            "room, or choose another place",
+            "the partner has failed (storing): disk full; see there why, make room or "
+            "choose another place, and send it again",
         )
         self.assertEqual(
             str(PartnerFailed("cancelled", "")),
