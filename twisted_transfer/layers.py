@@ -4,10 +4,13 @@ The layers over a transport: Twisted's protocol wrappers, such as those of TLS.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import ISystemHandle, ITransport
+from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
 
 
 def layersUnder(transport: ITransport | None) -> list[ProtocolWrapper]:
@@ -30,6 +33,31 @@ def bottomOf(transport: ITransport) -> ITransport:
     layers = layersUnder(transport)
     bottom = layers[-1].transport if layers else None
     return transport if bottom is None else bottom
+
+
+def takeError(bottom: Any) -> int:
+    """
+    Ask a socket for its error, which the system reports once (socket(7), SO_ERROR).
+
+    :param bottom: a transport without layers.
+    :returns: the error's number; 0 if there is none, or it is no socket.
+    """
+    if not ISystemHandle.providedBy(bottom):
+        return 0
+    error: int = bottom.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return error
+
+
+def breakOff(bottom: Any) -> None:
+    """
+    Tell a transport that its connection has broken, as a reactor would.
+
+    :param bottom: a transport without layers.
+    """
+    if bottom.connected:
+        bottom.stopReading()
+        bottom.stopWriting()
+        bottom.connectionLost(Failure(CONNECTION_LOST))
 
 
 def nameInLog(transport: Any, before: str, protocol: Any) -> None:

@@ -7,14 +7,19 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import socket
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from tests.support.folders import newFolder
+from tests.support.programs import reset
 from twisted_transfer import (
     DestinationError,
     FileDestination,
@@ -242,13 +247,53 @@ class MovingMixin:
                 await case.assertFailure(transfers["sender"], Truncated)
 
 
-class KernelTCPTests(MovingMixin, TestCase):
+class TCPMixin(MovingMixin):
+    """What is owed over TCP alone."""
+
+    async def test_errorTakenForAnEnd(self) -> None:
+        """
+        A reset is an error also when the reactor takes it for the end.
+
+        Its poll and epoll reactors do when the system reports the error before it
+        reports that nothing more can be read.
+        """
+        case: Any = self
+        waiting = TransferConnector(reactor, "passive", socketCommand="tcp:port=0")
+        connecting = waiting.connect()
+        partner = socket.create_connection(
+            ("127.0.0.1", (await waiting.whenListening()).port)
+        )
+        channel = await connecting
+        come: Deferred[None] = Deferred()
+
+        def tell(count: int, total: int | None, rate: float) -> None:
+            if count == 200_000:
+                come.callback(None)
+
+        stored = self.stores(channel, progress=tell)
+        partner.sendall(bytes(200_000))
+        await come
+        await deferLater(reactor, 0)
+        reset(partner)
+        [reader] = [
+            each
+            for each in reactor.getReaders()  # type: ignore[attr-defined]
+            if each is channel.bottom or isinstance(each, kernel.Receiving)
+        ]
+        case.assertEqual(isinstance(reader, kernel.Receiving), self.byKernel)
+        reactor.removeReader(reader)  # type: ignore[attr-defined]
+        lost = getattr(reader, "readConnectionLost", reader.connectionLost)
+        lost(Failure(CONNECTION_DONE))
+        await self.fails(stored, Truncated)
+
+
+class KernelTCPTests(TCPMixin, TestCase):
     """Between TCP sockets, by the kernel."""
 
     byKernel = True
 
 
-class ReadingTCPTests(MovingMixin, TestCase):
+class ReadingTCPTests(TCPMixin, TestCase):
     """Between TCP sockets, by reading and writing."""
 
     byKernel = False

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
     IProtocol,
+    ISystemHandle,
     ITransport,
 )
 from twisted.internet.testing import MemoryReactorClock
@@ -97,7 +98,7 @@ class Flow:
         self.deaf = False
 
 
-@implementer(ITransport)
+@implementer(ITransport, ISystemHandle)
 class SimulatedSocket(FileDescriptor):
     """
     Twisted's end of a connection.

@@ -40,7 +40,7 @@ from twisted_transfer.channel.wires import (
 )
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import PartnerStalled, Truncated, Unclosed
-from twisted_transfer.layers import bottomOf, layersUnder
+from twisted_transfer.layers import bottomOf, breakOff, layersUnder, takeError
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
@@ -424,7 +424,13 @@ class Link(Protocol):
 
     def readConnectionLost(self) -> None:
         """The partner has ended its output; before the set-up is over that is all."""
-        if self.state is LinkState.SETUP:
+        transport: Any = self.transport
+        bottom = bottomOf(transport)
+        if takeError(bottom):
+            # Twisted's poll and epoll reactors take an error for the end of the input
+            # when the system does not report both at once.
+            breakOff(bottom)
+        elif self.state is LinkState.SETUP:
             self.wire.close()
         else:
             self._user.inputEnded()

@@ -4,7 +4,6 @@ The kinds of connections, which are written to and ended in different ways.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -32,7 +31,7 @@ from zope.interface import alsoProvides, implementer
 from zope.interface.interface import InterfaceClass
 
 from twisted_transfer.errors import HalfCloseUnsupported
-from twisted_transfer.layers import bottomOf, layersUnder
+from twisted_transfer.layers import bottomOf, layersUnder, takeError
 from twisted_transfer.tls.policy import handshakeOf
 
 
@@ -175,10 +174,7 @@ class UNIXWire(Wire):
             return
         self.complete = not getattr(self._transport, "dataBuffer", b"")
         # The system's note that a partner which has closed left data unread.
-        error = self._transport.getHandle().getsockopt(
-            socket.SOL_SOCKET, socket.SO_ERROR
-        )
-        self.outputLost = self.outputLost or error != 0
+        self.outputLost = takeError(self._transport) != 0 or self.outputLost
         self._transport.loseConnection()
 
 

@@ -25,6 +25,8 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_transfer.layers import breakOff
+
 AT_ONCE = 1024 * 1024
 """How many bytes are moved in one turn of the reactor, at most: the largest pipe that
 Linux gives an ordinary user (``/proc/sys/fs/pipe-max-size``)."""
@@ -67,18 +69,14 @@ class _Mover:
 
     def connectionLost(self, reason: Failure) -> None:
         """
-        Tell the transport that the connection is gone, as the reactor would.
+        Break the connection off: the socket has an error.
 
-        The system reports an error of a socket once, and this has taken it.
+        The system reports it once, and this has taken it.
 
-        :param reason: what the reactor says.
+        :param reason: what the reactor says, which may take it for an orderly end.
         """
         self.stop()
-        transport = self.transport
-        if transport.connected:
-            transport.stopReading()
-            transport.stopWriting()
-            transport.connectionLost(reason)
+        breakOff(self.transport)
 
     def stop(self) -> None:
         """Move nothing more, and close the duplicate."""
