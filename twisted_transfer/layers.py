@@ -44,7 +44,8 @@ def takeError(bottom: Any) -> int:
     """
     if not ISystemHandle.providedBy(bottom):
         return 0
-    error: int = bottom.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    handle: Any = bottom.getHandle()
+    error: int = handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return error
 
 

@@ -277,11 +277,11 @@ class TCPMixin(MovingMixin):
         reset(partner)
         [reader] = [
             each
-            for each in reactor.getReaders()  # type: ignore[attr-defined]
+            for each in reactor.getReaders()
             if each is channel.bottom or isinstance(each, kernel.Receiving)
         ]
         case.assertEqual(isinstance(reader, kernel.Receiving), self.byKernel)
-        reactor.removeReader(reader)  # type: ignore[attr-defined]
+        reactor.removeReader(reader)
         lost = getattr(reader, "readConnectionLost", reader.connectionLost)
         lost(Failure(CONNECTION_DONE))
         await self.fails(stored, Truncated)
