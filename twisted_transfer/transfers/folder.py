@@ -213,7 +213,17 @@ class FolderDestination:
         self._force = force
         self._maxFiles = maxFiles
         self._maxTotal = maxTotal
+        self._beginAnew(maxTotal)
+
+    def _beginAnew(self, most: int | None) -> None:
+        """
+        Forget the files of an earlier transfer.
+
+        :param most: how many bytes all files of the next one may have; None: any
+            number.
+        """
         self._files = self._total = 0
+        self._most = most
         self._last: ResumableFileDestination | None = None
         # By what a file system may take for one name: letters of either case, and
         # either form of what has an accent.
@@ -236,11 +246,12 @@ class FolderDestination:
         except OSError as error:
             raise noPlace(self.path, reasonText(error)) from error
         checkWritable(self.path)
-        self._files = self._total = 0
-        if self._maxTotal is None:
+        most = self._maxTotal
+        if most is None:
             disk = os.statvfs(self.path)
             free = disk.f_bavail * disk.f_frsize
-            self._maxTotal = free - free // SPARED
+            most = free - free // SPARED
+        self._beginAnew(most)
 
     def choose(
         self, reactor: Any, offer: Offer, maxSize: int | None
@@ -306,12 +317,12 @@ class FolderDestination:
         if self._last is not None:
             self._total += self._last.size
             self._last = None
-        if self._maxTotal is None:
+        if self._most is None:
             return maxSize
-        left = max(self._maxTotal - self._total, 0)
+        left = max(self._most - self._total, 0)
         if (offer.size or 0) > left:
             raise DestinationError(
-                f"the partner's files have more than the {self._maxTotal} bytes that "
+                f"the partner's files have more than the {self._most} bytes that "
                 "--max-total (maxTotal=) allows, or the disk has room for; allow more, "
                 "or make room",
                 "too-large",

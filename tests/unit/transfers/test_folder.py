@@ -184,6 +184,15 @@ class ChooseTests(SynchronousTestCase):
         destination.abort()
         self.assertRaises(BadOption, FolderDestination, "x", maxTotal=-1)
 
+    def test_again(self) -> None:
+        """What was taken in an earlier transfer counts no more when it begins anew."""
+        folder = FolderDestination(self.place.path, force=True, maxFiles=1, maxTotal=4)
+        for _ in range(2):
+            folder.open()
+            destination = folder.choose(None, Offer("one", 4), None)
+            destination.write(b"1234")
+            self.successResultOf(destination.finish())
+
     def test_room(self) -> None:
         """Without a bound some of the disk is left."""
         self.folder.open()
