@@ -94,6 +94,12 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
     )
 
 
+def _checkServerNames(options: Mapping[str, str]) -> None:
+    """Require what a server needs: a port, or another description that has one."""
+    needed = () if "endpoint" in options else _SERVER.positional
+    endpoints.checkNames(options, _SERVER, needed)
+
+
 def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpoint:
     """
     Make a server endpoint of ``mtls``.
@@ -104,8 +110,7 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        needed = () if "endpoint" in options else _SERVER.positional
-        endpoints.checkNames(options, _SERVER, needed)
+        _checkServerNames(options)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if not pins and roots is None:
@@ -138,8 +143,7 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        needed = () if "endpoint" in options else _SERVER.positional
-        endpoints.checkNames(options, _SERVER, needed)
+        _checkServerNames(options)
         for option in ("privateKey", "pin", "trustRoots"):
             if option in options:
                 raise UnfitError(
