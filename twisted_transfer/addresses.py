@@ -49,3 +49,14 @@ def addressText(address: IAddress | None) -> str:
         # Linux: a name in the abstract namespace begins with a null.
         return printable(name.replace("\0", "@"))
     return "" if address is None else printable(str(address))
+
+
+def partnerText(address: IAddress | None) -> str:
+    """
+    Write the address of a partner, in a sentence.
+
+    :param address: the address; None if it is not known.
+    :returns: the text of :func:`addressText`, and for a socket without a name, as the
+        dialling end of a UNIX socket is, words that say so.
+    """
+    return addressText(address) or "a socket without a name"

@@ -8,7 +8,6 @@ import socket
 from typing import Any
 
 from twisted.internet.interfaces import ISystemHandle, ITransport
-from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
@@ -49,16 +48,18 @@ def takeError(bottom: Any) -> int:
     return error
 
 
-def breakOff(bottom: Any) -> None:
+def endNow(bottom: Any, reason: Exception) -> None:
     """
-    Tell a transport that its connection has broken, as a reactor would.
+    Have a transport end its connection, as a reactor would.
 
     :param bottom: a transport without layers.
+    :param reason: what it tells its protocol: ``main.CONNECTION_DONE`` or
+        ``CONNECTION_LOST``.
     """
     if bottom.connected:
         bottom.stopReading()
         bottom.stopWriting()
-        bottom.connectionLost(Failure(CONNECTION_LOST))
+        bottom.connectionLost(Failure(reason))
 
 
 def nameInLog(transport: Any, before: str, protocol: Any) -> None:

@@ -25,12 +25,13 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ISystemHandle,
 )
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface.declarations import Provides
 
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import partnerText
 from twisted_transfer.channel.idle import IdleWatch
 from twisted_transfer.channel.proxied import ProxyHeader
 from twisted_transfer.channel.wires import (
@@ -40,7 +41,7 @@ from twisted_transfer.channel.wires import (
 )
 from twisted_transfer.deferreds import Promise
 from twisted_transfer.errors import PartnerStalled, Truncated, Unclosed
-from twisted_transfer.layers import bottomOf, breakOff, layersUnder, takeError
+from twisted_transfer.layers import bottomOf, endNow, layersUnder, takeError
 from twisted_transfer.states import State
 from twisted_transfer.tls.keys import PeerIdentity
 from twisted_transfer.tls.policy import handshakeError
@@ -86,7 +87,7 @@ def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
             "end of the connection in time, so it may not have read everything; find "
             "out there whether it has"
         )
-    elif reason.check(ConnectionDone):
+    elif isinstance(reason.value, ConnectionDone):
         return None
     elif wire.complete and reason.type is ConnectionLost:
         # A TLS partner that closes without a close_notify of its own, after it
@@ -365,7 +366,7 @@ class Link(Protocol):
             self._log.info(
                 "the protocol does not provide IFileDescriptorReceiver; a file "
                 "descriptor from {peer} is closed",
-                peer=addressText(self.addresses()[1]) or "the partner",
+                peer=partnerText(self.addresses()[1]),
             )
             os.close(descriptor)
 
@@ -429,11 +430,13 @@ class Link(Protocol):
         if takeError(bottom):
             # Twisted's poll and epoll reactors take an error for the end of the input
             # when the system does not report both at once.
-            breakOff(bottom)
+            endNow(bottom, CONNECTION_LOST)
         elif self.state is LinkState.SETUP:
             self.wire.close()
         else:
             self._user.inputEnded()
+            if self.state is LinkState.CLOSING and self.wire.nothingToSend:
+                endNow(bottom, CONNECTION_DONE)
 
     def writeConnectionLost(self) -> None:
         """Output has ended: by this side, or because nobody reads it."""
@@ -456,8 +459,9 @@ class Link(Protocol):
         try:
             self._user.linkLost(reason)
         finally:
-            # Its traceback would keep the frames of the reactor, and what they hold.
-            reason.cleanFailure()
+            if getattr(reason.value, "__traceback__", None) is not None:
+                # It would keep the frames of the reactor, and what they hold.
+                reason.cleanFailure()
             self._gone.fire(None)
 
     # Addresses.

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPullProducer,
     IReactorTime,
+    ISystemHandle,
     ITransport,
     IUNIXTransport,
 )
@@ -129,6 +130,13 @@ class Wire:
     def close(self) -> None:
         """End the connection after what was written."""
         self._transport.loseConnection()
+
+    @property
+    def nothingToSend(self) -> bool:
+        """Whether it is known that everything was handed to the system."""
+        bottom = bottomOf(self._transport)
+        isSocket = type(self) is Wire and ISystemHandle.providedBy(bottom)
+        return isSocket and self.producer is None and not unsentOf(bottom)[0]
 
     def abort(self) -> None:
         """End the connection at once."""

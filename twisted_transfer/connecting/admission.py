@@ -31,7 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from twisted_transfer.addresses import addressText, hostText
+from twisted_transfer.addresses import hostText, partnerText
 from twisted_transfer.channel.link import Link
 from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.descriptions.values import networks
@@ -145,11 +145,6 @@ class _Candidate:
     def networks(self) -> tuple[object, object, object]:
         """The networks of the address, by :func:`networksOf`."""
         return networksOf(self.address)
-
-
-def _told(address: IAddress | None) -> str:
-    """Write an address for the log."""
-    return addressText(address) or "a socket without a name"
 
 
 class AddressFilter:
@@ -340,7 +335,7 @@ class Admission(Factory):
         self._dropAll("late")
         self._log.info(
             "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
-            peer=_told(link.addresses()[1]),
+            peer=partnerText(link.transport.getPeer()),  # type: ignore[union-attr]
             accepted=self.accepted,
             dropped=dict(self.dropped),
         )
@@ -378,7 +373,7 @@ class Admission(Factory):
         :param detail: what has failed, where something has.
         """
         self.dropped[why] += 1
-        told = _told(address)
+        told = partnerText(address)
         text = _NOT_ADMITTED.get(why, ("", ""))[0] or printable(detail)
         self._log.debug(
             "candidate {address} dropped: {why} ({text})",

@@ -25,7 +25,7 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.layers import breakOff
+from twisted_transfer.layers import endNow
 
 AT_ONCE = 1024 * 1024
 """How many bytes are moved in one turn of the reactor, at most: the largest pipe that
@@ -76,7 +76,7 @@ class _Mover:
         :param reason: what the reactor says, which may take it for an orderly end.
         """
         self.stop()
-        breakOff(self.transport)
+        endNow(self.transport, CONNECTION_LOST)
 
     def stop(self) -> None:
         """Move nothing more, and close the duplicate."""

@@ -70,6 +70,13 @@ _ONE_SIDED = {
     "admit": ("passive", "only a passive side admits; leave it out"),
 }
 
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "host": values.hostName,
+    "within": values.seconds,
+    "retryFor": partial(values.seconds, zero=True),
+    "idle": values.seconds,
+}
+
 
 def checkOptions(
     mode: str, socketCommand: object, options: Mapping[str, object]
@@ -87,18 +94,14 @@ def checkOptions(
     for option, (only, reason) in _ONE_SIDED.items():
         if option in given and mode != only and given[option] is not False:
             raise UnfitError(reason, option)
-    checks: dict[str, Callable[[Any], object]] = {
-        "host": values.hostName,
-        "port": partial(values.port, lowest=1 if mode == "active" else 0),
-        "within": values.seconds,
-        "retryFor": partial(values.seconds, zero=True),
-        "idle": values.seconds,
-    }
-    for option, check in checks.items():
-        if option in given:
+    for option, value in given.items():
+        if option in _CHECKS:
             with blaming(option):
-                check(given[option])
-    if mode == "active" and socketCommand is None and "port" not in given:
+                _CHECKS[option](value)
+    if "port" in given:
+        with blaming("port"):
+            values.port(given["port"], lowest=1 if mode == "active" else 0)
+    elif mode == "active" and socketCommand is None:
         raise UnfitError("to dial, a port is needed; add port=NUMBER", "port")
 
 

@@ -31,7 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import partnerText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.connecting.connector import Mode, TransferConnector
 from twisted_transfer.deferreds import deferring
@@ -208,7 +208,7 @@ class TransferPort:
             self._log.info(
                 "{factory} makes no protocol for {peer}: the connection is closed",
                 factory=self._factory,
-                peer=addressText(channel.getPeer()) or "a socket without a name",
+                peer=partnerText(channel.getPeer()),
             )
 
 
