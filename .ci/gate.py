@@ -35,6 +35,11 @@ README_COMMANDS = (
 )
 PYTEST = ("python", "-m", "pytest")
 NO_PROGRAMS = ("tests/unit", "tests/reactors")
+REACTOR_TESTS = (*PYTEST, "-m", "reactor", *NO_PROGRAMS)
+# Each reactor meets as many hostile peers once.
+WHOLE_SIEGE = "SIEGE=10000"
+# What holds for all inputs does so on each Python: few examples do on most of them.
+FEW_EXAMPLES = "EXAMPLES=10"
 WATCH = "tests/test_conftest.py"
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
@@ -214,8 +219,8 @@ class Tools:
 
         return run
 
-    def pythonRow(self, python: str, folder: Path, isOldest: bool, *chosen: str) -> Row:
-        """The tests that start no programs, or some of them, on another Python."""
+    def pythonRow(self, python: str, folder: Path, isOldest: bool, *tests: str) -> Row:
+        """Tests that start no programs, by a command of its own, on another Python."""
 
         def run(log: Log) -> None:
             self._installed.result()
@@ -229,8 +234,7 @@ class Tools:
             log.run(
                 where, *pip, *there, "install", "-c", str(constraints), "-e", ".[test]"
             )
-            # What holds for all inputs does so on each Python: few examples do here.
-            log.run(where, "env", "EXAMPLES=10", *PYTEST, *chosen, *NO_PROGRAMS)
+            log.run(where, "env", FEW_EXAMPLES, *tests)
 
         return run
 
@@ -308,12 +312,12 @@ def main() -> int:
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
             # One between the oldest and the newest runs what uses the reactor.
             isEnd = isOldest or version == VERSIONS[-1]
-            chosen = () if isEnd else ("-m", "reactor")
-            rows[name] = tools.pythonRow(python, work / version, isOldest, *chosen)
+            tests = (*PYTEST, *NO_PROGRAMS) if isEnd else (WHOLE_SIEGE, *REACTOR_TESTS)
+            rows[name] = tools.pythonRow(python, work / version, isOldest, *tests)
             isOldest = False
         rows["peers"] = tools.row((*PYTEST, "--peers=required", "tests/peers"))
         for reactor in REACTORS:
-            command = (*PYTEST, "--reactor", reactor, "-m", "reactor", *NO_PROGRAMS)
+            command = ("env", WHOLE_SIEGE, *REACTOR_TESTS, "--reactor", reactor)
             rows[f"reactor {reactor}"] = tools.row(command)
         # What the tests' own watch finds, under the reactor that differs most.
         watch = (*PYTEST, "--reactor", "asyncio", "-m", "reactor", WATCH)

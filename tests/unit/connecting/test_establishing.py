@@ -970,5 +970,5 @@ class PassiveMachineTests(SynchronousTestCase):
         """See :class:`PassiveMachine`."""
         PassiveMachine.identities = Identities(self)
         case = PassiveMachine.TestCase
-        case.settings = settings(max_examples=60, stateful_step_count=30)
+        case.settings = settings(stateful_step_count=30)
         case().runTest()

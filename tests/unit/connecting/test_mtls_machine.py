@@ -710,7 +710,7 @@ class MachineTests(SynchronousTestCase):
         machine.folder = newFolder(self)
         machine.identity, machine.stranger = Identity.ephemeral(), Identity.ephemeral()
         case = machine.TestCase
-        case.settings = settings(max_examples=40, stateful_step_count=40)
+        case.settings = settings(stateful_step_count=40)
         case().runTest()
 
     def test_passive(self) -> None:
