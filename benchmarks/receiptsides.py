@@ -6,8 +6,9 @@ They answer each other as real ones do, and check what they receive.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+
+from blake3 import blake3
 
 from twisted_transfer.errors import (
     NotAReceiptPartner,
@@ -62,8 +63,8 @@ def _proof(prefix: bytes, challenge: Challenge) -> bytes:
     return hasher.digest()
 
 
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+def _digest(data: bytes) -> bytes:
+    return blake3(data).digest()
 
 
 @dataclass(frozen=True)
@@ -198,11 +199,11 @@ class Side:
             start = event.offset
             middle = (start + len(content)) // 2
             self._say(Begin(start), content[start:middle], content[middle:])
-            self._say(End(len(content), _sha256(content)))
+            self._say(End(len(content), _digest(content)))
             self._next = (Stored,)
         elif isinstance(event, Stored):
             demand(event.size == len(content), "a receipt for another size")
-            demand(event.digest == _sha256(content), "a receipt for another digest")
+            demand(event.digest == _digest(content), "a receipt for another digest")
             self._offer()
         else:
             self._next = ()
@@ -241,7 +242,7 @@ class Side:
         elif isinstance(event, End):
             demand(event.size == len(self._content), "another size than came")
             demand(self._offered in (None, event.size), "another size than offered")
-            if event.digest == _sha256(self._content):
+            if event.digest == _digest(self._content):
                 self._say(Stored(event.size, event.digest))
             else:
                 self._say(Failed.because(FailureKind.MISMATCH, "it is not the same"))

@@ -346,7 +346,7 @@ class Conversation:
                 if (said.size, said.digest) != (end.size, end.digest):
                     raise ReceiptMismatch(
                         f"the receipt is for something else: {said.size} bytes with "
-                        f"the SHA-256 {said.digest.hex()} are stored, and {end.size} "
+                        f"the BLAKE3 {said.digest.hex()} are stored, and {end.size} "
                         f"with {end.digest.hex()} were sent; send it again"
                     )
 

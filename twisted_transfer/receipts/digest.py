@@ -1,13 +1,12 @@
 """
-SHA-256 (FIPS 180-4) of what passes and of what lies in a file, computed in a
-thread where that is faster.
+BLAKE3 of what passes and of what lies in a file, computed in a thread where that is
+faster.
 
-Python's hashlib lets other threads run while it works on more than 2047 bytes.
+The blake3 package lets other threads run while it works on more than 2047 bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from threading import Lock
@@ -64,7 +63,7 @@ class RunningDigest:
         """
         self.count = 0
         self._reactor = reactor
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
         self._pieces: deque[bytes] = deque()
         # Held while a piece is taken and hashed: that keeps the order.
         self._taking = Lock()
@@ -112,7 +111,7 @@ class RunningDigest:
             return True
 
     def digest(self) -> bytes:
-        """:returns: the SHA-256 of everything that was given, 32 bytes."""
+        """:returns: the BLAKE3 of everything that was given, 32 bytes."""
         # This also waits for the thread, if that is busy with the last piece.
         self._help(0)
         return self._hash.digest()
@@ -121,7 +120,7 @@ class RunningDigest:
         """Forget everything that was given."""
         with self._taking:
             self._pieces.clear()
-            self._hash = hashlib.sha256()
+            self._hash = blake3()
             self.count = self._done = 0
 
     @deferring
@@ -158,7 +157,7 @@ class _Reading:
     _stopped = False
 
     def __init__(self, fd: int, length: int, also: blake3 | None) -> None:
-        self.hash = hashlib.sha256()
+        self.hash = blake3()
         self._also = also
         self._fd = fd
         self._length = length

@@ -30,7 +30,7 @@ MAX_REASON = 1000
 """The most characters of a reason."""
 
 DIGEST_SIZE = 32
-"""The bytes of a SHA-256, of a proof, and of a nonce."""
+"""The bytes of a digest, of a proof, and of a nonce."""
 
 
 class Role(str, Enum):
@@ -148,7 +148,7 @@ class End:
     The sender has sent all of the file.
 
     :ivar size: how many bytes the whole file has.
-    :ivar digest: the SHA-256 of the whole file.
+    :ivar digest: the BLAKE3 of the whole file.
     """
 
     size: int
@@ -161,7 +161,7 @@ class Stored:
     The receipt: the receiver has the file on its disk.
 
     :ivar size: how many bytes it has stored, all in all.
-    :ivar digest: the SHA-256 of all that it has stored.
+    :ivar digest: the BLAKE3 of all that it has stored.
     """
 
     size: int

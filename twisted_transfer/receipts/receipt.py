@@ -24,7 +24,7 @@ class Receipt:
     :ivar name: what the sender calls it; None if it gave no name, and for raw
         transfers.
     :ivar size: how many bytes it has.
-    :ivar digest: its SHA-256, 32 bytes, on which both sides agree; None for raw
+    :ivar digest: its BLAKE3, 32 bytes, on which both sides agree; None for raw
         transfers, which compare none.
     :ivar moved: how many of its bytes this transfer has moved; fewer than
         ``size`` where an earlier one had begun.

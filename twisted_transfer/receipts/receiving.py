@@ -87,7 +87,7 @@ class DigestedDestination(BoundedDestination):
         return isinstance(self.destination, _GIVE_AWAY)
 
     def digest(self) -> bytes:
-        """:returns: the SHA-256 of all that is stored, 32 bytes."""
+        """:returns: the BLAKE3 of all that is stored, 32 bytes."""
         return self._digest.digest()
 
     def resemble(self, offer: Offer) -> None:
@@ -383,7 +383,7 @@ async def _store(
     stored = receives(destination.size, destination.digest())
     if (stored.size, stored.digest) != (event.size, event.digest):
         raise ReceiptMismatch(
-            f"{stored.size} bytes with the SHA-256 {stored.digest.hex()} have come, "
+            f"{stored.size} bytes with the BLAKE3 {stored.digest.hex()} have come, "
             f"and {event.size} with {event.digest.hex()} were sent; send it again"
         )
     await destination.finish()

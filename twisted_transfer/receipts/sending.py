@@ -88,7 +88,7 @@ class DigestedSource:
         return Offer(name, file.size)
 
     def digest(self) -> bytes:
-        """:returns: the SHA-256 of the first :attr:`count` bytes, 32 bytes."""
+        """:returns: the BLAKE3 of the first :attr:`count` bytes, 32 bytes."""
         return self._digest.digest()
 
     def open(self) -> None:

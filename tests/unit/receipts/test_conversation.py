@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -54,9 +54,9 @@ from twisted_transfer.receipts.messages import (
 
 _S, _R = Role.SENDS, Role.RECEIVES
 
-# The SHA-256 of b"hello", as sha256sum(1) prints it.
+# The BLAKE3 of b"hello", as b3sum(1) prints it.
 _HELLO = bytes.fromhex(
-    "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f"
 )
 
 _OFFER = message(box((b"_command", b"Offer"), (b"name", b"a.txt"), (b"size", b"5")))
@@ -502,7 +502,7 @@ class _Talker:
             start = event.offset
             self._todo.append(Begin(start))
             self._todo += [content[i : i + 3] for i in range(start, len(content), 3)]
-            self._todo.append(End(len(content), hashlib.sha256(content).digest()))
+            self._todo.append(End(len(content), blake3(content).digest()))
 
     def _receiver(self, event: Event) -> None:
         if isinstance(event, Offer):
@@ -519,7 +519,7 @@ class _Talker:
         elif isinstance(event, Data):
             self._content += event.payload
         elif isinstance(event, End):
-            digest = hashlib.sha256(self._content).digest()
+            digest = blake3(self._content).digest()
             self.files.append(self._content)
             self._todo.append(Stored(len(self._content), digest))
         elif isinstance(event, Finished):

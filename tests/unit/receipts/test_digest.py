@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -41,7 +41,7 @@ class RunningDigestTests(SynchronousTestCase):
         """Nothing has a digest, too (FIPS 180-4)."""
         self.assertEqual(
             RunningDigest().digest().hex(),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
         )
 
     @given(
@@ -55,7 +55,7 @@ class RunningDigestTests(SynchronousTestCase):
         """However it is cut, and whenever a thread gets to it, it is the same."""
         threads: Any = HeldThreads()
         digest = RunningDigest(threads if threaded else None)
-        expected = sha256()
+        expected = blake3()
         for number, (size, then) in enumerate(steps):
             piece = _CONTENT[number % 6 :][:size]
             digest.update(piece)
@@ -84,7 +84,7 @@ class RunningDigestTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """If no thread ever gets to it, what waits stays bounded."""
         digest = RunningDigest(self.threads)
-        expected = sha256()
+        expected = blake3()
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         for number in range(64):
@@ -113,7 +113,7 @@ class RunningDigestTests(SynchronousTestCase):
         digest.startOver()
         digest.update(b"content")
         self.threads.run()
-        self.assertEqual(digest.digest(), sha256(b"content").digest())
+        self.assertEqual(digest.digest(), blake3(b"content").digest())
         self.assertEqual(digest.count, 7)
 
 
@@ -136,7 +136,7 @@ class FileTests(SynchronousTestCase):
             count = self.successResultOf(digest.hashFile(self.fd, length))
             self.assertEqual((count, digest.count), (length, length))
             digest.update(b"more")
-            expected = sha256(self.content[:length] + b"more").digest()
+            expected = blake3(self.content[:length] + b"more").digest()
             self.assertEqual(digest.digest(), expected)
 
     def test_tooShort(self) -> None:
@@ -144,7 +144,7 @@ class FileTests(SynchronousTestCase):
         digest = RunningDigest()
         hashing = digest.hashFile(self.fd, len(self.content) + 1)
         self.assertEqual(self.successResultOf(hashing), len(self.content))
-        self.assertEqual(digest.digest(), sha256(self.content).digest())
+        self.assertEqual(digest.digest(), blake3(self.content).digest())
 
     def test_unreadable(self) -> None:
         """What the system says is heard, from a thread too."""
@@ -174,7 +174,7 @@ class FileTests(SynchronousTestCase):
         self.patch(os, "pread", pread)
         threads.run()
         self.assertEqual(reads, [])
-        self.assertEqual(digest.digest(), sha256().digest())
+        self.assertEqual(digest.digest(), blake3().digest())
 
 
 class ThreadTests(TestCase):
@@ -193,7 +193,7 @@ class ThreadTests(TestCase):
 
     def test_order(self) -> None:
         """Two threads that take the pieces in turn keep the order."""
-        expected = sha256()
+        expected = blake3()
         for number in range(200):
             piece = os.urandom((16_384, 600_000, 1, 70_000)[number % 4])
             self.digest.update(piece)
@@ -209,7 +209,7 @@ class ThreadTests(TestCase):
             await self.digest.hashFile(fd, len(content)),
             len(content),
         )
-        self.assertEqual(self.digest.digest(), sha256(content).digest())
+        self.assertEqual(self.digest.digest(), blake3(content).digest())
 
     async def test_cancelledMeanwhile(self) -> None:
         """Cancelled while a thread reads, it reads no further block."""

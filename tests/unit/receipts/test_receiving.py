@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -78,7 +78,7 @@ from twisted_transfer.receipts.talk import (
 
 def endOf(content: bytes) -> End:
     """:returns: what a sender says that has sent this."""
-    return End(len(content), sha256(content).digest())
+    return End(len(content), blake3(content).digest())
 
 
 class AcceptTestCase(TalkTestCase):
@@ -154,7 +154,7 @@ class AcceptTests(AcceptTestCase):
         self.assertEqual(self.partner.last, Accept(0))
         finishing.callback(None)
         self.settle()
-        digest = sha256(b"somemore").digest()
+        digest = blake3(b"somemore").digest()
         self.assertEqual(self.partner.last, Stored(8, digest))
         self.assertNoResult(accepting)
         self.tell(Finished())
@@ -626,7 +626,7 @@ class FailureTests(AcceptTestCase):
         for end in (endOf(b"somemorE"), endOf(b"SOMEMORE")):
             accepting, inner = self.at("sending")
             self.tell(b"more", end)
-            self.assertTold("mismatch", "SHA-256")
+            self.assertTold("mismatch", "BLAKE3")
             self.failureResultOf(accepting, ReceiptMismatch)
             self.assertNotIn("finish", inner.events)
             self.assertOver(inner, "sending")
@@ -809,7 +809,7 @@ class DigestedDestinationTests(SynchronousTestCase):
             self.assertIsNone(destination.write(piece))
         self.assertEqual(inner.content, b"somemore")
         self.assertEqual(destination.size, 8)
-        self.assertEqual(destination.digest(), sha256(b"somemore").digest())
+        self.assertEqual(destination.digest(), blake3(b"somemore").digest())
         self.successResultOf(destination.finish())
         self.assertEqual(inner.events, ["open", "finish"])
 
@@ -825,7 +825,7 @@ class DigestedDestinationTests(SynchronousTestCase):
         destination = DigestedDestination(ListDestination(refuses="write"))
         self.assertRaises(DestinationError, destination.write, b"data")
         self.assertEqual(destination.size, 0)
-        self.assertEqual(destination.digest(), sha256().digest())
+        self.assertEqual(destination.digest(), blake3().digest())
 
     def test_full(self) -> None:
         """A disk without room says so, and the partner may be told."""
@@ -900,7 +900,7 @@ class ResumableFileDestinationTests(Case):
             self.assertIsNone(destination.write(piece))
             self.assertFalse(self.target.exists())
         self.assertEqual(destination.size, 8)
-        self.assertEqual(destination.digest(), sha256(b"somemore").digest())
+        self.assertEqual(destination.digest(), blake3(b"somemore").digest())
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"somemore")
         self.assertEqual(os.listdir(self.folder), ["target"])
@@ -932,7 +932,7 @@ class ResumableFileDestinationTests(Case):
         destination.start(4)
         destination.write(b"more")
         self.assertEqual(destination.size, 8)
-        self.assertEqual(destination.digest(), sha256(b"leftmore").digest())
+        self.assertEqual(destination.digest(), blake3(b"leftmore").digest())
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"leftmore")
 
@@ -953,7 +953,7 @@ class ResumableFileDestinationTests(Case):
         destination.start(0)
         destination.write(b"new")
         self.assertEqual(destination.size, 3)
-        self.assertEqual(destination.digest(), sha256(b"new").digest())
+        self.assertEqual(destination.digest(), blake3(b"new").digest())
         self.successResultOf(destination.finish())
         self.assertEqual(self.target.read_bytes(), b"new")
 
@@ -976,7 +976,7 @@ class ResumableFileDestinationTests(Case):
         self.successResultOf(offering)
         destination.start(3 * READ_SIZE)
         destination.write(b"more")
-        expected = sha256(bytes(3 * READ_SIZE) + b"more").digest()
+        expected = blake3(bytes(3 * READ_SIZE) + b"more").digest()
         self.assertEqual(destination.digest(), expected)
         blocks = [offset for offset in reads if offset < 3 * READ_SIZE]
         self.assertEqual(blocks, [0, READ_SIZE, 2 * READ_SIZE])
@@ -1344,7 +1344,7 @@ class SequenceTests(SynchronousTestCase):
                 destination.write(piece)
                 offset += len(piece)
             self.assertEqual(destination.size, len(final))
-            self.assertEqual(destination.digest(), sha256(final).digest())
+            self.assertEqual(destination.digest(), blake3(final).digest())
             self.successResultOf(destination.finish())
             self.assertEqual(target.read_bytes(), final)
             self.assertEqual(os.listdir(folder), ["target"])
@@ -1387,6 +1387,6 @@ class ThreadTests(TestCase):
             self.assertFalse(target.exists())
             if end is not None:
                 destination.interrupt()
-        self.assertEqual(destination.digest(), sha256(content).digest())
+        self.assertEqual(destination.digest(), blake3(content).digest())
         await destination.finish()
         self.assertEqual(target.read_bytes(), content)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -71,7 +71,7 @@ from twisted_transfer.receipts.talk import (
 
 def receiptFor(content: bytes) -> Stored:
     """:returns: what a receiver says that has stored this."""
-    return Stored(len(content), sha256(content).digest())
+    return Stored(len(content), blake3(content).digest())
 
 
 class OfferTestCase(TalkTestCase):
@@ -114,7 +114,7 @@ class OfferTests(OfferTestCase):
         """The receipt says whether it is in a file."""
         offering = self.offer(ListSource([b"data"], size=4))
         self.greet()
-        self.tell(Accept(), Delivered(4, sha256(b"data").digest()), Finished())
+        self.tell(Accept(), Delivered(4, blake3(b"data").digest()), Finished())
         [receipt] = self.successResultOf(offering)
         self.assertTrue(receipt.delivered)
 
@@ -126,7 +126,7 @@ class OfferTests(OfferTestCase):
         self.greet()
         self.assertEqual(self.partner.last, Offer("name", 8))
         self.tell(Accept())
-        digest = sha256(b"somemore").digest()
+        digest = blake3(b"somemore").digest()
         self.assertEqual(
             self.partner.heard[2:],
             [Begin(0), Data(b"some"), Data(b"more"), End(8, digest)],
@@ -166,7 +166,7 @@ class OfferTests(OfferTestCase):
         self.tell(Finished())
         self.assertEqual(
             self.successResultOf(offering),
-            [Receipt("name", len(c), sha256(c).digest(), len(c)) for c in contents],
+            [Receipt("name", len(c), blake3(c).digest(), len(c)) for c in contents],
         )
         self.assertGone(self.ours, self.theirs)
 
@@ -273,7 +273,7 @@ class ResumeTests(OfferTestCase):
             self.assertIn(Begin(offset), self.partner.heard)
             self.assertEqual(self.sent(), self.content[offset:])
             self.assertEqual(
-                self.partner.last, End(200_000, sha256(self.content).digest())
+                self.partner.last, End(200_000, blake3(self.content).digest())
             )
             self.tell(receiptFor(self.content), Finished())
             [receipt] = self.successResultOf(offering)
@@ -707,7 +707,7 @@ class FileTests(SynchronousTestCase):
     def assertVouched(self, source: DigestedSource, content: bytes) -> None:
         """It knows of how much it has given the digest, and that is right."""
         self.assertEqual(source.count, len(content))
-        self.assertEqual(source.digest(), sha256(content).digest())
+        self.assertEqual(source.digest(), blake3(content).digest())
 
     def test_interface(self) -> None:
         """It is a source."""
@@ -924,7 +924,7 @@ class DigestedSourceTests(SynchronousTestCase):
         self.successResultOf(source.startProducing(consumer))
         self.assertEqual(consumer.content, b"somemore")
         self.assertEqual(source.count, 8)
-        self.assertEqual(source.digest(), sha256(b"somemore").digest())
+        self.assertEqual(source.digest(), blake3(b"somemore").digest())
         source.close()
         self.assertTrue(inner.closed)
 
@@ -938,7 +938,7 @@ class DigestedSourceTests(SynchronousTestCase):
         self.assertRaises(SourceError, source.open)
         source = DigestedSource(ListSource([b"some"], error=SourceError("no more")))
         self.failureResultOf(source.startProducing(Consumer()), SourceError)
-        self.assertEqual(source.digest(), sha256(b"some").digest())
+        self.assertEqual(source.digest(), blake3(b"some").digest())
 
     def test_unreadable(self) -> None:
         """
@@ -971,7 +971,7 @@ class DigestedSourceTests(SynchronousTestCase):
         self.assertNoResult(producing)
         _readable(reactor)
         self.successResultOf(producing)
-        self.assertEqual(source.digest(), sha256(b"somemore").digest())
+        self.assertEqual(source.digest(), blake3(b"somemore").digest())
 
 
 def _readable(reactor: Any) -> None:

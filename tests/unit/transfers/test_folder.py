@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import unicodedata
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -289,7 +289,7 @@ class HostileTests(SynchronousTestCase):
                 break
             partner.say(Begin())
             partner.data(b"evil")
-            partner.say(End(4, sha256(b"evil").digest()))
+            partner.say(End(4, blake3(b"evil").digest()))
             self.goOn(clock)
             if partner.conversation.error is not None:
                 break
@@ -345,7 +345,7 @@ class TransferTests(TalkTestCase):
             partner.data(content)
             self.settle()
             self.assertIsInstance(partner.last, Accept)
-            partner.say(End(len(content), sha256(content).digest()))
+            partner.say(End(len(content), blake3(content).digest()))
             self.settle()
             error = partner.last
             assert isinstance(error, PartnerFailed)
@@ -373,7 +373,7 @@ class TransferTests(TalkTestCase):
         for name in forms:
             partner.say(Offer(name, 0))
             self.settle()
-            partner.say(Begin(), End(0, sha256(b"").digest()))
+            partner.say(Begin(), End(0, blake3(b"").digest()))
             self.settle()
         partner.say(Finished())
         self.theirs.loseConnection()

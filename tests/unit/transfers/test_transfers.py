@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor as _reactor
@@ -314,7 +314,7 @@ class FileTests(TransferTestCase):
         receiver = Receiver(self.passive, FileDestination(self.target))
         self.assertEqual((sender.receipts, receiver.receipts), ([], []))
         self.over(receiver.start(), sender.start())
-        expected = Receipt("source", 1000, sha256(content).digest(), 1000)
+        expected = Receipt("source", 1000, blake3(content).digest(), 1000)
         self.assertEqual(sender.receipts, [expected])
         self.assertEqual(receiver.receipts, [expected])
 
