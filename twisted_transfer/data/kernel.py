@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -154,6 +155,7 @@ class Receiving(_Mover):
         fd: int,
         received: Callable[[int], None],
         cannot: Callable[[bytes], None],
+        most: int = sys.maxsize,
     ) -> None:
         """
         Begin.
@@ -165,11 +167,13 @@ class Receiving(_Mover):
         :param cannot: called, after this has stopped, when the kernel cannot write to
             this file, which then refuses other ways too or not; with what has come and
             is not stored.
+        :param most: how many bytes are stored; with the last of them this has stopped.
         """
         super().__init__(transport)
         self._fd = fd
         self._received = received
         self._cannot = cannot
+        self._left = most
         self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         with contextlib.suppress(PermissionError):  # beyond the user's limit for pipes
             fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, AT_ONCE)
@@ -183,7 +187,10 @@ class Receiving(_Mover):
         """
         try:
             count = os.splice(
-                self._socket, self._in, AT_ONCE, flags=os.SPLICE_F_NONBLOCK
+                self._socket,
+                self._in,
+                min(self._left, AT_ONCE),
+                flags=os.SPLICE_F_NONBLOCK,
             )
         except BlockingIOError:
             return None
@@ -200,7 +207,8 @@ class Receiving(_Mover):
                 self._received(count - left)
             self._cannot(data)
             return None
-        if count == 0:
+        self._left -= count
+        if count == 0 or self._left == 0:
             self.stop()
         self._received(count)
         return None

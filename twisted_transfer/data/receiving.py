@@ -4,6 +4,7 @@ Receive from a channel into a destination.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
@@ -34,38 +35,49 @@ class Input(Enum):
     LOST = auto()  # the connection is gone
 
 
-@implementer(IHalfCloseableProtocol)
-class _Receiving(Protocol):
+class Storing:
     """
-    Pass everything that comes to a destination, no faster than it takes it.
+    Write what comes to a destination, no faster than it takes it.
 
     :ivar count: how many bytes have come.
-    :ivar done: fires when the input has ended, in whichever way, and the
-        destination has taken all of it; fails if it does not take it.  Cancelling
-        it takes nothing more.
-    :ivar input: how far the input is.
+    :ivar done: fires after :meth:`end`, when the destination has taken everything;
+        fails if it does not take it.  Cancelling it takes nothing more.
     """
 
     def __init__(
-        self, destination: Destination, tell: Callable[[int], object] | None
+        self,
+        destination: Destination,
+        tell: Callable[[int], object] | None,
+        pause: Callable[[bool], object],
     ) -> None:
         """
         :param destination: is open, and gets everything.
         :param tell: called with the count after each piece.
+        :param pause: has the partner wait, or not.
         """
         self.count = 0
         self.done: Deferred[None] = Deferred(self._cancelled)
-        self.input = Input.OPEN
         self._destination = destination
         self._tell = tell
+        self._pause = pause
+        self._ended = False
         # What the destination has taken but not stored yet, and what came behind.
         self._waiting: Deferred[None] | None = None
+        self._queue: deque[bytes] = deque()
         # What stores the bytes in the kernel, once it has begun.
         self._kernel: kernel.Receiving | None = None
-        self._queue: deque[bytes] = deque()
 
-    def dataReceived(self, data: bytes) -> None:
-        """Write what came to the destination, or queue it while that is busy."""
+    @property
+    def busy(self) -> bool:
+        """Whether the partner has to wait for the destination."""
+        return self._waiting is not None
+
+    def write(self, data: bytes) -> None:
+        """
+        Write what came to the destination, or queue it while that is busy.
+
+        :param data: the next bytes.
+        """
         if self._waiting is not None:
             # A transport may still have some to deliver after it was paused.
             self._queue.append(data)
@@ -82,51 +94,67 @@ class _Receiving(Protocol):
             self._tell(self.count)
         if waiting is not None:
             self._waiting = waiting
-            self.transport.pauseProducing()  # type: ignore[union-attr]
+            self._pause(True)
             waiting.addCallbacks(self._room, self._refused)
 
-    def connectionMade(self) -> None:
-        """Look at the beginning, before the kernel may store the rest."""
-        self.dataReceived = self._begin  # type: ignore[method-assign]
+    def byKernel(
+        self,
+        channel: TransferChannel,
+        moved: Callable[[int], object],
+        most: int = sys.maxsize,
+    ) -> None:
+        """
+        Have the kernel store what comes next, if it can.
 
-    def _begin(self, data: bytes) -> None:
-        """Store the first pieces, and have the kernel store the rest, if it can."""
-        _Receiving.dataReceived(self, data)
-        if self.count < _BEGINNING:
-            return
-        del self.dataReceived
-        if self._waiting is not None or self.done.called:
-            return
-        channel: Any = self.transport
+        :param channel: where it comes from; read again when the kernel has done.
+        :param moved: called with the number of bytes after each piece; 0 at the end of
+            the input.
+        :param most: how many bytes the kernel may store.
+        """
         fd = getattr(self._destination, "fd", -1)
-        if fd != -1 and (transport := channel.bareInput) and kernel.isBare(transport):
-            channel.pauseProducing()
-            self._kernel = kernel.Receiving(transport, fd, self._moved, self._cannot)
-
-    def _moved(self, count: int) -> None:
-        """Note what the kernel has stored, or the end of the input."""
-        channel: Any = self.transport
-        if count == 0:
-            channel.resumeProducing()
+        if self.busy or self.done.called or fd == -1:
             return
+        transport = channel.bareInput
+        if transport is None or not kernel.isBare(transport):
+            return
+        channel.pauseProducing()
+        left = most
+
+        def stored(count: int) -> None:
+            nonlocal left
+            left -= count
+            if count == 0 or left == 0:
+                self._kernel = None
+            if count:
+                self._stored(count)
+            moved(count)
+            if self._kernel is None:
+                channel.resumeProducing()
+
+        def cannot(data: bytes) -> None:
+            self._kernel = None
+            channel.resumeProducing()
+            if data:
+                self.write(data)
+                moved(len(data))
+
+        self._kernel = kernel.Receiving(transport, fd, stored, cannot, most)
+
+    def _stored(self, count: int) -> None:
+        """Note what the kernel has stored."""
         destination: Any = self._destination
         try:
             destination.stored(count)
         except Exception:
-            self._stopKernel()
+            self.stop()
             self.done.errback(Failure())
             return
         self.count += count
         if self._tell is not None:
             self._tell(self.count)
 
-    def _cannot(self, data: bytes) -> None:
-        """Go on as with any other destination."""
-        channel: Any = self.transport
-        channel.resumeProducing()
-        self.dataReceived(data)
-
-    def _stopKernel(self) -> None:
+    def stop(self) -> None:
+        """Have the kernel store nothing more."""
         if self._kernel is not None:
             self._kernel.stop()
 
@@ -134,9 +162,9 @@ class _Receiving(Protocol):
         """Go on: the destination has stored what it has taken."""
         self._waiting = None
         while self._queue and self._waiting is None:
-            self.dataReceived(self._queue.popleft())
+            self.write(self._queue.popleft())
         if self._waiting is None:
-            self.transport.resumeProducing()  # type: ignore[union-attr]
+            self._pause(False)
         self._checkEnd()
 
     def _refused(self, failure: Failure) -> None:
@@ -146,19 +174,65 @@ class _Receiving(Protocol):
             self.done.errback(failure)
 
     def _cancelled(self, done: Deferred[None]) -> None:
+        self.stop()
         if self._waiting is not None:
             done.errback(CancelledError())
             self._waiting.cancel()
 
+    def end(self) -> None:
+        """Note that nothing more comes."""
+        self._ended = True
+        self._checkEnd()
+
     def _checkEnd(self) -> None:
-        over = self.input is not Input.OPEN and self._waiting is None
-        if over and not self.done.called:
+        if self._ended and self._waiting is None and not self.done.called:
             self.done.callback(None)
+
+
+@implementer(IHalfCloseableProtocol)
+class _Receiving(Protocol):
+    """
+    Pass everything that comes to a destination.
+
+    :ivar storing: does it.
+    :ivar input: how far the input is.
+    """
+
+    def __init__(
+        self, destination: Destination, tell: Callable[[int], object] | None
+    ) -> None:
+        """
+        :param destination: is open, and gets everything.
+        :param tell: called with the count after each piece.
+        """
+        self.storing = Storing(destination, tell, self._pause)
+        self.input = Input.OPEN
+
+    def _pause(self, pause: bool) -> None:
+        channel: Any = self.transport
+        if pause:
+            channel.pauseProducing()
+        else:
+            channel.resumeProducing()
+
+    def connectionMade(self) -> None:
+        """Look at the beginning, before the kernel may store the rest."""
+        self.dataReceived = self._begin  # type: ignore[method-assign]
+
+    def _begin(self, data: bytes) -> None:
+        """Store the first pieces, and have the kernel store the rest, if it can."""
+        self.storing.write(data)
+        if self.storing.count < _BEGINNING:
+            return
+        # From here on nothing stands between the channel and what stores.
+        self.dataReceived = self.storing.write  # type: ignore[method-assign]
+        channel: Any = self.transport
+        self.storing.byKernel(channel, lambda count: None)
 
     def readConnectionLost(self) -> None:
         """Note that the partner has sent everything."""
         self.input = Input.ENDED
-        self._checkEnd()
+        self.storing.end()
 
     def writeConnectionLost(self) -> None:
         """Do nothing: this side writes nothing."""
@@ -166,8 +240,8 @@ class _Receiving(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Note that the connection is gone; the channel knows how it ended."""
         self.input = Input.LOST
-        self._stopKernel()
-        self._checkEnd()
+        self.storing.stop()
+        self.storing.end()
 
 
 @deferring
@@ -211,10 +285,10 @@ async def receive(
         destination.open()
         if size is None:
             receiving = channel.start(_Receiving(destination, tell))
-            await receiving.done
+            await receiving.storing.done
             if receiving.input is Input.LOST:
                 await channel.whenClosed()
-            count = receiving.count
+            count = receiving.storing.count
         else:
             count = await _storePart(channel, destination, tell, size)
         await destination.finish()

@@ -290,9 +290,11 @@ class FileSource(BlockSource):
     fd = -1
     modified: int | None = None
     executable = False
-    # The transport to which the kernel can send the file, and what does that.
+    # The transport to which the kernel can send the file, what does that, and the end
+    # of what it may send.
     _transport: Any = None
     _sending: Sending | None = None
+    _until = 0
 
     def __init__(self, path: AnyPath) -> None:
         """
@@ -339,22 +341,41 @@ class FileSource(BlockSource):
             super()._register()
         else:
             self._transport = transport
+            self._until = self._at
             # As a pull producer this is asked when everything is written.
             self._consumer.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
-        """Write blocks, or have the kernel send everything after the first one."""
+        """Write blocks, or have the kernel send the file."""
         if self._transport is None:
             super().resumeProducing()
         elif self._flow is Flow.OVER or self._sending is not None:
             pass
-        elif self._at == self.offset:
+        elif self._at == self._until:
+            # Something has to be written, or this is not asked again.
+            self._writeFirst()
+        else:
+            self._sending = Sending(
+                self._transport,
+                self.fd,
+                self._at,
+                self._until,
+                self._sent,
+                self._cannot,
+            )
+
+    def _writeFirst(self) -> None:
+        """
+        Write what has to come before that which the kernel sends next: the beginning of
+        a frame, if the consumer makes frames, or else the first block of the file.
+        """
+        assert self._end is not None
+        frame = getattr(self._consumer, "frame", None)
+        if frame is None or self._at == self._end:
+            self._until = self._end
             self._oneBlock()
         else:
-            assert self._end is not None
-            self._sending = Sending(
-                self._transport, self.fd, self._at, self._end, self._sent, self._cannot
-            )
+            self._until = self._at + frame(self._end - self._at)
 
     def _sent(self, count: int) -> None:
         """Note what the kernel has sent."""
@@ -366,6 +387,9 @@ class FileSource(BlockSource):
         feed.sent(count)
         if self._at == self._end:
             self._succeed()
+        elif self._at == self._until:
+            self._sending = None
+            self.resumeProducing()
 
     def _cannot(self) -> None:
         """Go on as with any other consumer."""
