@@ -4,10 +4,11 @@ The layers over a transport: Twisted's protocol wrappers, such as those of TLS.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
-from twisted.internet.interfaces import ISystemHandle, ITransport
+from twisted.internet.interfaces import IReactorFDSet, ISystemHandle, ITransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
@@ -32,6 +33,18 @@ def bottomOf(transport: ITransport) -> ITransport:
     layers = layersUnder(transport)
     bottom = layers[-1].transport if layers else None
     return transport if bottom is None else bottom
+
+
+def isBare(transport: Any) -> bool:
+    """
+    :returns: whether the kernel can move the bytes of a transport: it is a socket, and
+        its reactor watches descriptors.
+    """
+    return (
+        hasattr(os, "splice")
+        and ISystemHandle.providedBy(transport)
+        and IReactorFDSet.providedBy(getattr(transport, "reactor", None))
+    )
 
 
 def takeError(bottom: Any) -> int:

@@ -11,7 +11,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import reactor
+from blake3 import blake3
+from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.task import deferLater
@@ -24,14 +25,24 @@ from twisted_transfer import (
     DestinationError,
     FileDestination,
     FileSource,
+    PartnerFailed,
+    ReceiptMismatch,
     SourceError,
     TransferChannel,
     TransferConnector,
     Truncated,
     copy,
 )
-from twisted_transfer.data import kernel, sources
+from twisted_transfer.channel import channel as channels
+from twisted_transfer.data import kernel
+from twisted_transfer.receipts import digest
+from twisted_transfer.receipts.receipt import Receipt
+from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
+from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
+from twisted_transfer.transfers.transfers import Unwatched
+
+reactor: Any = _reactor
 
 _SIZE = 20_000_003
 
@@ -48,6 +59,8 @@ class MovingMixin:
     patch: Callable[..., Any]
 
     tcp = True
+    # What a side fails with when the other one has given up.
+    left: tuple[type[Exception], ...] = (Truncated,)
 
     def setUp(self) -> None:
         """Make a file, and note what the kernel is asked for."""
@@ -61,8 +74,7 @@ class MovingMixin:
         for name in self.moved:
             self.patch(os, name, self.counting(name, getattr(os, name)))
         if not self.byKernel:
-            for module in (kernel, sources):
-                self.patch(module, "isBare", lambda transport: False)
+            self.patch(channels, "isBare", lambda transport: False)
 
     def counting(self, name: str, function: Callable[..., int]) -> Callable[..., int]:
         """:returns: a function of the system, counted."""
@@ -113,39 +125,13 @@ class MovingMixin:
             # Some come before the kernel is asked, on each side.
             case.assertEqual(count > _SIZE / 2, self.byKernel)
 
-    async def test_part(self) -> None:
-        """A copy with a size ends there, and the channel goes on."""
-        case: Any = self
-        size = 10_000_001
-        here, there = await self.pair()
-        reading = there.readExactly(size + 4)
-        case.assertEqual(await copy(FileSource(self.source), here, size), size)
-        here.write(b"next")
-        case.assertTrue(await reading == self.content[:size] + b"next")
-        await self.ends(here, there)
-
-    async def ends(self, *channels: TransferChannel) -> None:
+    async def ends(self, *ended: TransferChannel) -> None:
         """Abort, and wait for the end."""
-        for channel in channels:
-            channel.abortConnection()
-        for channel in channels:
+        for each in ended:
+            each.abortConnection()
+        for each in ended:
             with contextlib.suppress(Truncated):
-                await channel.whenClosed()
-
-    async def test_closedBefore(self) -> None:
-        """A channel that is told to close while a file is copied sends all of it."""
-        case: Any = self
-        here, there = await self.pair()
-        stored = self.stores(there)
-
-        def close(count: int, total: int | None, rate: float) -> None:
-            here.loseConnection()
-
-        case.assertEqual(
-            await copy(FileSource(self.source), here, None, None, close), _SIZE
-        )
-        case.assertEqual(await stored, _SIZE)
-        await here.whenClosed()
+                await each.whenClosed()
 
     async def test_shrinks(self) -> None:
         """A file that gets shorter is an error, and nothing is stored."""
@@ -175,7 +161,7 @@ class MovingMixin:
         here, there = await self.pair()
         sent, stored = self.sends(here), self.stores(there)
         await self.fails(stored, DestinationError)
-        await case.assertFailure(sent, Truncated)
+        await case.assertFailure(sent, *self.left)
 
     async def test_tooMuch(self) -> None:
         """More than the receiver allows is an error."""
@@ -183,7 +169,7 @@ class MovingMixin:
         here, there = await self.pair()
         sent, stored = self.sends(here), self.stores(there, maxSize=9_000_000)
         await self.fails(stored, DestinationError)
-        await case.assertFailure(sent, Truncated)
+        await case.assertFailure(sent, *self.left)
 
     async def test_senderAborts(self) -> None:
         """A connection that breaks off is an error for both sides."""
@@ -195,14 +181,14 @@ class MovingMixin:
                 here.abortConnection()
 
         sent, stored = self.sends(here, progress=abort), self.stores(there)
-        await case.assertFailure(sent, Truncated)
+        await case.assertFailure(sent, *self.left)
         await self.afterAbort(stored)
 
     async def afterAbort(self, stored: Deferred[int]) -> None:
         """Require what the partner sees: a UNIX socket has no reset, but an end."""
         case: Any = self
-        if self.tcp:
-            await self.fails(stored, Truncated)
+        if self.tcp or PartnerFailed in self.left:
+            await self.fails(stored, *self.left)
         else:
             case.assertLess(await stored, _SIZE)
 
@@ -217,7 +203,7 @@ class MovingMixin:
 
         sent, stored = self.sends(here), self.stores(there, progress=abort)
         await self.fails(stored, Truncated)
-        await case.assertFailure(sent, Truncated)
+        await case.assertFailure(sent, *self.left)
 
     async def test_cancelled(self) -> None:
         """Either side can be cancelled in the middle."""
@@ -244,10 +230,88 @@ class MovingMixin:
                 self.target.unlink(missing_ok=True)
             else:
                 await self.fails(transfers["receiver"], CancelledError)
-                await case.assertFailure(transfers["sender"], Truncated)
+                await case.assertFailure(transfers["sender"], *self.left)
 
 
-class TCPMixin(MovingMixin):
+class RawMixin(MovingMixin):
+    """What is owed where the channel carries the bytes and nothing else."""
+
+    async def test_part(self) -> None:
+        """A copy with a size ends there, and the channel goes on."""
+        case: Any = self
+        size = 10_000_001
+        here, there = await self.pair()
+        reading = there.readExactly(size + 4)
+        case.assertEqual(await copy(FileSource(self.source), here, size), size)
+        here.write(b"next")
+        case.assertTrue(await reading == self.content[:size] + b"next")
+        await self.ends(here, there)
+
+    async def test_closedBefore(self) -> None:
+        """A channel that is told to close while a file is copied sends all of it."""
+        case: Any = self
+        here, there = await self.pair()
+        stored = self.stores(there)
+
+        def close(count: int, total: int | None, rate: float) -> None:
+            here.loseConnection()
+
+        case.assertEqual(
+            await copy(FileSource(self.source), here, None, None, close), _SIZE
+        )
+        case.assertEqual(await stored, _SIZE)
+        await here.whenClosed()
+
+
+class ReceiptsMixin(MovingMixin):
+    """What a transfer with receipts owes beside that."""
+
+    left = (Truncated, PartnerFailed)
+
+    def sends(self, channel: TransferChannel, **options: Any) -> Deferred[int]:
+        """Send the file with a receipt."""
+        files = [Outgoing(None, DigestedSource(FileSource(self.source), reactor))]
+        receipts = offer(reactor, channel, files, Unwatched(**options))
+        return receipts.addCallback(self.sizeOf)
+
+    def stores(
+        self, channel: TransferChannel, maxSize: int | None = None, **options: Any
+    ) -> Deferred[int]:
+        """Receive the file with a receipt."""
+        target = ResumableFileDestination(self.target, True, reactor, maxSize)
+        receipts = accept(reactor, channel, lambda offer: target, Unwatched(**options))
+        return receipts.addCallback(self.sizeOf)
+
+    def sizeOf(self, receipts: list[Receipt]) -> int:
+        """:returns: the size in the one receipt; its digest is checked."""
+        case: Any = self
+        [receipt] = receipts
+        case.assertEqual(receipt.digest, blake3(self.content).digest())
+        return receipt.size
+
+    async def test_goesOn(self) -> None:
+        """A sender that gives up within a frame leaves a part to go on with."""
+        case: Any = self
+        here, there = await self.pair()
+
+        def give(count: int, total: int | None, rate: float) -> None:
+            if count > 6_000_000:
+                sent.cancel()
+
+        stored = self.stores(there)
+        sent = self.sends(here, progress=give)
+        await case.assertFailure(sent, CancelledError)
+        await self.fails(stored, PartnerFailed)
+        begun: list[int] = []
+        here, there = await self.pair()
+        stored = self.stores(there, progress=lambda *now: begun.append(now[0]))
+        case.assertEqual(await self.sends(here), _SIZE)
+        case.assertEqual(await stored, _SIZE)
+        case.assertGreater(begun[0], 6_000_000)
+        case.assertTrue(self.target.read_bytes() == self.content)
+
+
+class TCPMixin(RawMixin):
     """What is owed over TCP alone."""
 
     async def test_errorTakenForAnEnd(self) -> None:
@@ -299,15 +363,43 @@ class ReadingTCPTests(TCPMixin, TestCase):
     byKernel = False
 
 
-class KernelUNIXTests(MovingMixin, TestCase):
+class KernelUNIXTests(RawMixin, TestCase):
     """Between UNIX sockets, by the kernel."""
 
     byKernel = True
     tcp = False
 
 
-class ReadingUNIXTests(MovingMixin, TestCase):
+class ReadingUNIXTests(RawMixin, TestCase):
     """Between UNIX sockets, by reading and writing."""
 
     byKernel = False
     tcp = False
+
+
+class KernelReceiptsTests(ReceiptsMixin, TestCase):
+    """With receipts between TCP sockets, by the kernel."""
+
+    byKernel = True
+
+    async def test_changes(self) -> None:
+        """A file that is changed behind what was sent of it is not taken for stored."""
+        self.patch(digest, "FILE_WAKE", 2 * _SIZE)
+        here, there = await self.pair()
+
+        def change(count: int, total: int | None, rate: float) -> None:
+            if count == _SIZE:
+                with open(self.source, "r+b") as source:
+                    source.write(b"changed")
+
+        stored = self.stores(there)
+        sent = self.sends(here, progress=change)
+        await self.fails(stored, ReceiptMismatch)
+        with self.assertRaisesRegex(PartnerFailed, "mismatch"):
+            await sent
+
+
+class ReadingReceiptsTests(ReceiptsMixin, TestCase):
+    """With receipts between TCP sockets, by reading and writing."""
+
+    byKernel = False

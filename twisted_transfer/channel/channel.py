@@ -32,7 +32,7 @@ from twisted_transfer.channel.delivery import Delivery
 from twisted_transfer.channel.inbox import Data
 from twisted_transfer.channel.link import Link
 from twisted_transfer.interfaces import StreamProtocol
-from twisted_transfer.layers import bottomOf, nameInLog
+from twisted_transfer.layers import bottomOf, isBare, nameInLog
 from twisted_transfer.states import State
 from twisted_transfer.text.codec import Encoder
 from twisted_transfer.text.settings import TextSettings
@@ -498,19 +498,22 @@ class TransferChannel:
 
     @property
     def bareOutput(self) -> Any:
-        """The transport, if what is written is what goes over its socket, or None."""
+        """
+        The transport of a socket, if what is written goes over it as it is and its
+        reactor can watch a duplicate of the descriptor; otherwise None.
+        """
         return self._bare if self._encoder is None else None
 
     @property
     def bareInput(self) -> Any:
-        """The transport, if what comes to its socket goes to the protocol, or None."""
+        """The transport, as above, if what comes goes to the protocol as it is."""
         return self._bare if self._delivery.direct else None
 
     @property
     def _bare(self) -> Any:
         link = self._link
-        bare = not (link.secure or link.watched) and self.bottom is self._transport
-        return self._transport if bare else None
+        looked = link.secure or link.watched or self.bottom is not self._transport
+        return None if looked or not isBare(self._transport) else self._transport
 
     @contextmanager
     def writingBy(self, settings: TextSettings) -> Iterator[None]:

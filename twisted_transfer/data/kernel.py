@@ -17,9 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import (
-    IReactorFDSet,
     IReadDescriptor,
-    ISystemHandle,
     IWriteDescriptor,
 )
 from twisted.internet.main import CONNECTION_LOST
@@ -33,18 +31,6 @@ AT_ONCE = 1024 * 1024
 Linux gives an ordinary user (``/proc/sys/fs/pipe-max-size``)."""
 
 
-def isBare(transport: Any) -> bool:
-    """
-    :returns: whether the kernel can move the bytes of a transport: it is a socket, and
-        its reactor watches descriptors.
-    """
-    return (
-        hasattr(os, "splice")
-        and ISystemHandle.providedBy(transport)
-        and IReactorFDSet.providedBy(getattr(transport, "reactor", None))
-    )
-
-
 class _Mover:
     """
     A duplicate of a socket's descriptor that a reactor watches.
@@ -54,7 +40,8 @@ class _Mover:
 
     def __init__(self, transport: Any) -> None:
         """
-        :param transport: the socket's transport, which :func:`isBare`.
+        :param transport: the socket's transport; see
+            :attr:`~twisted_transfer.channel.channel.TransferChannel.bareOutput`.
         """
         self.transport = transport
         self._socket = os.dup(transport.fileno())

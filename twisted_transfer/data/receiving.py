@@ -64,13 +64,15 @@ class Storing:
         # What the destination has taken but not stored yet, and what came behind.
         self._waiting: Deferred[None] | None = None
         self._queue: deque[bytes] = deque()
-        # What stores the bytes in the kernel, once it has begun.
+        # What stores the bytes in the kernel, while it does, and whether it cannot.
         self._kernel: kernel.Receiving | None = None
+        self._resume: Callable[[], object]
+        self._unfit = False
 
     @property
-    def busy(self) -> bool:
-        """Whether the partner has to wait for the destination."""
-        return self._waiting is not None
+    def full(self) -> bool:
+        """Whether something has come behind what the destination is busy with."""
+        return bool(self._queue)
 
     def write(self, data: bytes) -> None:
         """
@@ -112,31 +114,29 @@ class Storing:
         :param most: how many bytes the kernel may store.
         """
         fd = getattr(self._destination, "fd", -1)
-        if self.busy or self.done.called or fd == -1:
+        if self._waiting or self.done.called or fd == -1 or self._unfit:
             return
         transport = channel.bareInput
-        if transport is None or not kernel.isBare(transport):
+        if transport is None:
             return
         channel.pauseProducing()
+        self._resume = channel.resumeProducing
         left = most
 
         def stored(count: int) -> None:
             nonlocal left
             left -= count
-            if count == 0 or left == 0:
-                self._kernel = None
+            moved(count)
             if count:
                 self._stored(count)
-            moved(count)
-            if self._kernel is None:
-                channel.resumeProducing()
+            if count == 0 or left == 0:
+                self.stop()
 
         def cannot(data: bytes) -> None:
-            self._kernel = None
-            channel.resumeProducing()
-            if data:
-                self.write(data)
-                moved(len(data))
+            self._unfit = True
+            moved(len(data))
+            self.stop()
+            self.write(data)
 
         self._kernel = kernel.Receiving(transport, fd, stored, cannot, most)
 
@@ -154,9 +154,11 @@ class Storing:
             self._tell(self.count)
 
     def stop(self) -> None:
-        """Have the kernel store nothing more."""
+        """Have the kernel store nothing more; what comes is read again."""
         if self._kernel is not None:
-            self._kernel.stop()
+            moving, self._kernel = self._kernel, None
+            moving.stop()
+            self._resume()
 
     def _room(self, ignored: None) -> None:
         """Go on: the destination has stored what it has taken."""

@@ -25,7 +25,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
-from twisted_transfer.data.kernel import Sending, isBare
+from twisted_transfer.data.kernel import Sending
 from twisted_transfer.data.parts import AnyPath, pathText, reasonText, resolved
 from twisted_transfer.errors import SourceError, Truncated
 from twisted_transfer.interfaces import ILimitedSource
@@ -337,7 +337,7 @@ class FileSource(BlockSource):
 
     def _register(self) -> None:
         transport = getattr(self._consumer, "bareOutput", None)
-        if self._end is None or self._blockSize is not None or not isBare(transport):
+        if self._end is None or self._blockSize is not None or transport is None:
             super()._register()
         else:
             self._transport = transport

@@ -240,6 +240,20 @@ class Conversation:
             events.append(self.error)
         return events
 
+    @property
+    def dataLeft(self) -> int:
+        """How many bytes of the partner's frame of data have not come yet; they may
+        come without :meth:`receive`, with :meth:`skip`."""
+        return self._deframer.dataLeft
+
+    def skip(self, count: int) -> None:
+        """
+        Go on behind some of :attr:`dataLeft`.
+
+        :param count: how many bytes have come in another way.
+        """
+        self._deframer.skip(count)
+
     def _heard(self, message: Message) -> Message:
         self._step(message, self._partner)
         if isinstance(message, Failed):

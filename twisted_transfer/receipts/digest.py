@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import suppress
 from threading import Lock
 
 from blake3 import blake3
@@ -27,8 +28,12 @@ WAKE = 512 * 1024
 MOST_PIECES = 1024
 """How many pieces may wait: also a small one takes memory."""
 
-READ_SIZE = 512 * 1024
+READ_SIZE = 256 * 1024
 """How many bytes of a file are read at once to be hashed."""
+
+FILE_WAKE = 4 * 1024 * 1024
+"""How many bytes of a file have to wait before a thread is started; they are no longer
+in memory than the system wants them."""
 
 
 _PROOF = "twisted_transfer 2026-11 receipts version 1, proof of a prefix"
@@ -52,7 +57,8 @@ class RunningDigest:
     """
     The digest of a stream, in the order in which its pieces are given.
 
-    All methods belong to the reactor's thread.
+    It is of bytes that are given, or from :meth:`follow` on of those of a file, which a
+    thread reads.  All methods belong to the reactor's thread.
 
     :ivar count: how many bytes have been given.
     """
@@ -64,11 +70,15 @@ class RunningDigest:
         self.count = 0
         self._reactor = reactor
         self._hash = blake3()
-        self._pieces: deque[bytes] = deque()
+        # Bytes, or how many bytes of the file.
+        self._pieces: deque[bytes | int] = deque()
         # Held while a piece is taken and hashed: that keeps the order.
         self._taking = Lock()
         self._done = 0
         self._working = False
+        self._fd = -1
+        self._unread = 0  # bytes of the file that are in no piece yet
+        self._error: OSError | None = None
 
     def update(self, data: bytes) -> None:
         """
@@ -78,6 +88,9 @@ class RunningDigest:
         """
         if not data:
             return
+        if self._fd != -1:
+            self.advance(len(data))
+            return
         self.count += len(data)
         self._pieces.append(data)
         if self._reactor is None or len(self._pieces) > MOST_PIECES:
@@ -85,15 +98,52 @@ class RunningDigest:
         elif self.count - self._done > LAG:
             # The thread falls behind, or the pool is busy with something else.
             self._help(LAG // 2)
-        elif not self._working and self.count - self._done >= WAKE:
+        elif self.count - self._done >= WAKE:
+            self._wake()
+
+    def follow(self, fd: int) -> None:
+        """
+        Take everything from here on from a file, where it stands at the same place as
+        in the stream.
+
+        :param fd: the file; it may be closed meanwhile.
+        """
+        if self._fd == -1:
+            self._fd = os.dup(fd)
+
+    def advance(self, count: int) -> None:
+        """
+        Add the next bytes of the file.
+
+        :param count: so many, which are there by now.
+        """
+        self.count += count
+        self._unread += count
+        if self._unread >= FILE_WAKE:
+            self._give()
+
+    def _give(self) -> None:
+        """Make a piece of what was added of the file."""
+        self._pieces.append(self._unread)
+        self._unread = 0
+        if self._reactor is not None:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Have a thread take the pieces."""
+        if not self._working:
             self._working = True
-            self._reactor.getThreadPool().callInThread(self._work)
+            self._reactor.getThreadPool().callInThread(self._work)  # type: ignore[union-attr]
 
     def _work(self) -> None:
         """Take pieces until there are none; in a thread."""
-        self._help(0)
+        self._takeAll()
         # A piece that comes just now waits for more, or for digest().
         self._working = False
+
+    def _takeAll(self) -> None:
+        while self._takeOne():
+            pass
 
     def _help(self, left: int) -> None:
         """Take pieces until at most so many bytes wait."""
@@ -106,14 +156,57 @@ class RunningDigest:
             if not self._pieces:
                 return False
             piece = self._pieces.popleft()
-            self._hash.update(piece)
-            self._done += len(piece)
+            if isinstance(piece, int):
+                self._takeOfFile(piece)
+            else:
+                self._hash.update(piece)
+                self._done += len(piece)
             return True
+
+    def _takeOfFile(self, count: int) -> None:
+        """Take the next block of the file, and put back what is left of a piece."""
+        try:
+            block = os.pread(self._fd, min(count, READ_SIZE), self._done)
+        except OSError as error:
+            self._error = error
+            return
+        # A file that has got shorter has another digest.
+        self._hash.update(block)
+        self._done += len(block)
+        if block and len(block) < count:
+            self._pieces.appendleft(count - len(block))
+
+    def lookAhead(self, count: int) -> bytes:
+        """
+        :param count: a number of bytes.
+        :returns: the next bytes of the file, at most so many.
+        """
+        with suppress(OSError):
+            return os.pread(self._fd, count, self.count)
+        return b""
+
+    @deferring
+    async def caughtUp(self) -> None:
+        """
+        Wait until everything of the file is hashed, without holding up the reactor.
+
+        :returns: a Deferred that fails with ``OSError`` if the file cannot be read.
+        """
+        if self._unread:
+            self._give()
+        if self._fd != -1 and self._reactor is not None:
+            pool = self._reactor.getThreadPool()
+            await deferToThreadPool(self._reactor, pool, self._takeAll)
+        self._takeAll()
+        if self._error is not None:
+            raise self._error
 
     def digest(self) -> bytes:
         """:returns: the BLAKE3 of everything that was given, 32 bytes."""
+        if self._unread:
+            self._give()
         # This also waits for the thread, if that is busy with the last piece.
-        self._help(0)
+        self._takeAll()
         return self._hash.digest()
 
     def startOver(self) -> None:
@@ -121,7 +214,15 @@ class RunningDigest:
         with self._taking:
             self._pieces.clear()
             self._hash = blake3()
-            self.count = self._done = 0
+            self.count = self._done = self._unread = 0
+
+    def close(self) -> None:
+        """Read the file no more."""
+        with self._taking:
+            self._pieces.clear()
+            fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
 
     @deferring
     async def hashFile(self, fd: int, length: int, also: blake3 | None = None) -> int:

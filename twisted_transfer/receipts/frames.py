@@ -166,6 +166,21 @@ class Deframer:
             if self._part is _Part.DATA:
                 yield DataHeader(self._wanted)
 
+    @property
+    def dataLeft(self) -> int:
+        """How many bytes of a frame of data have not come yet; 0 outside of one."""
+        return self._wanted if self._part is _Part.DATA else 0
+
+    def skip(self, count: int) -> None:
+        """
+        Go on behind some of :attr:`dataLeft`, which have come in another way.
+
+        :param count: how many bytes.
+        """
+        self._wanted -= count
+        if not self._wanted:
+            self._part, self._wanted = _Part.HEADER, HEADER_SIZE
+
     def ended(self) -> None:
         """
         Note that no more bytes come.

@@ -34,14 +34,12 @@ from twisted_transfer.errors import (
 )
 from twisted_transfer.interfaces import Destination
 from twisted_transfer.receipts.digest import RunningDigest, prover
-from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     DIGEST_SIZE,
     Accept,
     Begin,
     Challenge,
     Delivered,
-    End,
     FailureKind,
     Finished,
     Offer,
@@ -121,6 +119,18 @@ class DigestedDestination(BoundedDestination):
         waiting = super().write(data)
         self._digest.update(data)
         return waiting
+
+    def stored(self, count: int) -> None:
+        self._digest.follow(self.fd)
+        self._digest.advance(count)
+        super().stored(count)
+
+    def caughtUp(self) -> Deferred[None]:
+        """
+        :returns: a Deferred that fires when everything that is stored is digested; it
+            may be cancelled.
+        """
+        return self._digest.caughtUp()
 
     def interrupt(self) -> None:
         """
@@ -225,6 +235,17 @@ class ResumableFileDestination(DigestedDestination):
         self.size = offset
 
     @deferring
+    async def caughtUp(self) -> None:
+        """
+        Wait until everything that is stored is digested.
+
+        :returns: a Deferred that fails with ``DestinationError`` if the part cannot be
+            read.  It may be cancelled.
+        """
+        with raising(self._file.resume().cannotRead):
+            await super().caughtUp()
+
+    @deferring
     async def finish(self) -> None:
         """
         Flush everything to the disk and let the target appear.
@@ -236,6 +257,7 @@ class ResumableFileDestination(DigestedDestination):
             ``DestinationError`` if it cannot be stored, or the part was changed.  It
             may be cancelled.
         """
+        self._digest.close()
         part = await self._file.flush()
         if part.shared:
             stored = RunningDigest(self._reactor)
@@ -267,6 +289,7 @@ class ResumableFileDestination(DigestedDestination):
         """Have no thread read the part from here on."""
         if self._reading is not None:
             self._reading.cancel()
+        self._digest.close()
 
 
 def digestedDestination(
@@ -373,18 +396,15 @@ async def _store(
     progress = watch.begins(offer.name, offer.size, begin.offset)
     meter = Meter(talk.clock, progress, offer.size, begin.offset)
     meter.tell(begin.offset)
-    while isinstance(event := await talk.next(Data, End), Data):
-        waiting = destination.write(event.payload)
-        if waiting is not None:
-            await talk.unless(waiting)
-        meter.tell(destination.size)
-    assert isinstance(event, End)
+    end = await talk.store(destination, lambda count: meter.tell(destination.size))
+    # All of it is here, whatever becomes of the partner now.
+    await destination.caughtUp()
     receives = Delivered if destination.delivers else Stored
     stored = receives(destination.size, destination.digest())
-    if (stored.size, stored.digest) != (event.size, event.digest):
+    if (stored.size, stored.digest) != (end.size, end.digest):
         raise ReceiptMismatch(
             f"{stored.size} bytes with the BLAKE3 {stored.digest.hex()} have come, "
-            f"and {event.size} with {event.digest.hex()} were sent; send it again"
+            f"and {end.size} with {end.digest.hex()} were sent; send it again"
         )
     await destination.finish()
     # The file is stored, even if the partner has given up meanwhile; what it has

@@ -10,9 +10,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IReactorThreads
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.deferreds import deferring
@@ -35,13 +37,39 @@ from twisted_transfer.receipts.talk import Talk
 
 
 @implementer(IConsumer)
-class _Passing:
-    """A consumer whose producer is registered with another one."""
+class _Digesting:
+    """
+    A consumer that hands on what a source writes, and has it digested.
 
-    def __init__(self, consumer: Any, write: Callable[[bytes], None]) -> None:
+    :ivar frame: as :class:`_Framing` has it.
+    """
+
+    def __init__(self, consumer: Any, digest: RunningDigest) -> None:
+        """
+        :param consumer: gets everything.
+        :param digest: gets it, too.
+        """
         self.registerProducer = consumer.registerProducer
         self.unregisterProducer = consumer.unregisterProducer
-        self.write = write
+        self.bareOutput = getattr(consumer, "bareOutput", None)
+        self.frame = getattr(consumer, "frame", None)
+        self._consumer = consumer
+        self._digest = digest
+
+    def write(self, data: bytes) -> None:
+        """
+        :param data: the source's next block.
+        """
+        self._digest.update(data)
+        self._consumer.write(data)
+
+    def sent(self, count: int) -> None:
+        """
+        :param count: how many bytes of a file have gone to the socket without
+            :meth:`write`.
+        """
+        self._digest.advance(count)
+        self._consumer.sent(count)
 
 
 @implementer(ISource)
@@ -150,22 +178,95 @@ class DigestedSource:
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
 
-        def write(data: bytes) -> None:
-            self._digest.update(data)
-            consumer.write(data)
+        file = self._source
+        if isinstance(file, FileSource) and getattr(consumer, "bareOutput", None):
+            # What the kernel sends is not seen here.
+            file.open()
+            self._digest.follow(file.fd)
+        return file.startProducing(_Digesting(consumer, self._digest))
 
-        return self._source.startProducing(_Passing(consumer, write))
+    def rest(self, count: int) -> bytes:
+        """
+        :param count: how many bytes of a frame are still owed.
+        :returns: the next bytes of the file, and zeros where it has none any more.
+        """
+        return self._digest.lookAhead(count).ljust(count, b"\0") if count else b""
+
+    def caughtUp(self) -> Deferred[None]:
+        """
+        Wait until everything that was sent is digested.
+
+        :returns: a Deferred that fails with ``SourceError`` if the file cannot be read
+            any more.  It may be cancelled.
+        """
+
+        def explain(failure: Failure) -> None:
+            error = failure.value
+            if isinstance(error, OSError):
+                raise SourceError(
+                    f"cannot read {getattr(self._source, 'name', 'the source')} again: "
+                    f"{reasonText(error)}; send it again"
+                ) from error
+            failure.raiseException()
+
+        return self._digest.caughtUp().addErrback(explain)
 
     def close(self) -> None:
         """Close the source."""
         if self._reading is not None:
             # No thread reads the file when this has returned.
             self._reading.cancel()
+        self._digest.close()
         self._source.close()
 
 
-_BLOCK = 2**20
-"""The most bytes in one frame; larger pieces of a source are divided."""
+@implementer(IConsumer)
+@dataclass(eq=False)
+class _Framing:
+    """
+    The consumer that puts a source into frames, and tells how far it is.
+
+    :ivar talk: sends the frames.
+    :ivar source: what is sent; it has counted what comes here.
+    :ivar tell: called with its count after each piece.
+    """
+
+    talk: Talk
+    source: DigestedSource
+    tell: Callable[[int], object]
+
+    def __post_init__(self) -> None:
+        channel = self.talk.consumer
+        self.registerProducer = channel.registerProducer
+        self.unregisterProducer = channel.unregisterProducer
+        self.bareOutput = channel.bareOutput
+
+    def write(self, data: bytes) -> None:
+        """
+        :param data: the source's next block.
+        """
+        size = self.source.size
+        if size is not None and self.source.count > size:
+            self.talk.breakOff(_otherSize(size, "more"))
+            return
+        self.talk.write(data)
+        self.tell(self.source.count)
+
+    def frame(self, length: int) -> int:
+        """
+        Begin a frame whose bytes go to the socket without :meth:`write`.
+
+        :param length: how many bytes there are.
+        :returns: how many of them go into the frame.
+        """
+        return self.talk.frame(length)
+
+    def sent(self, count: int) -> None:
+        """
+        :param count: how many of them have gone.
+        """
+        self.talk.owed -= count
+        self.tell(self.source.count)
 
 
 @dataclass(frozen=True)
@@ -237,16 +338,14 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     meter = Meter(talk.clock, progress, source.size, offset)
     meter.tell(offset)
 
-    def write(data: bytes) -> None:
-        # The source has counted these bytes already.
-        if source.size is not None and source.count > source.size:
-            talk.breakOff(_otherSize(source.size, "more"))
-            return
-        for start in range(0, len(data), _BLOCK):
-            talk.write(data[start : start + _BLOCK])
-        meter.tell(source.count)
-
-    await talk.unless(source.startProducing(_Passing(talk.consumer, write)))
+    framing = _Framing(talk, source, meter.tell)
+    try:
+        await talk.unless(source.startProducing(framing))
+    except Exception:
+        # The partner cannot be told of it in the middle of a frame.
+        talk.write(source.rest(talk.owed))
+        raise
+    await talk.unless(source.caughtUp())
     if source.size is not None and source.count != source.size:
         raise _otherSize(source.size, "fewer" if source.count < source.size else "more")
     end = End(source.count, source.digest())

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.receiving import gone
+from twisted_transfer.data.receiving import Storing, gone
 from twisted_transfer.deferreds import Promise, atMost, deferring
 from twisted_transfer.errors import (
     NotAReceiptPartner,
@@ -27,8 +27,10 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
+from twisted_transfer.interfaces import Destination
 from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
+from twisted_transfer.receipts.frames import Data
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Event)
@@ -39,6 +41,13 @@ of each file."""
 
 HASHED = 16 * 1024 * 1024
 """How many bytes of a part a partner hashes in a second, at least."""
+
+_FRAME = 4 * 1024 * 1024
+"""The most bytes in a frame that is sent: whoever gives up in the middle of one has to
+send the rest before it can say so."""
+
+_WORTH = 64 * 1024
+"""How many bytes of a frame have to be left to have the kernel store them."""
 
 GREETING_TIMEOUT = 10.0
 """Seconds in which the partner has to say Hello; it waits for nothing before that."""
@@ -65,7 +74,10 @@ class Talk(Protocol):
 
     :ivar clock: measures the time.
     :ivar consumer: where a producer of what is written has to register.
+    :ivar owed: how many bytes of a frame that this side has begun are not sent yet.
     """
+
+    owed = 0
 
     def __init__(
         self, clock: IReactorTime, channel: TransferChannel, role: messages.Role
@@ -85,6 +97,7 @@ class Talk(Protocol):
         self._alarm: Callable[[], object] | None = None  # called at an error
         self._over: Promise[None] = Promise()  # nothing more comes
         self._paused = False
+        self._storing: Storing | None = None  # takes the data
 
     # Both sides' beginning.
 
@@ -120,14 +133,33 @@ class Talk(Protocol):
 
     def write(self, payload: bytes) -> None:
         """
-        Send some bytes of the file.
+        Send some bytes of the file, in frames.
 
-        :param payload: at most as many as a frame may have.  They are dropped
-            after an error, since a source may be told of that too late.
+        :param payload: the bytes.  They are dropped after an error, since a source may
+            be told of that too late.
         """
-        if payload and self._state is _State.TALKING:
-            header = self._conversation.dataHeader(len(payload))
-            self._channel.writeSequence([header, payload])
+        if not payload or self._state is not _State.TALKING:
+            return
+        pieces = []
+        if self.owed:
+            pieces.append(payload[: self.owed])
+            payload = payload[self.owed :]
+            self.owed -= len(pieces[0])
+        for start in range(0, len(payload), _FRAME):
+            piece = payload[start : start + _FRAME]
+            pieces += [self._conversation.dataHeader(len(piece)), piece]
+        self._channel.writeSequence(pieces)
+
+    def frame(self, length: int) -> int:
+        """
+        Begin a frame of data, of which the bytes are sent without :meth:`write`.
+
+        :param length: how many bytes there are.
+        :returns: how many of them the frame has, which are :attr:`owed` now.
+        """
+        self.owed = min(length, _FRAME)
+        self._channel.write(self._conversation.dataHeader(self.owed))
+        return self.owed
 
     def breakOff(self, error: TransferError) -> None:
         """
@@ -177,8 +209,38 @@ class Talk(Protocol):
             raise event
         assert isinstance(event, kinds), event
         # A failure of the partner is noticed also while next() is not called.
-        self._pause(bool(self._events.pending))
+        self._regulate()
         return event
+
+    async def store(
+        self, destination: Destination, tell: Callable[[int], object]
+    ) -> messages.End:
+        """
+        Store what the sender has, up to its End.
+
+        :param destination: gets the data.
+        :param tell: called after each piece.
+        :returns: the End.
+        :raises DestinationError: if the destination does not take the data.
+        :raises TransferError: what has gone wrong with the partner.
+        """
+        self._storing = Storing(destination, tell, self._regulate)
+        try:
+            # What has come behind Begin.
+            events, self._events.pending = self._events.pending, []
+            self._handOn(events)
+            self._regulate()
+            await self.unless(self._storing.done)
+        finally:
+            self._storing.stop()
+            self._storing = None
+        return await self.next(messages.End)
+
+    def _byKernel(self) -> None:
+        """Have the kernel store the rest of a frame, if it can."""
+        left = self._conversation.dataLeft
+        if self._storing is not None and left > _WORTH and not self._paused:
+            self._storing.byKernel(self._channel, self._conversation.skip, left)
 
     async def unless(self, doing: Deferred[_T]) -> _T:
         """
@@ -206,6 +268,7 @@ class Talk(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Take what the partner says."""
         self._heard(self._conversation.receive(data))
+        self._byKernel()
 
     def readConnectionLost(self) -> None:
         """Note that the partner has closed its end in order."""
@@ -242,12 +305,30 @@ class Talk(Protocol):
             return
         if events and isinstance(events[-1], TransferError):
             self._state, self._error = _State.FAILED, events[-1]
-            if self._alarm is not None:
-                self._alarm()
+        self._handOn(events)
+        if self._error is not None and self._alarm is not None:
+            self._alarm()
+        self._regulate()
+
+    def _handOn(self, events: list[Event]) -> None:
+        """Let what stores the data have them, and next() everything else."""
         for event in events:
+            # An event may be what makes it wait for data.
+            storing = self._storing
+            if storing is not None and isinstance(event, Data):
+                storing.write(event.payload)
+                continue
             self._events.put(event)
+            if storing is not None:
+                storing.end()
+
+    def _regulate(self, busy: bool = False) -> None:
+        """Have the partner wait while something is to be taken before what it sends."""
+        # A failure of the partner is noticed while the destination is busy.
+        full = self._storing is not None and self._storing.full
+        waits = full or bool(self._events.pending)
         # What comes behind an error is dropped, so it is not held back.
-        self._pause(bool(self._events.pending) and self._state is _State.TALKING)
+        self._pause(waits and self._state is _State.TALKING)
 
     def _pause(self, pause: bool) -> None:
         if pause != self._paused and not self._over.fired:

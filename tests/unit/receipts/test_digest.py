@@ -19,6 +19,7 @@ from tests.support.folders import newFolder
 from tests.support.threads import HeldThreads
 from twisted_transfer.receipts import digest as digesting
 from twisted_transfer.receipts.digest import (
+    FILE_WAKE,
     LAG,
     MOST_PIECES,
     READ_SIZE,
@@ -175,6 +176,87 @@ class FileTests(SynchronousTestCase):
         threads.run()
         self.assertEqual(reads, [])
         self.assertEqual(digest.digest(), blake3().digest())
+
+
+class FollowTests(SynchronousTestCase):
+    """Going on with what stands in a file."""
+
+    def setUp(self) -> None:
+        self.content = os.urandom(FILE_WAKE + READ_SIZE + 17)
+        self.path = newFolder(self) / "file"
+        self.path.write_bytes(self.content)
+        threads: Any = HeldThreads()
+        self.threads = threads
+        self.digest = RunningDigest(threads)
+        self.addCleanup(self.digest.close)
+
+    def follow(self) -> None:
+        """Follow the file, which is closed again."""
+        with self.path.open("rb") as file:
+            self.digest.follow(file.fileno())
+
+    @given(st.lists(st.integers(1, FILE_WAKE // 4), max_size=4), st.booleans())
+    def test_anyCut(self, counts: list[int], threaded: bool) -> None:
+        """Whatever has passed before, and however it is cut, it is that of the file."""
+        threads: Any = self.threads if threaded else None
+        self.digest = RunningDigest(threads)
+        self.digest.update(self.content[:9])
+        self.follow()
+        for count in counts:
+            self.digest.advance(count)
+        # Bytes that pass are in the file, too.
+        self.digest.update(self.content[self.digest.count :][:5])
+        caught = self.digest.caughtUp()
+        self.threads.run()
+        self.successResultOf(caught)
+        expected = blake3(self.content[: self.digest.count]).digest()
+        self.assertEqual(self.digest.count, 14 + sum(counts))
+        self.assertEqual(self.digest.digest(), expected)
+        self.digest.close()
+        self.digest.close()
+
+    def test_inThread(self) -> None:
+        """A thread reads when there is enough to do, one at a time."""
+        self.follow()
+        self.digest.advance(FILE_WAKE - 1)
+        self.assertEqual(len(self.threads.work), 0)
+        self.digest.advance(1)
+        self.digest.advance(READ_SIZE)
+        self.assertEqual(len(self.threads.work), 1)
+
+    def test_shorter(self) -> None:
+        """A file that has got shorter has another digest, and ends."""
+        self.follow()
+        self.digest.advance(len(self.content))
+        os.truncate(self.path, 3)
+        self.assertEqual(self.digest.digest(), blake3(self.content[:3]).digest())
+
+    def test_unreadable(self) -> None:
+        """What the system says is heard."""
+        # Nothing is mapped at the address 0.
+        with open("/proc/self/mem", "rb") as file:
+            self.digest.follow(file.fileno())
+        self.digest.advance(10)
+        caught = self.digest.caughtUp()
+        self.threads.run()
+        error = self.failureResultOf(caught, OSError).value
+        self.assertEqual(error.strerror, "Input/output error")
+
+    def test_lookAhead(self) -> None:
+        """What comes next in the file can be looked at."""
+        self.follow()
+        self.digest.advance(len(self.content) - 4)
+        self.assertEqual(self.digest.lookAhead(9), self.content[-4:])
+        self.digest.close()
+        self.assertEqual(self.digest.lookAhead(9), b"")
+
+    def test_closed(self) -> None:
+        """Once it is closed no thread reads."""
+        self.follow()
+        self.digest.advance(FILE_WAKE)
+        self.digest.close()
+        self.patch(os, "pread", None)
+        self.threads.run()
 
 
 class ThreadTests(TestCase):

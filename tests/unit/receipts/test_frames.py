@@ -172,6 +172,20 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(found, wanted)
         self.assertEqual(list(deframer.feed(b"M\0\0\1x")), [b"x"])
 
+    def test_skip(self) -> None:
+        """Bytes of a frame of data may come in another way, up to its end."""
+        deframer = Deframer()
+        self.assertEqual(deframer.dataLeft, 0)
+        header = receiptwire.header(receiptwire.DATA, 10)
+        list(deframer.feed(SIGNATURE + header + b"12"))
+        self.assertEqual(deframer.dataLeft, 8)
+        deframer.skip(5)
+        self.assertEqual(list(deframer.feed(b"8")), [Data(b"8")])
+        deframer.skip(2)
+        self.assertEqual(deframer.dataLeft, 0)
+        message = receiptwire.header(receiptwire.MESSAGE, 1) + b"x"
+        self.assertEqual(list(deframer.feed(message)), [b"x"])
+
     def test_kind(self) -> None:
         """A frame of another kind is refused at its first byte."""
         for kind in set(range(256)) - set(b"MD"):

@@ -182,7 +182,7 @@ class OfferTests(OfferTestCase):
 
     def test_largePieces(self) -> None:
         """What a source gives at once is divided, so that frames are bounded."""
-        content = os.urandom(3_000_000)
+        content = os.urandom(9_000_000)
         offering = self.offer(ListSource([content]))
         self.greet()
         self.tell(Accept())
@@ -192,7 +192,7 @@ class OfferTests(OfferTestCase):
         # The header of the first frame of data, after that of Begin.
         at = self.partner.raw.index(content[:64]) - 4
         header = self.partner.raw[at : at + 4]
-        self.assertEqual(header, b"D" + (2**20).to_bytes(3, "big"))
+        self.assertEqual(header, b"D" + (2**22).to_bytes(3, "big"))
         self.tell(receiptFor(content), Finished())
         self.successResultOf(offering)
 
