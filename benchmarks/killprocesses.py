@@ -49,6 +49,7 @@ class Side:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 env={**os.environ, "PYTHONPATH": path},
+                cwd=ROOT,  # -m looks in it for modules
             )
         finally:
             os.close(stderr)

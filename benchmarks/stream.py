@@ -22,9 +22,11 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 MIB = 2**20
+ROOT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "twisted_transfer")
 GROWTH = 8.0
 """How many MiB more there may be in the end."""
@@ -81,13 +83,19 @@ def measure(size: int, description: str) -> Measured:
         # It may hold a secret, and is for this user only.
         tempfile.NamedTemporaryFile("w", encoding="utf-8") as invitation,
         subprocess.Popen(
-            [*COMMAND, "receive", "-", description], stdout=pipe, stderr=pipe
+            [*COMMAND, "receive", "-", description],
+            stdout=pipe,
+            stderr=pipe,
+            cwd=ROOT,  # -m looks in it for modules
         ) as receiver,
     ):
         invitation.write(_invitation(receiver))
         invitation.flush()
         sender = subprocess.Popen(
-            [*COMMAND, "send", "-", f"@{invitation.name}"], stdin=pipe, stderr=pipe
+            [*COMMAND, "send", "-", f"@{invitation.name}"],
+            stdin=pipe,
+            stderr=pipe,
+            cwd=ROOT,
         )
         assert sender.stdin is not None and receiver.stdout is not None
         sent = hashlib.sha256()

@@ -25,7 +25,7 @@ from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOp
 from twisted_transfer.command.reports import ConsoleReport, Report, Status
 from twisted_transfer.printable import printableLines
 
-_GRACE = 2.0
+_GRACE = 0.5
 """Seconds after the first signal in which others count as the same one: some
 terminals and launchers send it twice."""
 
