@@ -294,12 +294,14 @@ class PartnerFailed(TransferError):
     :ivar kind: the kind of the failure: a value of
         :class:`~twisted_transfer.receipts.FailureKind`.
     :ivar reason: why, in the partner's words; safe to print.
+    :ivar filler: how many of the last bytes that have come are not of the file.
     """
 
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(kind, reason)
+    def __init__(self, kind: str, reason: str, filler: int = 0) -> None:
+        super().__init__(kind, reason, filler)
         self.kind = kind
         self.reason = reason
+        self.filler = filler
 
     def __str__(self) -> str:
         said = f": {self.reason}" if self.reason else ""

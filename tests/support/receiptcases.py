@@ -53,7 +53,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Begin, numbers),
     st.builds(End, numbers, digests),
     st.builds(Stored, numbers, digests),
-    st.builds(Failed, st.sampled_from(FailureKind), reasons),
+    st.builds(Failed, st.sampled_from(FailureKind), reasons, st.none() | numbers),
     st.builds(Finished),
 )
 

@@ -258,7 +258,7 @@ class Conversation:
         self._step(message, self._partner)
         if isinstance(message, Failed):
             reason = printable(message.reason, MAX_REASON)
-            raise PartnerFailed(message.kind.value, reason)
+            raise PartnerFailed(message.kind.value, reason, message.filler or 0)
         if isinstance(message, Hello):
             self.version = min(message.version, NEWEST_VERSION)
         return message
@@ -355,6 +355,12 @@ class Conversation:
                             f"{what}"
                         )
                 self._end = said
+            case Failed() if said.filler is not None:
+                if actor is not _S or said.filler > self._position:
+                    raise BadMessage(
+                        f"Failed has the filler {said.filler}, and the sender has sent "
+                        f"{self._position} bytes"
+                    )
             case Stored():
                 end = self._end
                 if (said.size, said.digest) != (end.size, end.digest):

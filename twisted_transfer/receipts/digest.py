@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from contextlib import suppress
 from threading import Lock
 
 from blake3 import blake3
@@ -175,15 +174,6 @@ class RunningDigest:
         self._done += len(block)
         if block and len(block) < count:
             self._pieces.appendleft(count - len(block))
-
-    def lookAhead(self, count: int) -> bytes:
-        """
-        :param count: a number of bytes.
-        :returns: the next bytes of the file, at most so many.
-        """
-        with suppress(OSError):
-            return os.pread(self._fd, count, self.count)
-        return b""
 
     @deferring
     async def caughtUp(self) -> None:

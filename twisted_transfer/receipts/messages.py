@@ -183,19 +183,25 @@ class Failed:
 
     :ivar kind: what kind of failure it is.
     :ivar reason: in words, for a person.
+    :ivar filler: how many of the last bytes of data are not of the file, but only fill
+        the frame within which the sender has failed; None: none.
     """
 
     kind: FailureKind
     reason: str = ""
+    filler: int | None = None
 
     @classmethod
-    def because(cls, kind: FailureKind, reason: object) -> Failed:
+    def because(
+        cls, kind: FailureKind, reason: object, filler: int | None = None
+    ) -> Failed:
         """
         :param kind: what kind of failure it is.
         :param reason: an error, or words of any length.
+        :param filler: see above.
         :returns: the message with as much of the words as it can carry.
         """
-        return cls(kind, printable(str(reason), MAX_REASON))
+        return cls(kind, printable(str(reason), MAX_REASON), filler)
 
 
 @dataclass(frozen=True)
@@ -294,6 +300,7 @@ _VALUES: dict[str, Callable[[bytes], object]] = {
     "modified": _number(MAX_SIZE),
     "executable": _boolean,
     "offset": _number(MAX_SIZE),
+    "filler": _number(MAX_SIZE),
     "digest": _digest,
     "nonce": _digest,
     "kind": _choice(FailureKind),

@@ -8,6 +8,7 @@ import hmac
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -131,6 +132,11 @@ class DigestedDestination(BoundedDestination):
             may be cancelled.
         """
         return self._digest.caughtUp()
+
+    def forget(self, count: int) -> None:
+        """
+        :param count: how many of the last bytes are not of the file.
+        """
 
     def interrupt(self) -> None:
         """
@@ -268,6 +274,14 @@ class ResumableFileDestination(DigestedDestination):
                 raise part.changed()
         self._file.publish()
 
+    def forget(self, count: int) -> None:
+        """
+        Take the last bytes off the part.
+
+        :param count: how many.
+        """
+        self._file.startAt(max(self.size - count, 0))
+
     def interrupt(self) -> None:
         """
         Leave the part for a later transfer, and give back the lock.
@@ -377,6 +391,9 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
         destination.resemble(offer)
         return await _store(talk, offer, destination, watch)
     except Exception as error:
+        if isinstance(error, PartnerFailed) and error.filler:
+            forget = partial(destination.forget, error.filler)
+            quietly(forget, "forget() of a destination")
         end = destination.interrupt if _mayGoOn(error) else destination.abort
         quietly(end, "abort() of a destination")
         raise

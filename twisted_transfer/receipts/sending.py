@@ -185,13 +185,6 @@ class DigestedSource:
             self._digest.follow(file.fd)
         return file.startProducing(_Digesting(consumer, self._digest))
 
-    def rest(self, count: int) -> bytes:
-        """
-        :param count: how many bytes of a frame are still owed.
-        :returns: the next bytes of the file, and zeros where it has none any more.
-        """
-        return self._digest.lookAhead(count).ljust(count, b"\0") if count else b""
-
     def caughtUp(self) -> Deferred[None]:
         """
         Wait until everything that was sent is digested.
@@ -339,12 +332,7 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     meter.tell(offset)
 
     framing = _Framing(talk, source, meter.tell)
-    try:
-        await talk.unless(source.startProducing(framing))
-    except Exception:
-        # The partner cannot be told of it in the middle of a frame.
-        talk.write(source.rest(talk.owed))
-        raise
+    await talk.unless(source.startProducing(framing))
     await talk.unless(source.caughtUp())
     if source.size is not None and source.count != source.size:
         raise _otherSize(source.size, "fewer" if source.count < source.size else "more")

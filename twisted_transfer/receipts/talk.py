@@ -44,7 +44,7 @@ HASHED = 16 * 1024 * 1024
 
 _FRAME = 4 * 1024 * 1024
 """The most bytes in a frame that is sent: whoever gives up in the middle of one has to
-send the rest before it can say so."""
+fill the rest before it can say so."""
 
 _WORTH = 64 * 1024
 """How many bytes of a frame have to be left to have the kernel store them."""
@@ -367,7 +367,9 @@ class Talk(Protocol):
         # A partner that has not said Hello may be any program.
         tells = self._conversation.mayFail and self._conversation.version is not None
         if tells:
-            self.say(messages.Failed.because(kind, reason))
+            filler, self.owed = self.owed, 0
+            self._channel.write(bytes(filler))
+            self.say(messages.Failed.because(kind, reason, filler or None))
         # To close while something is unread would be a reset, which can
         # destroy what is on its way to the partner (RFC 1122, section
         # 4.2.2.13); so the partner has some time to close first.

@@ -875,6 +875,23 @@ class FileTests(SynchronousTestCase):
         self.wrong(*_proved(2)[:2], Accept(0), Begin(0), 3, End(5, _DIGEST))
         self.wrong(Accept(0), Begin(0), 7, End(6, _DIGEST), size=None)
 
+    def test_filler(self) -> None:
+        """A sender that fails within a frame says how much of it is no file."""
+        begun = (Accept(0), Begin(0), 3)
+        for filler in (0, 3):
+            conversation = self.after(_R, *begun)
+            error = self.assertRaises(
+                PartnerFailed,
+                self.say,
+                conversation,
+                Failed(FailureKind.SOURCE, "", filler),
+            )
+            self.assertEqual(error.filler, filler)
+        self.wrong(*begun, Failed(FailureKind.SOURCE, "", 4))
+        receiver = self.after(_R, *begun)
+        failed = Failed(FailureKind.STORING, "", 1)
+        self.assertRaises(BadMessage, receiver.send, failed)
+
     def test_second(self) -> None:
         """Nothing of one file counts for the next one."""
         first = (*_proved(2), Begin(2), 3, End(5, _DIGEST), Stored(5, _DIGEST))

@@ -242,14 +242,6 @@ class FollowTests(SynchronousTestCase):
         error = self.failureResultOf(caught, OSError).value
         self.assertEqual(error.strerror, "Input/output error")
 
-    def test_lookAhead(self) -> None:
-        """What comes next in the file can be looked at."""
-        self.follow()
-        self.digest.advance(len(self.content) - 4)
-        self.assertEqual(self.digest.lookAhead(9), self.content[-4:])
-        self.digest.close()
-        self.assertEqual(self.digest.lookAhead(9), b"")
-
     def test_closed(self) -> None:
         """Once it is closed no thread reads."""
         self.follow()
