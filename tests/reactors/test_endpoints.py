@@ -201,6 +201,55 @@ class KindsTests(KindsTestCase):
             self.tls("localhost", "PORT"),
         )
 
+    def manners(self) -> list[tuple[Path, Path]]:
+        """:returns: the certificate and its key, written by programs of all kinds."""
+        certificate, key = self.certificate.read_bytes(), self.key.read_bytes()
+        parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n" + (
+            b"-----END EC PARAMETERS-----\n"
+        )
+        mark = b"\xef\xbb\xbf"
+        files = []
+        for name, own, private in (
+            ("mark", mark + certificate, mark + key),
+            ("curve", certificate, parameters + key),
+            ("lines", certificate, key),
+            ("all", mark + certificate, mark + parameters + key),
+        ):
+            written = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+            for path, text in zip(written, (own, private), strict=True):
+                if name in ("lines", "all"):
+                    text = text.replace(b"\n", b"\r\n")
+                path.write_bytes(text)
+                path.chmod(0o600)
+            files.append(written)
+        return files
+
+    async def test_manners(self) -> None:
+        """A byte order mark, a named curve, and CRLF are nothing to a TLS type."""
+        for certificate, key in self.manners():
+            roots = self.folder / f"{certificate.stem}-roots"
+            roots.mkdir()
+            authority = (Path(self.authority.trustRoots) / "ca.pem").read_bytes()
+            (roots / "ca.pem").write_bytes(
+                b"\xef\xbb\xbf" + authority.replace(b"\n", b"\r\n")
+            )
+            identity = f"certificate={certificate}:privateKey={key}"
+            old = f"certKey={certificate}:privateKey={key}"
+            mutual = f"mtls:port=0:interface=127.0.0.1:trustRoots={roots}:{identity}"
+            for server, client in (
+                (
+                    f"ssl:0:interface=127.0.0.1:extraCertChain={certificate}:{old}",
+                    f"tls:localhost:PORT:trustRoots={roots}",
+                ),
+                (mutual, f"mtls:localhost:PORT:trustRoots={roots}:{identity}"),
+                (mutual, f"tls:localhost:PORT:trustRoots={roots}:{identity}"),
+                (
+                    mutual,
+                    f"ssl:localhost:PORT:hostname=localhost:caCertsDir={roots}:{old}",
+                ),
+            ):
+                await finish(*await self.pair(server, client))
+
     async def test_plugin(self) -> None:
         """A third-party endpoint, which wraps the protocols of its users."""
         installNickname(self, self.folder)

@@ -95,6 +95,7 @@ class Authority:
         certificatePath = self.folder / f"{name}.pem"
         keyPath = self.folder / f"{name}.key"
         certificatePath.write_bytes(certificate.public_bytes(Encoding.PEM))
+        keyPath.touch(0o600)
         keyPath.write_bytes(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )

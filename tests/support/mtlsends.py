@@ -33,6 +33,7 @@ def identityFiles(folder: Path, identity: Identity, name: str) -> tuple[Path, Pa
     """
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
     certificate.write_bytes(identity.certificate.public_bytes(Encoding.PEM))
+    key.touch(0o600)
     key.write_bytes(
         identity.privateKey.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()

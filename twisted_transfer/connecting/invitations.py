@@ -22,11 +22,11 @@ from zope.interface import implementer
 
 from twisted_transfer.addresses import hostText
 from twisted_transfer.descriptions.mtls import makesInvitation
-from twisted_transfer.descriptions.pem import loadIdentity
+from twisted_transfer.descriptions.pem import loadCertificates, readFile
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
-from twisted_transfer.tls.keys import Identity, Secret
+from twisted_transfer.tls.keys import Identity, Secret, pinOf
 from twisted_transfer.tls.policy import Policy
 
 _UNBOUND = ("0.0.0.0", "::", "")
@@ -129,8 +129,8 @@ def _ownPin(socketCommand: object) -> Mapping[str, str]:
     """Give the keyword by which a partner knows this side without any authority."""
     if not isinstance(socketCommand, Description) or socketCommand.kind != "mtls":
         return {}
-    identity = loadIdentity(socketCommand.keywords)
-    return {} if identity is None else {"pin": identity.pin}
+    path = socketCommand.keywords.get("certificate")
+    return {} if path is None else {"pin": pinOf(loadCertificates(readFile(path))[0])}
 
 
 _NEEDED = {

@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from twisted.internet import endpoints, interfaces
+from OpenSSL import SSL, crypto
+from twisted.internet import endpoints, interfaces, ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectBindError
@@ -25,6 +26,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted.plugin import getPlugins
 from twisted.python.compat import nativeString
 from twisted.python.failure import Failure
+from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
 from twisted_transfer.channel.proxied import ProxiedServerEndpoint
@@ -278,25 +280,56 @@ def optionsOf(description: Description, names: Options) -> Iterator[dict[str, st
         raise refusal(description, unfit, options.get(unfit.option or "")) from None
 
 
-def _checkServed(kind: str, options: dict[str, str]) -> None:
+def _sslServer(reactor: Any, options: dict[str, str]) -> IStreamServerEndpoint:
     """
-    Check that Twisted's TLS servers can use their files.
+    Make the server endpoint of Twisted's ``ssl``, of PEM files that are read here.
 
-    :raises UnfitError: if Twisted would ask for a passphrase, or fail no earlier than
-        in a handshake.
+    Twisted reads them in another way each, none of them with a byte order mark, and
+    asks for passphrases on the terminal.
+
+    :raises UnfitError: if a file is of no use, or an option is missing.
     """
-    if kind == "tls":
-        if "path" in options:
-            with blaming("path"):
-                pem.checkServed(options["path"])
-        return
+    checkNames(options, _SERVERS["ssl"], ("port",))
     # As Twisted does where they are not given.
     options.setdefault("privateKey", "server.pem")
     options.setdefault("certKey", options["privateKey"])
+    given: dict[str, Any] = {}
     if "dhParameters" in options:
         with blaming("dhParameters"):
-            pem.checkDHParameters(options["dhParameters"])
-    pem.loadIdentity(options, "certKey")
+            path = options["dhParameters"]
+            pem.checkDHParameters(path)
+            given["dhParameters"] = ssl.DiffieHellmanParameters.fromFile(FilePath(path))
+    if "extraCertChain" in options:
+        with blaming("extraCertChain"):
+            chain = pem.loadCertificates(pem.readFile(options["extraCertChain"]))
+            given["extraCertChain"] = [*map(crypto.X509.from_cryptography, chain)]
+    if "sslmethod" in options:
+        with blaming("sslmethod"):
+            given["method"] = _sslMethod(options["sslmethod"])
+    identity = pem.loadIdentity(options, "certKey")
+    assert identity is not None
+    context = ssl.CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(identity.privateKey),
+        certificate=crypto.X509.from_cryptography(identity.certificate),
+        **given,
+    )
+    endpoint: IStreamServerEndpoint = endpoints.SSL4ServerEndpoint(
+        reactor,
+        int(options["port"]),
+        context,
+        int(options.get("backlog", "50")),
+        options.get("interface", ""),
+    )
+    return endpoint
+
+
+def _sslMethod(name: str) -> int:
+    """Find a method of OpenSSL's by pyOpenSSL's name for it."""
+    names = [each for each in vars(SSL) if each.endswith("_METHOD")]
+    if name not in names:
+        raise UnfitError(f"a method is one of {', '.join(sorted(names))}")
+    method: int = vars(SSL)[name]
+    return method
 
 
 # The endpoints.
@@ -319,7 +352,11 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
             if kind in ("ssl", "tls"):
                 if side is _ACTIVE:
                     return _tlsClient(reactor, kind, options)
-                _checkServed(kind, options)
+                if kind == "ssl":
+                    return _sslServer(reactor, options)
+                if "path" in options:
+                    with blaming("path"):
+                        pem.checkServed(options["path"])
     if kind in _BUILT_IN:
         text = Description((kind, *args), keywords).toString()
         return side.fromString(reactor, text)

@@ -8,6 +8,8 @@ import os
 import shlex
 import stat
 
+from twisted_transfer.printable import printable
+
 
 def exposure(path: str, descriptor: int, what: str) -> str | None:
     """
@@ -23,7 +25,7 @@ def exposure(path: str, descriptor: int, what: str) -> str | None:
     """
     if not os.fstat(descriptor).st_mode & stat.S_IROTH:
         return None
-    return (
+    return printable(
         f"all users of this machine can read {path}, which holds {what}; "
-        f"mend it with: chmod go= {shlex.quote(path)}"
+        f"mend it with: chmod 600 {shlex.quote(path)}"
     )

@@ -7,6 +7,8 @@ Nothing here asks for a passphrase, as OpenSSL would do on the terminal.
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,11 +18,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
+from twisted.logger import Logger
 from twisted.python.filepath import FilePath, LinkError
 
+from twisted_transfer.descriptions.exposed import exposure
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.printable import printable
 from twisted_transfer.tls.keys import Identity, PrivateKey
+
+_log = Logger()
 
 _ENCRYPTED = UnfitError(
     "the private key is encrypted, and there is nobody to ask for its passphrase; "
@@ -35,11 +41,12 @@ def _why(error: Exception) -> str:
     return printable(getattr(error, "strerror", None) or str(error))
 
 
-def readFile(path: str) -> bytes:
+def readFile(path: str, secret: bool = False) -> bytes:
     """
     Read a file that an option names.
 
     :param path: its path.
+    :param secret: whether to log a warning if others can read a private key in it.
     :returns: its content.
     :raises UnfitError: if it is unreadable, or not a regular file: such files
         are read more than once, which a pipe does not allow.
@@ -48,12 +55,16 @@ def readFile(path: str) -> bytes:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnfitError("this is not a regular file; give the path of a PEM file")
         with open(path, "rb") as file:
-            return file.read()
+            data = file.read()
+            warning = exposure(path, file.fileno(), "a private key")
     except (OSError, ValueError) as error:
         raise UnfitError(
             f"the file cannot be read ({_why(error)}); give the path of a PEM file "
             "that this program may read"
         ) from error
+    if secret and warning is not None and b"PRIVATE KEY-----" in data:
+        _log.warn("{warning}", warning=warning)
+    return data
 
 
 def loadKey(data: bytes) -> PrivateKey:
@@ -113,7 +124,7 @@ def loadIdentity(
     with blaming(certificateOption):
         certificates = loadCertificates(readFile(options[certificateOption]))
     with blaming(keyOption):
-        key = loadKey(readFile(options[keyOption]))
+        key = loadKey(readFile(options[keyOption], secret=True))
         _checkPair(certificates[0], key)
     return Identity(key, certificates[0], tuple(certificates[1:]))
 
@@ -191,6 +202,37 @@ def loadAuthorities(folder: str, *suffixes: str) -> list[x509.Certificate]:
     return found
 
 
+# What Twisted's tls server takes for a certificate or a key, and is one.
+_BLOCKS = re.compile(rb"((X509 |TRUSTED )?CERTIFICATE|([A-Z0-9]+ )?PRIVATE KEY)")
+
+
+def _checkBlocks(path: str, text: bytes) -> None:
+    """
+    Require of a file what Twisted's ``tls`` server cannot read it without.
+
+    It takes every block for a certificate or a key, and does not see one that begins
+    behind a byte order mark, as files that were joined have it in the middle too.
+
+    :param path: the path of the file.
+    :param text: its content.
+    :raises UnfitError: if Twisted would read it wrongly.
+    """
+    problem = None
+    if b"\xef\xbb\xbf-----BEGIN" in text:
+        problem = "has a byte order mark"
+        mend = r"s/^\xEF\xBB\xBF//"
+    for found in re.finditer(rb"^-----BEGIN ([A-Z0-9 ]+)-----", text, re.MULTILINE):
+        if problem is None and not _BLOCKS.fullmatch(found[1]):
+            name = found[1].decode()
+            problem = f"has a block {name}, which is neither a certificate nor a key"
+            mend = f"/BEGIN {name}/,/END {name}/d"
+    if problem is not None:
+        raise UnfitError(
+            f"{printable(path)} {problem}, and Twisted's tls server cannot read it so; "
+            f"mend it with: sed -i {shlex.quote(mend)} {printable(shlex.quote(path))}"
+        )
+
+
 def checkServed(path: str) -> None:
     """
     Check what Twisted's ``tls`` server is to serve.
@@ -205,9 +247,12 @@ def checkServed(path: str) -> None:
     files: list[Any] = []
     with suppress(OSError, ValueError, LinkError):
         files = [each for each in FilePath(path).walk() if each.isfile()]
-    texts = [readFile(each.path) for each in files if each.path.endswith(".pem")]
+    paths = [each.path for each in files if each.path.endswith(".pem")]
+    texts = [readFile(each, secret=True) for each in paths]
     if any(b"ENCRYPTED" in text for text in texts):
         raise _ENCRYPTED
+    for each, text in zip(paths, texts, strict=True):
+        _checkBlocks(each, text)
     if not any(b"PRIVATE KEY" in text for text in texts):
         raise UnfitError(
             "nothing here can be served: a .pem file with a certificate that has a "
@@ -215,11 +260,17 @@ def checkServed(path: str) -> None:
         )
     keys: list[PrivateKey] = []
     certificates: list[x509.Certificate] = []
-    for text in texts:
-        with suppress(UnfitError):
-            keys.append(loadKey(text))
-        with suppress(UnfitError):
-            certificates += loadCertificates(text)
+    for each, text in zip(paths, texts, strict=True):
+        try:
+            if b"PRIVATE KEY-----" in text:
+                keys.append(loadKey(text))
+            if b"BEGIN CERTIFICATE-----" in text:
+                certificates += loadCertificates(text)
+        except UnfitError:
+            raise UnfitError(
+                f"what stands in {printable(each)} cannot be read; write the file "
+                "anew, or take it away"
+            ) from None
     for key in keys:
         for certificate in certificates:
             if certificate.public_key() == key.public_key():

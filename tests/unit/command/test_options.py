@@ -60,7 +60,7 @@ class ReadDescriptionTests(SynchronousTestCase):
             self.assertEqual(bool(said.getvalue()), told)
             if told:
                 self.assertIn(f"can read {self.file}, which", said.getvalue())
-                self.assertIn(f"chmod go= '{self.file}'\n", said.getvalue())
+                self.assertIn(f"chmod 600 '{self.file}'\n", said.getvalue())
                 self.assertNotIn("secret=x", said.getvalue())
 
     def test_standardInput(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.pems import WEAK, certificatePEM, keyPEM, makeKey
@@ -119,6 +121,55 @@ class ReadFileTests(FileTestCase):
         """What cannot be a path is a fault like any other."""
         for path in ("", "a\0b", "a\udc80b\ud800"):
             self.assertUnfit(partial(readFile, path), "cannot be read")
+
+
+class ExposedTests(FileTestCase):
+    """Private keys that all users of the machine can read."""
+
+    def warned(self, call: Callable[[], object]) -> list[str]:
+        """Call something, and give the warnings that it logs."""
+        with capturedLogs() as events:
+            call()
+        for event in events:
+            self.assertEqual(event["log_level"], LogLevel.warn)
+        return [formatEvent(event) for event in events]
+
+    def test_exposed(self) -> None:
+        """Wherever a key is read, one warning names the file and what mends it."""
+        key = makeKey()
+        certificate, private = certificatePEM(key, "a.example"), keyPEM(key)
+        both = self.file("own/my own.pem", certificate + private)
+        alone = self.file("key.pem", private)
+        options = {"certificate": self.file("c", certificate), "privateKey": alone}
+        one = {"certificate": both, "privateKey": both}
+        for path, read in (
+            (both, partial(loadIdentity, {"certificate": both})),
+            (both, partial(loadIdentity, one)),
+            (both, partial(checkServed, os.path.dirname(both))),
+            (alone, partial(loadIdentity, options)),
+        ):
+            for mode, number in ((0o644, 1), (0o640, 0), (0o600, 0)):
+                os.chmod(path, mode)
+                said = self.warned(read)
+                self.assertEqual(len(said), number, (path, oct(mode)))
+                for each in said:
+                    self.assertIn(f"can read {path}, which holds a private key", each)
+                    self.assertIn(f"chmod 600 {shlex.quote(path)}", each)
+
+    def test_certificate(self) -> None:
+        """Certificates are for all to read."""
+        key = makeKey()
+        options = {
+            "certificate": self.file("own/c.pem", certificatePEM(key, "a.example")),
+            "privateKey": self.file("own/key.pem", keyPEM(key)),
+        }
+        for path, mode in zip(options.values(), (0o644, 0o600), strict=True):
+            os.chmod(path, mode)
+        for read in (
+            partial(loadIdentity, options),
+            partial(checkServed, str(self.directory / "own")),
+        ):
+            self.assertEqual(self.warned(read), [])
 
 
 class LoadTests(FileTestCase):
@@ -313,6 +364,45 @@ class ServedTests(FileTestCase):
         self.file("a.pem", certificatePEM(key, "a.example") + keyPEM(key))
         self.file("sub/b.pem", keyPEM(makeKey(), b"xyz"))
         self.assertUnfit(self.check, "encrypted")
+
+    def test_unreadable(self) -> None:
+        """What Twisted would read wrongly is a fault that names what mends it."""
+        key = makeKey()
+        certificate = certificatePEM(key, "a.example")
+        self.file("cert.pem", certificate)
+        parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n" + (
+            b"-----END EC PARAMETERS-----\n"
+        )
+        request = certificate.replace(b"CERTIFICATE", b"CERTIFICATE REQUEST")
+        for content, said in (
+            (b"\xef\xbb\xbf" + keyPEM(key), "byte order mark"),
+            (certificate + b"\xef\xbb\xbf" + keyPEM(key), "byte order mark"),
+            (parameters + keyPEM(key), "block EC PARAMETERS"),
+            (
+                (parameters + keyPEM(key)).replace(b"\n", b"\r\n"),
+                "block EC PARAMETERS",
+            ),
+            (keyPEM(key) + request, "block CERTIFICATE REQUEST"),
+        ):
+            path = self.file("the key.pem", content)
+            with self.assertRaises(UnfitError) as caught:
+                self.check()
+            words = str(caught.exception)
+            self.assertIn(f"{path} has a ", words)
+            self.assertIn(said, words)
+            subprocess.run(words.partition("mend it with: ")[2], shell=True, check=True)
+            self.check()
+            self.assertNotIn(content, Path(path).read_bytes())
+
+    def test_broken(self) -> None:
+        """So is a file with a broken key or certificate, which is named."""
+        key = makeKey()
+        certificate = certificatePEM(key, "a.example")
+        self.file("own.pem", certificate + keyPEM(key))
+        for content in (keyPEM(key), certificate):
+            lines = content.splitlines(keepends=True)
+            path = self.file("other.pem", b"".join([lines[0], *lines[2:]]))
+            self.assertUnfit(self.check, f"{path} cannot be read")
 
     def test_permission(self) -> None:
         """So is what may not be read."""
