@@ -23,6 +23,7 @@ from twisted_transfer.receipts.messages import (
     Proof,
     Role,
     Stored,
+    Working,
 )
 
 # As the reference has it, written here once more.
@@ -54,6 +55,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(End, numbers, digests),
     st.builds(Stored, numbers, digests),
     st.builds(Failed, st.sampled_from(FailureKind), reasons, st.none() | numbers),
+    st.builds(Working),
     st.builds(Finished),
 )
 

@@ -30,13 +30,17 @@ class ThreadedClock(Clock):
     """
     A clock that stands for a reactor with threads: what they have to do is done
     one after the other, as the clock goes on.
+
+    :ivar takes: how many seconds each piece of work takes.
     """
+
+    takes = 0.0
 
     def getThreadPool(self) -> Any:
         return self
 
     def callInThread(self, work: Callable[..., object], *args: Any) -> None:
-        self.callLater(0, work, *args)
+        self.callLater(self.takes, work, *args)
 
     def callInThreadWithCallback(
         self, onResult: Callable[..., object], work: Callable[..., object], *args: Any
@@ -49,7 +53,7 @@ class ThreadedClock(Clock):
             else:
                 onResult(True, result)
 
-        self.callLater(0, run)
+        self.callLater(self.takes, run)
 
     def callFromThread(self, call: Callable[..., object], *args: Any) -> None:
         call(*args)
@@ -137,6 +141,12 @@ class KeepingWatch:
 
     def connected(self, channel: TransferChannel) -> None:
         self.events.append(("connected",))
+
+    def checks(self, name: str | None, size: int) -> Progress:
+        def checked(count: int, total: int | None, rate: float) -> None:
+            self.events.append(("checked", name, count, total))
+
+        return checked
 
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         self.events.append(("begins", name, size, offset))

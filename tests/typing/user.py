@@ -275,6 +275,10 @@ class Told(Watch):
         """The partner is there."""
         print(channel.getPeer())
 
+    def checks(self, name: str | None, size: int) -> Any:
+        """What is there of a file is read."""
+        return progress
+
     def begins(self, name: str | None, size: int | None, offset: int) -> Any:
         """A file begins to move."""
         return progress

@@ -516,6 +516,18 @@ class TransferChannel:
         return None if looked or not isBare(self._transport) else self._transport
 
     @contextmanager
+    def fed(self) -> Iterator[None]:
+        """
+        Have ``idle`` not count, for a while, the time in which there is nothing to
+        send, since a source gives what is sent, and the partner has nothing to say.
+        """
+        self._link.fed = True
+        try:
+            yield
+        finally:
+            self._link.fed = False
+
+    @contextmanager
     def writingBy(self, settings: TextSettings) -> Iterator[None]:
         """
         Write by other text settings for a while; reading goes on as before.

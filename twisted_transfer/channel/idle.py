@@ -30,7 +30,7 @@ class IdleWatch:
         clock: IReactorTime,
         seconds: float,
         socket: int | None,
-        held: Callable[[], bool],
+        held: Callable[[int], bool],
         stalled: Callable[[float], None],
     ) -> None:
         """
@@ -39,7 +39,8 @@ class IdleWatch:
         :param clock: measures the time.
         :param seconds: for how long nothing may move.
         :param socket: the descriptor of the connection's socket, if it has one.
-        :param held: tells whether this side takes nothing; that time does not count.
+        :param held: is given the number of bytes that the system has, and tells whether
+            nothing moves because of this side; that time does not count.
         :param stalled: called once with the seconds when nothing has moved for so long.
         """
         self._clock = clock
@@ -78,7 +79,7 @@ class IdleWatch:
         self._call = None
         queued = self._queue()
         now = self._clock.seconds()
-        if self._moved or queued != self._queued or self._held():
+        if self._moved or queued != self._queued or self._held(queued):
             self._since = now
         self._moved, self._queued = False, queued
         if now - self._since >= self._seconds:

@@ -37,6 +37,7 @@ from twisted_transfer.channel.proxied import ProxyHeader
 from twisted_transfer.channel.wires import (
     Wire,
     takePlace,
+    unsentOf,
     wireOf,
 )
 from twisted_transfer.deferreds import Promise
@@ -177,12 +178,15 @@ class Link(Protocol):
     :ivar peerIdentity: who the partner is by TLS, or None.
     :ivar acceptUnclosed: whether the end of a TLS connection is orderly also without a
         ``close_notify``.
+    :ivar fed: whether a source alone gives what is sent, and the partner has nothing
+        to say.
     """
 
     _log = Logger()
     secure = False
     peerIdentity: PeerIdentity | None = None
     acceptUnclosed = False
+    fed = False
     wire: Wire
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -332,17 +336,24 @@ class Link(Protocol):
         """
         Abort the connection when nothing has moved for some time.
 
-        :param seconds: for how long; the time in which this side takes nothing does not
-            count.
+        :param seconds: for how long; the time in which this side takes nothing, or is
+            :attr:`fed` by a source that gives nothing, does not count.
         """
         transport: Any = self.transport
         bottom: Any = bottomOf(transport)
         isSocket = ISystemHandle.providedBy(bottom)
         socket: int | None = bottom.fileno() if isSocket else None
-        self._watch = IdleWatch(
-            self.clock, seconds, socket, lambda: self.paused, self._stall
-        )
+        self._watch = IdleWatch(self.clock, seconds, socket, self._holds, self._stall)
         self.wire.write = self._watch.around(self.wire.write)
+
+    def _holds(self, queued: int) -> bool:
+        """
+        :param queued: how many bytes the system has still to send.
+        :returns: whether nothing moves because of this side.
+        """
+        transport: Any = self.transport
+        unsent = queued or unsentOf(bottomOf(transport))[0]
+        return self.paused or (self.fed and not unsent)
 
     @property
     def watched(self) -> bool:

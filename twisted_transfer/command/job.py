@@ -341,12 +341,22 @@ class Job:
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")
 
+    def checks(self, name: str | None, size: int) -> Progress:
+        """Show a bar for what is read before a file goes on."""
+        what = " of" + _shown(name) if name is not None else ""
+        return self._shows(f"checking what there is{what}")
+
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """Show a bar for the next file."""
         doing = "sending" if self._request.sends else "receiving"
         self._moving = _shown(name)
-        self._bar = self._report.progress(f"{doing}{self._moving}")
         self._began = self._reactor.seconds()
+        return self._shows(f"{doing}{self._moving}")
+
+    def _shows(self, label: str) -> Progress:
+        """:returns: what shows how far it is, where there is a terminal."""
+        self._closeBar()
+        self._bar = self._report.progress(label)
         return self._bar or (lambda count, total, rate: None)
 
     def ends(self, receipt: Receipt) -> None:

@@ -263,7 +263,7 @@ class Copying:
             limited.limit(size, blockSize)
             feed = Feed(self.channel, tell)
         self._feed = feed
-        with self.channel.writingBy(settings):
+        with self.channel.writingBy(settings), self.channel.fed():
             await self._fed(feed)
         if size is not None and feed.count < size:
             raise NotEnoughData(size, b"", feed.count)

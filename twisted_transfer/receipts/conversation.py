@@ -36,6 +36,7 @@ from twisted_transfer.receipts.messages import (
     Proof,
     Role,
     Stored,
+    Working,
     decode,
     encode,
 )
@@ -45,6 +46,9 @@ OLDEST_VERSION = 1
 
 NEWEST_VERSION = 1
 """The highest version of the protocol that this side knows."""
+
+MAX_WORKING = 50_000
+"""How often a side may say Working before it says something else."""
 
 
 class Phase(Enum):
@@ -91,17 +95,28 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
         (_R, Challenge): Phase.CHALLENGED,
         **_FAILS,
     },
-    Phase.CHALLENGED: {(_S, Proof): Phase.PROVEN, **_FAILS},
-    Phase.PROVEN: {(_R, Accept): Phase.ACCEPTED, **_FAILS},
+    Phase.CHALLENGED: {
+        (_S, Proof): Phase.PROVEN,
+        (_S, Working): Phase.CHALLENGED,
+        (_R, Working): Phase.CHALLENGED,
+        **_FAILS,
+    },
+    Phase.PROVEN: {
+        (_R, Accept): Phase.ACCEPTED,
+        (_R, Working): Phase.PROVEN,
+        **_FAILS,
+    },
     Phase.ACCEPTED: {(_S, Begin): Phase.SENDING, **_FAILS},
     Phase.SENDING: {
         (_S, frames.DataHeader): Phase.SENDING,
+        (_S, Working): Phase.SENDING,
         (_S, End): Phase.ENDED,
         **_FAILS,
     },
     Phase.ENDED: {
         (_R, Stored): Phase.READY,
         (_R, Delivered): Phase.READY,
+        (_R, Working): Phase.ENDED,
         **_FAILS,
     },
     Phase.FINISHING: {(_R, Finished): Phase.OVER, (_R, Failed): Phase.FAILED},
@@ -139,6 +154,8 @@ class Conversation:
         self._size: int | None = None
         self._position = 0
         self._end = End(0, b"")
+        # How often each side has said Working since its last other message.
+        self._working = dict.fromkeys(Role, 0)
 
     @property
     def finished(self) -> bool:
@@ -306,6 +323,8 @@ class Conversation:
             )
         self._check(said, actor)
         self._phase = after
+        if not isinstance(said, Working):
+            self._working[actor] = 0
 
     def _check(self, said: Message | frames.DataHeader, actor: Role) -> None:
         """Check it against what was said before, and keep what binds later messages."""
@@ -347,6 +366,12 @@ class Conversation:
                         f"left of the {most} that were to come"
                     )
                 self._position += said.length
+            case Working():
+                if self._working[actor] == MAX_WORKING:
+                    raise BadMessage(
+                        f"Working comes more than {MAX_WORKING} times in a row"
+                    )
+                self._working[actor] += 1
             case End():
                 for size, what in ((self._position, "sent"), (self._size, "offered")):
                     if size not in (None, said.size):

@@ -214,6 +214,11 @@ class RunningDigest:
         if fd != -1:
             os.close(fd)
 
+    @property
+    def hashed(self) -> int:
+        """How many bytes :meth:`hashFile` has read by now."""
+        return self._reading.count
+
     @deferring
     async def hashFile(self, fd: int, length: int, also: blake3 | None = None) -> int:
         """
@@ -226,7 +231,7 @@ class RunningDigest:
             with ``OSError`` if they cannot be read.  It may be cancelled; then
             the file is not used any more at once, and nothing was added.
         """
-        reading = _Reading(fd, length, also)
+        self._reading = reading = _Reading(fd, length, also)
         if self._reactor is None:
             reading.run()
         else:

@@ -177,6 +177,14 @@ class Delivered(Stored):
 
 
 @dataclass(frozen=True)
+class Working:
+    """
+    This side is still busy with what the other one waits for: it reads a part again, or
+    writes the file to its disk.
+    """
+
+
+@dataclass(frozen=True)
 class Failed:
     """
     The transfer is over, and this side knows why.
@@ -219,6 +227,7 @@ Message = (
     | End
     | Stored
     | Delivered
+    | Working
     | Failed
     | Finished
 )

@@ -56,6 +56,15 @@ class Watch(Protocol):
         :param channel: the connection, which must not be written to or read from.
         """
 
+    def checks(self, name: str | None, size: int) -> Progress:
+        """
+        This side reads what is there of a file, before it goes on with it.
+
+        :param name: what the sender calls it, as for :meth:`begins`.
+        :param size: how many bytes are there.
+        :returns: is called each second with the bytes that were read.
+        """
+
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """
         A file begins to move.

@@ -108,6 +108,11 @@ class DigestedDestination(BoundedDestination):
         """
         raise NotImplementedError
 
+    @property
+    def proved(self) -> int:
+        """How many bytes :meth:`prove` has read by now."""
+        return self._digest.hashed
+
     def start(self, offset: int) -> None:
         """
         Say where the next bytes go; called once before the first :meth:`write`.
@@ -405,7 +410,7 @@ async def _store(
     offset = destination.found
     if offer.size is not None and offset > offer.size:
         offset = 0  # of another file, or of an older one
-    if offset and not await _proves(talk, destination, offset):
+    if offset and not await _proves(talk, offer, destination, watch):
         offset = 0
     talk.say(Accept(offset))
     begin = await talk.answer(Begin)
@@ -415,7 +420,7 @@ async def _store(
     meter.tell(begin.offset)
     end = await talk.store(destination, lambda count: meter.tell(destination.size))
     # All of it is here, whatever becomes of the partner now.
-    await destination.caughtUp()
+    await talk.working(destination.caughtUp())
     receives = Delivered if destination.delivers else Stored
     stored = receives(destination.size, destination.digest())
     if (stored.size, stored.digest) != (end.size, end.digest):
@@ -423,7 +428,7 @@ async def _store(
             f"{stored.size} bytes with the BLAKE3 {stored.digest.hex()} have come, "
             f"and {end.size} with {end.digest.hex()} were sent; send it again"
         )
-    await destination.finish()
+    await talk.working(destination.finish())
     # The file is stored, even if the partner has given up meanwhile; what it has
     # said is heard next.
     with suppress(TransferError):
@@ -439,7 +444,9 @@ async def _store(
     return receipt
 
 
-async def _proves(talk: Talk, destination: DigestedDestination, offset: int) -> bool:
+async def _proves(
+    talk: Talk, offer: Offer, destination: DigestedDestination, watch: Watch
+) -> bool:
     """
     Let the sender prove that it knows what a part has.
 
@@ -447,9 +454,15 @@ async def _proves(talk: Talk, destination: DigestedDestination, offset: int) -> 
     digest, nor to be believed.
     """
     nonce = os.urandom(DIGEST_SIZE)
-    talk.say(Challenge(offset, nonce))
-    right = await talk.unless(destination.prove(nonce))
-    proof = await talk.answer(Proof, hashing=offset)
+    found = destination.found
+    talk.say(Challenge(found, nonce))
+    checking = Meter(talk.clock, watch.checks(offer.name, found), found)
+    right = await talk.unless(
+        talk.working(
+            destination.prove(nonce), lambda: checking.tell(destination.proved)
+        )
+    )
+    proof = await talk.answer(Proof)
     return proof.digest is not None and hmac.compare_digest(proof.digest, right)
 
 

@@ -159,6 +159,11 @@ class DigestedSource:
             )
         return proof.digest()
 
+    @property
+    def proved(self) -> int:
+        """How many bytes :meth:`prove` has read by now."""
+        return self._digest.hashed
+
     def startAt(self, offset: int) -> None:
         """
         Say how many bytes are not sent.
@@ -320,9 +325,14 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     talk.say(source.describe(file.name))
     answer = await talk.answer(Accept, Challenge)
     if isinstance(answer, Challenge):
-        proof = await talk.unless(source.prove(answer.offset, answer.nonce))
+        check = watch.checks(file.name, answer.offset)
+        checking = Meter(talk.clock, check, answer.offset)
+        proving = source.prove(answer.offset, answer.nonce)
+        proof = await talk.unless(
+            talk.working(proving, lambda: checking.tell(source.proved))
+        )
         talk.say(Proof(proof))
-        answer = await talk.answer(Accept, hashing=answer.offset)
+        answer = await talk.answer(Accept)
     assert isinstance(answer, Accept)
     source.startAt(answer.offset)
     talk.say(Begin(source.offset))
@@ -332,8 +342,9 @@ async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:
     meter.tell(offset)
 
     framing = _Framing(talk, source, meter.tell)
-    await talk.unless(source.startProducing(framing))
-    await talk.unless(source.caughtUp())
+    with talk.consumer.fed():
+        await talk.unless(source.startProducing(framing))
+    await talk.unless(talk.working(source.caughtUp()))
     if source.size is not None and source.count != source.size:
         raise _otherSize(source.size, "fewer" if source.count < source.size else "more")
     end = End(source.count, source.digest())

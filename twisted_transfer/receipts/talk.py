@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, TimeoutError
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IReactorTime,
+)
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -31,16 +36,17 @@ from twisted_transfer.interfaces import Destination
 from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
 from twisted_transfer.receipts.frames import Data
+from twisted_transfer.receipts.messages import BadMessage
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Event)
 
 ANSWER_TIMEOUT = 60.0
 """Seconds for the partner's next message, where it waits for nobody: before the data
-of each file."""
+of each file.  They begin anew when it says Working."""
 
-HASHED = 16 * 1024 * 1024
-"""How many bytes of a part a partner hashes in a second, at least."""
+WORKING = 1.0
+"""Seconds between two messages by which the partner knows that this side is busy."""
 
 _FRAME = 4 * 1024 * 1024
 """The most bytes in a frame that is sent: whoever gives up in the middle of one has to
@@ -97,6 +103,7 @@ class Talk(Protocol):
         self._alarm: Callable[[], object] | None = None  # called at an error
         self._over: Promise[None] = Promise()  # nothing more comes
         self._paused = False
+        self._limit: IDelayedCall | None = None  # of the wait for an answer
         self._storing: Storing | None = None  # takes the data
 
     # Both sides' beginning.
@@ -171,25 +178,30 @@ class Talk(Protocol):
 
     # What the partner says.
 
-    async def answer(self, *kinds: type[_E], hashing: int = 0) -> _E:
+    async def answer(self, *kinds: type[_E]) -> _E:
         """
         Wait for what a partner says that has nothing to wait for.
 
         :param kinds: as for :meth:`next`.
-        :param hashing: how many bytes of a part it reads before.
         :returns: what it says.
         :raises PartnerStalled: if it says nothing in time.
         :raises TransferError: as :meth:`next`.
         """
-        seconds = ANSWER_TIMEOUT + hashing / HASHED
-
-        def stalled(result: object, timeout: float) -> NoReturn:
+        answer = self.next(*kinds)
+        self._limit = limit = self.clock.callLater(ANSWER_TIMEOUT, answer.cancel)
+        try:
+            return await answer
+        except CancelledError:
+            if limit.active():
+                raise
             raise PartnerStalled(
-                f"the partner has said nothing for {timeout:.0f} seconds, when it had "
-                "to answer at once; see what it waits for, and try again"
-            )
-
-        return await self.next(*kinds).addTimeout(seconds, self.clock, stalled)
+                f"the partner has said nothing for {ANSWER_TIMEOUT:g} seconds, when it "
+                "had to answer at once; see what it waits for, and try again"
+            ) from None
+        finally:
+            self._limit = None
+            if limit.active():
+                limit.cancel()
 
     @deferring
     async def next(self, *kinds: type[_E]) -> _E:
@@ -265,6 +277,33 @@ class Talk(Protocol):
         finally:
             self._alarm = None
 
+    @deferring
+    async def working(
+        self, doing: Deferred[_T], tell: Callable[[], object] = lambda: None
+    ) -> _T:
+        """
+        Wait for something local for which the partner waits as well, and let it know
+        from time to time that this side works.
+
+        :param doing: what is waited for.
+        :param tell: called each time.
+        :returns: a Deferred with its result, which may be cancelled.
+        """
+
+        def tick() -> None:
+            tell()
+            # What is wrong with the partner is told by the next wait for it.
+            with suppress(TransferError, BadMessage):
+                self.say(messages.Working())
+
+        loop = LoopingCall(tick)
+        loop.clock = self.clock
+        loop.start(WORKING, now=False)
+        try:
+            return await doing
+        finally:
+            loop.stop()
+
     def dataReceived(self, data: bytes) -> None:
         """Take what the partner says."""
         self._heard(self._conversation.receive(data))
@@ -290,7 +329,8 @@ class Talk(Protocol):
     def _broken(self, failure: Failure) -> None:
         error: Any = failure.value
         if not self._conversation.finished:
-            if self._conversation.version is None:
+            stalled = isinstance(error, PartnerStalled)
+            if self._conversation.version is None and not stalled:
                 # A raw partner takes this side's Hello for a file.
                 error = Truncated(
                     "the partner broke the connection off before it said Hello; if "
@@ -313,6 +353,10 @@ class Talk(Protocol):
     def _handOn(self, events: list[Event]) -> None:
         """Let what stores the data have them, and next() everything else."""
         for event in events:
+            if isinstance(event, messages.Working):
+                if self._limit is not None:
+                    self._limit.reset(ANSWER_TIMEOUT)
+                continue
             # An event may be what makes it wait for data.
             storing = self._storing
             if storing is not None and isinstance(event, Data):

@@ -82,6 +82,10 @@ class Unwatched:
     def ends(self, receipt: Receipt) -> None:
         """Do nothing."""
 
+    def checks(self, name: str | None, size: int) -> Progress:
+        """:returns: what does nothing; progress is that of the transfer."""
+        return lambda count, total, rate: None
+
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
         """:returns: what is called after each block."""
         return self._progress

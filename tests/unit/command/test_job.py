@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
-from twisted.internet.testing import MemoryReactor, MemoryReactorClock
+from twisted.internet.testing import (
+    MemoryReactor,
+    MemoryReactorClock,
+    StringTransportWithDisconnection,
+)
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -210,6 +214,29 @@ class JobTests(SynchronousTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual([path.name for path in self.folder.iterdir()], ["file"])
 
+    def connect(self) -> None:
+        """Let the partner answer; it says nothing."""
+        _, _, factory, *_ = self.reactor.tcpClients[0]
+        protocol: Any = factory.buildProtocol(None)
+        transport = StringTransportWithDisconnection()
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+
+    def test_idle(self) -> None:
+        """The description's idle ends it when nothing moves; that has a status."""
+        path = "transfer:active:host=127.0.0.1:port=1:idle=6"
+        for raw in (False, True):
+            self.setUp()
+            running = self.job(False, self.folder / "new", path, raw).run()
+            self.connect()
+            self.reactor.pump([1] * 5)
+            self.assertNoResult(running)
+            self.reactor.pump([1] * 4)
+            self.assertEqual(self.successResultOf(running), 5)
+            [complaint] = self.report.complaints
+            self.assertIn("for 6 seconds (idle)", complaint)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_refused(self) -> None:
         """Nobody there is status 3, in words, with nothing left behind."""
         job = self.job(False, self.folder / "new", "transfer:active:tcp:127.0.0.1:1")
@@ -350,6 +377,20 @@ class WatchTests(SynchronousTestCase):
             self.assertEqual(bar.closed, 0)
             job.ends(Receipt(name, 5, bytes(32), 3))
             self.assertEqual(bar.closed, 1)
+
+    def test_checks(self) -> None:
+        """What is read before has a bar of its own."""
+        job = self.job(False)
+        checking = self.report.bar = KeepingBar()
+        job.checks("na\x1bme", 100)(40, 100, 1.0)
+        moving = self.report.bar = KeepingBar()
+        job.begins("name", 200, 100)(100, 200, 1.0)
+        self.assertEqual((checking.told, checking.closed), ([(40, 100)], 1))
+        self.assertEqual((moving.told, moving.closed), ([(100, 200)], 0))
+        self.assertEqual(
+            self.report.labels,
+            ["checking what there is of na\\x1bme", "receiving name"],
+        )
 
     def test_noBar(self) -> None:
         """Where nobody sees one, there is none."""

@@ -31,7 +31,7 @@ from twisted_transfer.errors import (
     TransferError,
     Truncated,
 )
-from twisted_transfer.receipts.conversation import Conversation, Event
+from twisted_transfer.receipts.conversation import MAX_WORKING, Conversation, Event
 from twisted_transfer.receipts.frames import DATA, MESSAGE, Data, header
 from twisted_transfer.receipts.messages import (
     Accept,
@@ -49,6 +49,7 @@ from twisted_transfer.receipts.messages import (
     Proof,
     Role,
     Stored,
+    Working,
     encode,
 )
 
@@ -615,7 +616,7 @@ _EVERYTHING: list[_Step] = [
         *(Hello(1, role), Offer("a", 5), Challenge(2, NONCE), Proof(), Accept(0)),
         *(Begin(0), Begin(2), 1, End(5, _DIGEST)),
         *(Stored(5, _DIGEST), Delivered(5, _DIGEST)),
-        *(Finished(), Failed(FailureKind.CANCELLED)),
+        *(Working(), Finished(), Failed(FailureKind.CANCELLED)),
     )
 ]
 
@@ -625,12 +626,19 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_R, "Hello"), (_S, "Failed")},
     {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
     {(_R, "Accept"), (_R, "Challenge"), (_S, "Failed"), (_R, "Failed")},
-    {(_S, "Proof"), (_S, "Failed"), (_R, "Failed")},
-    {(_R, "Accept"), (_S, "Failed"), (_R, "Failed")},
+    {
+        *((_S, "Proof"), (_S, "Working"), (_R, "Working")),
+        *((_S, "Failed"), (_R, "Failed")),
+    },
+    {(_R, "Accept"), (_R, "Working"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "Begin"), (_S, "Failed"), (_R, "Failed")},
-    {(_S, "data"), (_S, "Failed"), (_R, "Failed")},  # End only when all has come
-    {(_S, "End"), (_S, "Failed"), (_R, "Failed")},
-    {(_R, "Stored"), (_R, "Delivered"), (_S, "Failed"), (_R, "Failed")},
+    # End only when all has come.
+    {(_S, "data"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "End"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
+    {
+        *((_R, "Stored"), (_R, "Delivered"), (_R, "Working")),
+        *((_S, "Failed"), (_R, "Failed")),
+    },
     {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
     {(_R, "Finished"), (_R, "Failed")},
     set(),
@@ -721,6 +729,23 @@ class OrderTests(SynchronousTestCase):
                         self.assertRaises(PartnerFailed, _say, theirs, step)
             _say(mine, failed)
             mine.ended()
+
+    def test_working(self) -> None:
+        """Who says without end that it works is at fault, and so is never sent it."""
+        for count, role in ((4, _S), (4, _R), (7, _S), (9, _R)):
+            for mine in Role:
+                conversation = _after(count, mine)
+                for _ in range(MAX_WORKING):
+                    _say(conversation, (role, Working()))
+                wrong = BadMessage if role is mine else PartnerProtocolError
+                error = self.assertRaises(wrong, _say, conversation, (role, Working()))
+                self.assertIn("50000 times", str(error))
+        # What is said between two of them makes it begin anew.
+        conversation = _after(4, _R)
+        conversation._working[_R] = conversation._working[_S] = MAX_WORKING
+        for step in _WALK[4:8]:
+            _say(conversation, step)
+        _say(conversation, (_S, Working()))
 
     def test_words(self) -> None:
         """What is refused is said together with what was expected."""

@@ -144,6 +144,7 @@ class FileTests(SynchronousTestCase):
         """A file that is shorter is read to its end."""
         digest = RunningDigest()
         hashing = digest.hashFile(self.fd, len(self.content) + 1)
+        self.assertEqual(digest.hashed, len(self.content))
         self.assertEqual(self.successResultOf(hashing), len(self.content))
         self.assertEqual(digest.digest(), blake3(self.content).digest())
 

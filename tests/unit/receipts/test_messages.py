@@ -27,6 +27,7 @@ from twisted_transfer.receipts.messages import (
     Proof,
     Role,
     Stored,
+    Working,
     decode,
     encode,
 )
@@ -150,6 +151,7 @@ _WRITTEN: list[tuple[Message, bytes]] = [
         Failed(FailureKind.CANCELLED),
         b"\0\x08_command\0\x06Failed\0\x04kind\0\x09cancelled\0\x06reason\0\0\0\0",
     ),
+    (Working(), b"\0\x08_command\0\x07Working\0\0"),
     (Finished(), b"\0\x08_command\0\x08Finished\0\0"),
 ]
 
@@ -164,6 +166,7 @@ _KEYS: dict[bytes, tuple[dict[bytes, bytes], dict[bytes, bytes]]] = {
     b"End": ({b"size": b"5", b"digest": _DIGEST}, {}),
     b"Stored": ({b"size": b"5", b"digest": _DIGEST}, {}),
     b"Failed": ({b"kind": b"refused", b"reason": b"no"}, {}),
+    b"Working": ({}, {}),
     b"Finished": ({}, {}),
 }
 

@@ -53,6 +53,7 @@ from twisted_transfer.receipts.messages import (
     Proof,
     Role,
     Stored,
+    Working,
 )
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import ResumableFileDestination
@@ -64,7 +65,6 @@ from twisted_transfer.receipts.sending import (
 from twisted_transfer.receipts.talk import (
     ANSWER_TIMEOUT,
     GREETING_TIMEOUT,
-    HASHED,
     LINGER,
 )
 
@@ -301,8 +301,7 @@ class ResumeTests(OfferTestCase):
             self.greet()
             if proves:
                 self.tell(Challenge(160_000, NONCE))
-            most = ANSWER_TIMEOUT + (160_000 / HASHED if proves else 0)
-            self.clock.advance(most - 0.001)
+            self.clock.advance(ANSWER_TIMEOUT - 0.001)
             self.settle()
             self.assertNoResult(offering)
             self.clock.advance(0.002)
@@ -310,6 +309,36 @@ class ResumeTests(OfferTestCase):
             self.assertFailed("cancelled")
             self.failureResultOf(offering, PartnerStalled)
             self.assertGone(self.ours, self.theirs)
+
+    def test_working(self) -> None:
+        """A receiver that says that it works is waited for, as long as it says so."""
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
+        self.greet()
+        self.tell(Challenge(160_000, NONCE))
+        for _ in range(3):
+            self.clock.advance(ANSWER_TIMEOUT - 1)
+            self.tell(Working())
+            self.assertNoResult(offering)
+        self.clock.advance(ANSWER_TIMEOUT + 0.001)
+        self.settle()
+        self.assertFailed("cancelled")
+        self.failureResultOf(offering, PartnerStalled)
+        self.assertGone(self.ours, self.theirs)
+
+    def test_busy(self) -> None:
+        """While it reads a part, the partner and the watch hear of it."""
+        self.clock.takes = 2.5
+        offering = self.offer(DigestedSource(FileSource(self.path), self.clock))
+        self.greet()
+        self.tell(Challenge(150_000, NONCE))
+        self.pass_(3)
+        proof = Proof(proofOf(self.content[:150_000]))
+        self.assertEqual(self.partner.heard[-3:], [Working(), Working(), proof])
+        self.assertEqual(self.watch.events, [("checked", "name", 0, 150_000)] * 2)
+        offering.addErrback(lambda failure: failure.trap(CancelledError))
+        offering.cancel()
+        self.theirs.loseConnection()
+        self.assertGone(self.ours, self.theirs)
 
     def test_stream(self) -> None:
         """What cannot go back is sent from its beginning."""
