@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_transfer.addresses import addressText, hostText
@@ -37,6 +37,15 @@ from twisted_transfer.printable import printable
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.transfers.folder import MAX_FILES, MAX_NAME, FolderDestination
 from twisted_transfer.transfers.transfers import Receiver, Transmitter
+
+SOON = 1.0
+"""Seconds after which a person is told that the partner is not there yet."""
+
+STILL = 10.0
+"""Seconds without any progress after which a person is told so."""
+
+AGAIN = 60.0
+"""Seconds until that is said again."""
 
 STANDARD = "-"
 """The path that stands for standard input or output."""
@@ -66,6 +75,11 @@ def sourceAt(reactor: Any, path: str) -> Source:
     except OSError as error:
         raise SourceError(f"cannot read {path}: {reasonText(error)}") from error
     return StreamSource(reactor, fd, name=path, close=True)
+
+
+def _isStream(path: str) -> bool:
+    """:returns: whether it is standard input or output, or special."""
+    return path == STANDARD or _isSpecial(path)
 
 
 def _isSpecial(path: str) -> bool:
@@ -207,6 +221,9 @@ class Job:
         self._report = report
         self._bar: reports.ProgressBar | None = None
         self._began = 0.0
+        # How far it is, and what looks whether that changes.
+        self._far: tuple[int, int | None] | None = None
+        self._looking: IDelayedCall | None = None
         # What is on its way, as it may be shown, or None.
         self._moving: str | None = None
         command = request.description.socketCommand
@@ -240,6 +257,7 @@ class Job:
                 self._report.complain(reports.wordsFor(error))
             return status
         finally:
+            self._look(None)
             self._closeBar()
         return reports.Status.DONE
 
@@ -309,9 +327,20 @@ class Job:
     # What a transfer tells while it goes on.
 
     def connecting(self, connector: TransferConnector) -> None:
-        """Say where this side listens, and what the partner has to type."""
+        """
+        Say where this side listens, and what the partner has to type; or, if it is not
+        there at once, that it is dialled.
+        """
         if self._waits:
             self._sayHow(connector)
+        else:
+            self._looking = self._reactor.callLater(SOON, self._sayDialling)
+
+    def _sayDialling(self) -> None:
+        self._looking = None
+        seconds = self._request.description.retryFor
+        tries = f"; this side tries for {seconds:g} seconds" if seconds else ""
+        self._report.say(f"the partner has not answered yet{tries}")
 
     @deferring
     async def _sayHow(self, connector: TransferConnector) -> None:
@@ -340,6 +369,49 @@ class Job:
         peer = addressText(channel.getPeer())
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")
+        self._look(self._reactor.seconds())
+
+    def _look(self, since: float | None, last: float | None = None) -> None:
+        """
+        Look from time to time whether anything moves, and say so when nothing does.
+
+        :param since: the time at which something has moved last; None: look no more.
+        :param last: the time at which it was said last.
+        """
+        looking, self._looking = self._looking, None
+        if looking is not None and looking.active():
+            looking.cancel()
+        if since is None:
+            return
+        far, now = self._far, self._reactor.seconds()
+        if now >= since + STILL and (last is None or now >= last + AGAIN):
+            self._sayStill(now - since)
+            last = now
+
+        def look() -> None:
+            self._look(since if far == self._far else self._reactor.seconds(), last)
+
+        self._looking = self._reactor.callLater(STILL, look)
+
+    def _sayStill(self, seconds: float) -> None:
+        """Say that nothing has moved for some time."""
+        request = self._request
+        why = "this waits for the partner"
+        if self._moving is not None and self._far is not None:
+            count, total = self._far
+            if count == total:
+                why = "all is there, and this waits until it is stored"
+            elif any(map(_isStream, request.paths)):
+                ours = "input" if request.sends else "output"
+                why += f", or for its own {ours}"
+
+        def say() -> None:
+            self._report.say(f"nothing has moved for {seconds:.0f} seconds: {why}")
+
+        if self._bar is None:
+            say()
+        else:
+            self._bar.aside(say)
 
     def checks(self, name: str | None, size: int) -> Progress:
         """Show a bar for what is read before a file goes on."""
@@ -356,8 +428,14 @@ class Job:
     def _shows(self, label: str) -> Progress:
         """:returns: what shows how far it is, where there is a terminal."""
         self._closeBar()
-        self._bar = self._report.progress(label)
-        return self._bar or (lambda count, total, rate: None)
+        self._bar = bar = self._report.progress(label)
+
+        def moved(count: int, total: int | None, rate: float) -> None:
+            self._far = count, total
+            if bar is not None:
+                bar(count, total, rate)
+
+        return moved
 
     def ends(self, receipt: Receipt) -> None:
         """Say that the file has arrived."""

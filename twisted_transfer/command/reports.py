@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any, Protocol, TextIO
@@ -186,6 +187,20 @@ class ProgressBar:
             dynamic_ncols=True,
             leave=False,
         )
+
+    def aside(self, say: Callable[[], object]) -> None:
+        """
+        Have the bar make room for a line.
+
+        :param say: writes it.
+        """
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.clear()
+        say()
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.refresh()
 
     def close(self) -> None:
         """Wipe the bar out."""

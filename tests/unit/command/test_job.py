@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import leavePart, newFolder, partOf
 from twisted_transfer import TransferConnector
+from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import job as jobs
 from twisted_transfer.command.job import (
     Job,
@@ -50,6 +51,7 @@ from twisted_transfer.receipts.receiving import (
 from twisted_transfer.receipts.sending import (
     DigestedSource,
 )
+from twisted_transfer.testing.memory import memoryPair
 
 
 class KeepingBar(ProgressBar):
@@ -59,6 +61,11 @@ class KeepingBar(ProgressBar):
         super().__init__("", StringIO())
         self.told: list[tuple[int, int | None]] = []
         self.closed = 0
+        self.asides = 0
+
+    def aside(self, say: Callable[[], object]) -> None:
+        self.asides += 1
+        super().aside(say)
 
     def __call__(self, count: int, total: int | None, rate: float = 0.0) -> None:
         self.told.append((count, total))
@@ -222,6 +229,34 @@ class JobTests(SynchronousTestCase):
         transport.protocol = protocol
         protocol.makeConnection(transport)
 
+    def test_notThere(self) -> None:
+        """A partner that is not there at once is said to be waited for, once."""
+        path = "transfer:active:host=127.0.0.1:port=1"
+        said = "the partner has not answered yet"
+        for more, tries in (("", ""), (":retryFor=60", "; this side tries for 60 s")):
+            self.setUp()
+            running = self.job(True, self.file, path + more).run()
+            self.reactor.advance(0.9)
+            self.assertEqual(self.report.said, [])
+            self.reactor.pump([1] * 5)
+            [line] = self.report.said
+            self.assertTrue(line.startswith(said + tries), line)
+            running.cancel()
+            self.failureResultOf(running, CancelledError)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_there(self) -> None:
+        """Nothing is said of one that answers."""
+        path = "transfer:active:host=127.0.0.1:port=1:retryFor=60"
+        running = self.job(True, self.file, path).run()
+        self.connect()
+        self.reactor.pump([1] * 5)
+        [line] = self.report.said
+        self.assertTrue(line.startswith("connected"), line)
+        running.addErrback(lambda failure: None)
+        running.cancel()
+        self.reactor.pump([1] * 10)
+
     def test_idle(self) -> None:
         """The description's idle ends it when nothing moves; that has a status."""
         path = "transfer:active:host=127.0.0.1:port=1:idle=6"
@@ -309,11 +344,15 @@ class WatchTests(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         self.report = KeepingReport()
 
-    def job(self, sends: bool) -> Job:
+    def job(self, sends: bool, path: str = "path") -> Job:
         """:returns: a job that is not begun."""
         description = TransferDescription.parse("transfer:active:host=h:port=1")
-        request = Request(sends, ("path",), description)
+        request = Request(sends, (path,), description)
         return Job(self.reactor, request, self.report)
+
+    def channel(self) -> TransferChannel:
+        """:returns: one to the partner."""
+        return memoryPair(self.reactor)[0]
 
     def test_stored(self) -> None:
         """A receipt is more than that something was sent."""
@@ -391,6 +430,47 @@ class WatchTests(SynchronousTestCase):
             self.report.labels,
             ["checking what there is of na\\x1bme", "receiving name"],
         )
+
+    def test_still(self) -> None:
+        """When nothing moves, that is said, and again after a minute."""
+        still = "nothing has moved for {} seconds: this waits for the partner"
+        job = self.job(True)
+        job.connected(self.channel())
+        self.report.said.clear()
+        self.reactor.pump([1] * 9)
+        self.assertEqual(self.report.said, [])
+        self.reactor.pump([1] * 70)
+        self.assertEqual(self.report.said, [still.format(10), still.format(70)])
+        self.report.said.clear()
+        progress = job.begins("plan", 100, 0)
+        for count in range(5):
+            progress(count, 100, 1.0)
+            self.reactor.pump([1] * 10)
+        self.assertEqual(self.report.said, [])
+        self.reactor.pump([1] * 10)
+        self.assertEqual(self.report.said, [still.format(10)])
+        progress(100, 100, 1.0)
+        self.reactor.pump([1] * 80)
+        self.assertIn("until it is stored", self.report.said[-1])
+
+    def test_stillStream(self) -> None:
+        """It may be a stream of this side's that gives or takes nothing."""
+        for sends, stream in ((True, "input"), (False, "output")):
+            job = self.job(sends, "-")
+            job.connected(self.channel())
+            job.begins(None, None, 0)(5, None, 1.0)
+            self.reactor.pump([1] * 30)
+            self.assertIn(f"partner, or for its own {stream}", self.report.said[-1])
+
+    def test_stillBar(self) -> None:
+        """A bar makes room for the line."""
+        bar = self.report.bar = KeepingBar()
+        job = self.job(False)
+        job.connected(self.channel())
+        job.begins("plan", 100, 0)
+        self.reactor.pump([1] * 10)
+        self.assertIn("nothing has moved", self.report.said[-1])
+        self.assertEqual(bar.asides, 1)
 
     def test_noBar(self) -> None:
         """Where nobody sees one, there is none."""

@@ -212,6 +212,18 @@ class ProgressBarTests(SynchronousTestCase):
         last = stream.getvalue().rstrip("\r").rpartition("\r")[2]
         self.assertEqual(last.strip(), "")
 
+    def test_aside(self) -> None:
+        """A line gets a place of its own, and the bar is drawn again below it."""
+        stream = StringIO()
+        bar = ProgressBar("sending", stream)
+        bar.aside(lambda: print("first", file=stream))
+        self.assertEqual(stream.getvalue(), "first\n")
+        bar(1024**2, 4 * 1024**2)
+        bar.aside(lambda: print("second", file=stream))
+        before, _, after = stream.getvalue().partition("second\n")
+        self.assertEqual(before.rstrip("\r").rpartition("\r")[2].strip(), "")
+        self.assertIn("/4.00M", after)
+
     def test_unknown(self) -> None:
         """Where the size is unknown it shows how much, and no part of it."""
         stream = StringIO()
