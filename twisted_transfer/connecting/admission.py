@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import sample
@@ -24,12 +24,11 @@ from twisted.internet.interfaces import (
     ILoggingContext,
     IProtocol,
     IProtocolFactory,
-    IProtocolNegotiationFactory,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer
 
 from twisted_transfer.addresses import hostText, partnerText
 from twisted_transfer.channel.link import Link
@@ -37,6 +36,7 @@ from twisted_transfer.deferreds import Leftovers
 from twisted_transfer.descriptions.values import networks
 from twisted_transfer.errors import PeerRefused
 from twisted_transfer.printable import printable
+from twisted_transfer.tls.alpn import nameProtocols
 from twisted_transfer.tls.policy import gaveReason
 
 try:
@@ -217,12 +217,20 @@ class Admission(Factory):
     noisy = False
     _log = Logger()
 
-    def __init__(self, clock: Any, addressFilter: AddressFilter | None = None) -> None:
+    def __init__(
+        self,
+        clock: Any,
+        addressFilter: AddressFilter | None = None,
+        protocols: Sequence[bytes] = (),
+    ) -> None:
         """
         :param clock: measures the candidates' time.
         :param addressFilter: the addresses that may be the partner's; ``None``:
             all.
+        :param protocols: the application protocols, of which TLS selects one that a
+            candidate offers (ALPN); none: its offer is ignored.
         """
+        nameProtocols(self, protocols)
         self._clock = clock
         self._filter = addressFilter
         self._bound = candidateBound()
@@ -246,14 +254,9 @@ class Admission(Factory):
         """
         Say which factory will have the connection.
 
-        TLS may agree on one of the protocols that it names (ALPN, RFC 7301).
-
         :param factory: makes the protocol that the winner gets in the end.
         """
         self._served = factory
-        if IProtocolNegotiationFactory.providedBy(factory):
-            self.acceptableProtocols = factory.acceptableProtocols
-            alsoProvides(self, IProtocolNegotiationFactory)
 
     def logPrefix(self) -> str:
         """Name the application's factory in Twisted's log, as its own port would."""

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
@@ -250,6 +251,7 @@ class TransferConnector:
         )
         self._socketCommand = socketCommand
         self._served: IProtocolFactory | None = None
+        self._protocols: tuple[bytes, ...] = ()
         self._reset()
 
     def _reset(self) -> None:
@@ -324,9 +326,13 @@ class TransferConnector:
             self._listening = Promise()
         if self.mode is Mode.ACTIVE:
             leftovers = Leftovers()
-            attempt = dial(self.reactor, self._endpoint, self._retryFor, leftovers)
+            attempt = dial(
+                self.reactor, self._endpoint, self._retryFor, leftovers, self._protocols
+            )
         else:
-            self.candidates = admission = Admission(self.reactor, self._filter)
+            self.candidates = admission = Admission(
+                self.reactor, self._filter, self._protocols
+            )
             if self._served is not None:
                 admission.serveBy(self._served)
             leftovers = admission.leftovers
@@ -462,6 +468,11 @@ class TransferConnector:
         """
         Say which factory will have the connections, before connecting.
 
+        TLS may agree on one of the protocols that it names (ALPN).
+
         :param factory: makes the protocols.
         """
         self._served = factory
+        self._protocols = ()
+        if IProtocolNegotiationFactory.providedBy(factory):
+            self._protocols = tuple(factory.acceptableProtocols())

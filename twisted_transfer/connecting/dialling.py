@@ -7,6 +7,7 @@ error, or cancelled at any of its steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import random
 from typing import Any
 
@@ -25,6 +26,7 @@ from twisted_transfer.errors import (
     PeerRefused,
     TransferError,
 )
+from twisted_transfer.tls.alpn import nameProtocols
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
 
 _MAY_PASS = (ConnectError, DNSLookupError, NotAdmitted, PartnerTimeout, PeerRefused)
@@ -36,8 +38,9 @@ class _Dialling(Factory):
 
     noisy = False
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, protocols: Sequence[bytes]) -> None:
         self._clock = clock
+        nameProtocols(self, protocols)
         self.links: list[Link] = []
         self.over = False
 
@@ -55,6 +58,7 @@ async def dial(
     endpoint: IStreamClientEndpoint,
     retryFor: float | None,
     leftovers: Leftovers,
+    protocols: Sequence[bytes] = (),
 ) -> Link:
     """
     Dial, and dial again for a while if the partner is not there yet.
@@ -63,6 +67,7 @@ async def dial(
     :param endpoint: the endpoint to dial.
     :param retryFor: for how many seconds to try again; ``None``: not at all.
     :param leftovers: gets the connections that are dropped.
+    :param protocols: the application protocols that TLS offers (ALPN).
     :returns: the connection, with its set-up over.
     :raises ConnectError: (or another error of the endpoint's) if the partner cannot
         be reached.
@@ -76,7 +81,7 @@ async def dial(
     else, who sits on the way or has the port for the moment.
     """
     if retryFor is None:
-        return await _dialOnce(reactor, endpoint, leftovers)
+        return await _dialOnce(reactor, endpoint, leftovers, protocols)
     # Its import takes a fifteenth of the time in which the command starts.
     from twisted.application.internet import backoffPolicy
 
@@ -85,7 +90,7 @@ async def dial(
     tries = 0
     while True:
         try:
-            return await _dialOnce(reactor, endpoint, leftovers)
+            return await _dialOnce(reactor, endpoint, leftovers, protocols)
         except _MAY_PASS as error:
             proven = isinstance(error, PeerRefused) and error.proven
             if proven:
@@ -106,9 +111,12 @@ async def dial(
 
 
 async def _dialOnce(
-    reactor: Any, endpoint: IStreamClientEndpoint, leftovers: Leftovers
+    reactor: Any,
+    endpoint: IStreamClientEndpoint,
+    leftovers: Leftovers,
+    protocols: Sequence[bytes],
 ) -> Link:
-    factory = _Dialling(reactor)
+    factory = _Dialling(reactor, protocols)
     winner: Link | None = None
     arguments: tuple[Any, ...] = (factory,)
     if isinstance(endpoint, MutualTLSClientEndpoint):

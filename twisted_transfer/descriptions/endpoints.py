@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet import endpoints, interfaces, ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
@@ -302,17 +302,13 @@ def _sslServer(reactor: Any, options: dict[str, str]) -> IStreamServerEndpoint:
     if "extraCertChain" in options:
         with blaming("extraCertChain"):
             chain = pem.loadCertificates(pem.readFile(options["extraCertChain"]))
-            given["extraCertChain"] = [*map(crypto.X509.from_cryptography, chain)]
+            given["extraCertChain"] = chain
     if "sslmethod" in options:
         with blaming("sslmethod"):
             given["method"] = _sslMethod(options["sslmethod"])
     identity = pem.loadIdentity(options, "certKey")
     assert identity is not None
-    context = ssl.CertificateOptions(
-        privateKey=crypto.PKey.from_cryptography_key(identity.privateKey),
-        certificate=crypto.X509.from_cryptography(identity.certificate),
-        **given,
-    )
+    context = pem.serverOptions(identity.certificate, identity.privateKey, **given)
     endpoint: IStreamServerEndpoint = endpoints.SSL4ServerEndpoint(
         reactor,
         int(options["port"]),
@@ -321,6 +317,27 @@ def _sslServer(reactor: Any, options: dict[str, str]) -> IStreamServerEndpoint:
         options.get("interface", ""),
     )
     return endpoint
+
+
+def _tlsServer(reactor: Any, options: dict[str, str]) -> IStreamServerEndpoint:
+    """
+    Make the server endpoint of Twisted's ``tls``, of PEM files that are read here.
+
+    Twisted's own TLS contexts would end the handshake of a client that offers
+    application protocols where none is named.
+
+    :raises UnfitError: if a file is of no use, or an option is missing.
+    """
+    checkNames(options, _SERVERS["tls"], ("path",))
+    with blaming("path"):
+        served = pem.loadServed(options["path"])
+    below = endpoints.TCP6ServerEndpoint(
+        reactor,
+        int(options.get("port", "443")),
+        int(options.get("backlog", "50")),
+        options.get("interface", "::"),
+    )
+    return endpoints.wrapServerTLS(served, below, clock=reactor)
 
 
 def _sslMethod(name: str) -> int:
@@ -352,11 +369,8 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
             if kind in ("ssl", "tls"):
                 if side is _ACTIVE:
                     return _tlsClient(reactor, kind, options)
-                if kind == "ssl":
-                    return _sslServer(reactor, options)
-                if "path" in options:
-                    with blaming("path"):
-                        pem.checkServed(options["path"])
+                make = _sslServer if kind == "ssl" else _tlsServer
+                return make(reactor, options)
     if kind in _BUILT_IN:
         text = Description((kind, *args), keywords).toString()
         return side.fromString(reactor, text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,12 +17,14 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.filepath import FilePath, LinkError
 
 from twisted_transfer.descriptions.exposed import exposure
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.printable import printable
+from twisted_transfer.tls.alpn import select
 from twisted_transfer.tls.keys import Identity, PrivateKey
 
 _log = Logger()
@@ -202,47 +203,41 @@ def loadAuthorities(folder: str, *suffixes: str) -> list[x509.Certificate]:
     return found
 
 
-# What Twisted's tls server takes for a certificate or a key, and is one.
-_BLOCKS = re.compile(rb"((X509 |TRUSTED )?CERTIFICATE|([A-Z0-9]+ )?PRIVATE KEY)")
-
-
-def _checkBlocks(path: str, text: bytes) -> None:
+def serverOptions(certificate: Any, key: Any, **others: Any) -> CertificateOptions:
     """
-    Require of a file what Twisted's ``tls`` server cannot read it without.
+    Make Twisted's options for a server, which agrees on application protocols as the
+    rest of this library does.
 
-    It takes every block for a certificate or a key, and does not see one that begins
-    behind a byte order mark, as files that were joined have it in the middle too.
-
-    :param path: the path of the file.
-    :param text: its content.
-    :raises UnfitError: if Twisted would read it wrongly.
+    :param certificate: the server's certificate, of cryptography's.  Twisted's
+        annotations know only what pyOpenSSL deprecates.
+    :param key: its private key.
+    :param others: more options.
+    :returns: the options.
     """
-    problem = None
-    if b"\xef\xbb\xbf-----BEGIN" in text:
-        problem = "has a byte order mark"
-        mend = r"s/^\xEF\xBB\xBF//"
-    for found in re.finditer(rb"^-----BEGIN ([A-Z0-9 ]+)-----", text, re.MULTILINE):
-        if problem is None and not _BLOCKS.fullmatch(found[1]):
-            name = found[1].decode()
-            problem = f"has a block {name}, which is neither a certificate nor a key"
-            mend = f"/BEGIN {name}/,/END {name}/d"
-    if problem is not None:
-        raise UnfitError(
-            f"{printable(path)} {problem}, and Twisted's tls server cannot read it so; "
-            f"mend it with: sed -i {shlex.quote(mend)} {printable(shlex.quote(path))}"
-        )
+    options = CertificateOptions(key, certificate, **others)
+    # A context takes no callback any more once there is a connection of it.
+    options.getContext().set_alpn_select_callback(select)
+    return options
 
 
-def checkServed(path: str) -> None:
+_KEY = re.compile(
+    rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?-----END [A-Z0-9 ]*PRIVATE KEY-----",
+    re.DOTALL,
+)
+
+
+def loadServed(path: str) -> CertificateOptions:
     """
-    Check what Twisted's ``tls`` server is to serve.
+    Load what a ``tls`` server shows: a certificate for each name by which clients ask.
 
-    Twisted listens without any key as well, and then no handshake succeeds; and
+    Twisted itself listens without any key as well, and then no handshake succeeds; and
     it asks for a passphrase on the terminal, even while it serves.
 
     :param path: a folder of PEM files, or one file whose name ends in ``.pem``.
-    :raises UnfitError: if no file holds a key, or a key is encrypted, or of a kind
-        with which no handshake can be completed.
+    :returns: Twisted's options for the server; the first certificate is for clients
+        that ask for no name, or for one that is not there.
+    :raises UnfitError: if no file holds a key with its certificate, or a key is
+        encrypted, or of a kind with which no handshake can be completed.
     """
     files: list[Any] = []
     with suppress(OSError, ValueError, LinkError):
@@ -251,19 +246,12 @@ def checkServed(path: str) -> None:
     texts = [readFile(each, secret=True) for each in paths]
     if any(b"ENCRYPTED" in text for text in texts):
         raise _ENCRYPTED
-    for each, text in zip(paths, texts, strict=True):
-        _checkBlocks(each, text)
-    if not any(b"PRIVATE KEY" in text for text in texts):
-        raise UnfitError(
-            "nothing here can be served: a .pem file with a certificate that has a "
-            "DNS name (subjectAltName), and one with its private key, are needed"
-        )
     keys: list[PrivateKey] = []
     certificates: list[x509.Certificate] = []
     for each, text in zip(paths, texts, strict=True):
         try:
             if b"PRIVATE KEY-----" in text:
-                keys.append(loadKey(text))
+                keys += map(loadKey, _KEY.findall(text) or [text])
             if b"BEGIN CERTIFICATE-----" in text:
                 certificates += loadCertificates(text)
         except UnfitError:
@@ -271,10 +259,58 @@ def checkServed(path: str) -> None:
                 f"what stands in {printable(each)} cannot be read; write the file "
                 "anew, or take it away"
             ) from None
-    for key in keys:
-        for certificate in certificates:
-            if certificate.public_key() == key.public_key():
-                _checkKind(certificate, key)
+    pairs = [
+        (certificate, key)
+        for key in keys
+        for certificate in certificates
+        if certificate.public_key() == key.public_key()
+    ]
+    if not pairs:
+        raise UnfitError(
+            "nothing here can be served: a .pem file with a certificate that has a "
+            "DNS name (subjectAltName), and one with its private key, are needed"
+        )
+    served: dict[str, CertificateOptions] = {}
+
+    def contextFor(name: bytes | None) -> SSL.Context | None:
+        """Find the context for a name that a client asks for (RFC 6066, section 3)."""
+        text = (name or b"").decode("ascii", "replace")
+        found = served.get(text) or served.get(f"*.{text.partition('.')[2]}")
+        return None if found is None else found.getContext()
+
+    own = {certificate for certificate, _ in pairs}
+    issuers = {each.subject: each for each in certificates if each not in own}
+    made: list[CertificateOptions] = []
+    for certificate, key in pairs:
+        _checkKind(certificate, key)
+        chain = _chainOf(certificate, issuers)
+        options = serverOptions(
+            certificate, key, extraCertChain=chain, contextForServerName=contextFor
+        )
+        made.append(options)
+        served.update(dict.fromkeys(_namesOf(certificate), options))
+    return made[0]
+
+
+def _chainOf(
+    certificate: x509.Certificate, issuers: Mapping[x509.Name, x509.Certificate]
+) -> list[x509.Certificate]:
+    """:returns: the issuer of a certificate, that one's issuer, and so on."""
+    chain = [certificate]
+    while (issuer := issuers.get(chain[-1].issuer)) not in (None, *chain):
+        chain.append(issuer)  # type: ignore[arg-type]
+    return chain[1:]
+
+
+def _namesOf(certificate: x509.Certificate) -> list[str]:
+    """:returns: the DNS names that a certificate is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
 
 
 def checkDHParameters(path: str) -> None:

@@ -241,7 +241,11 @@ class Gate(Protocol):
 
 
 class _GateFactory(Factory):
-    """Makes the gate of one connection that is dialled."""
+    """
+    Makes the gate of one connection that is dialled.
+
+    :ivar wrappedFactory: makes the protocol behind the gate.
+    """
 
     noisy = False
 
@@ -252,19 +256,19 @@ class _GateFactory(Factory):
         gates: Leftovers,
     ) -> None:
         self._endpoint = endpoint
-        self._factory = factory
+        self.wrappedFactory = factory
         self._gates = gates
         self._abandoned = False
         self.gate: Gate | None = None
 
     def doStart(self) -> None:
-        self._factory.doStart()
+        self.wrappedFactory.doStart()
 
     def doStop(self) -> None:
-        self._factory.doStop()
+        self.wrappedFactory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Gate:
-        self.gate = Gate(self._endpoint, self._factory, addr, self._gates)
+        self.gate = Gate(self._endpoint, self.wrappedFactory, addr, self._gates)
         if self._abandoned:
             self.gate.abandon()
         return self.gate

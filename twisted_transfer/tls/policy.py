@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.errors import NotAdmitted, PeerRefused, TransferError
+from twisted_transfer.tls.alpn import offer, select
 from twisted_transfer.tls.keys import Identity, pinOf
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -127,6 +128,7 @@ class Policy:
         name = None if self.host is None else serverName(self.host)
         if name is not None:
             connection.set_tlsext_host_name(name)
+        offer(connection, tlsProtocol)
         return connection
 
     def serverConnectionForTLS(
@@ -153,6 +155,7 @@ class Policy:
         # who it is.  The tickets that TLS 1.3 sends all the same come after that.
         context.set_options(SSL.OP_NO_TICKET)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_alpn_select_callback(select)
         return context
 
     def _context(self, method: int) -> SSL.Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -13,18 +14,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.certificates import Authority
+from tests.support.folders import newFolder
 from tests.support.pems import WEAK, certificatePEM, keyPEM, makeKey
 from twisted_transfer.descriptions.pem import (
     checkDHParameters,
-    checkServed,
     loadAuthorities,
     loadCertificates,
     loadIdentity,
     loadKey,
+    loadServed,
     readFile,
 )
 from twisted_transfer.descriptions.values import UnfitError
@@ -145,7 +150,7 @@ class ExposedTests(FileTestCase):
         for path, read in (
             (both, partial(loadIdentity, {"certificate": both})),
             (both, partial(loadIdentity, one)),
-            (both, partial(checkServed, os.path.dirname(both))),
+            (both, partial(loadServed, os.path.dirname(both))),
             (alone, partial(loadIdentity, options)),
         ):
             for mode, number in ((0o644, 1), (0o640, 0), (0o600, 0)):
@@ -167,7 +172,7 @@ class ExposedTests(FileTestCase):
             os.chmod(path, mode)
         for read in (
             partial(loadIdentity, options),
-            partial(checkServed, str(self.directory / "own")),
+            partial(loadServed, str(self.directory / "own")),
         ):
             self.assertEqual(self.warned(read), [])
 
@@ -294,7 +299,7 @@ class KindTests(FileTestCase):
         for check in (
             partial(loadIdentity, {"certificate": paths["certificate"]}),
             partial(loadIdentity, paths, "certKey"),
-            partial(checkServed, str(self.directory / "own")),
+            partial(loadServed, str(self.directory / "own")),
         ):
             self.assertUnfit(check, "no TLS handshake can be completed", "P-256")
 
@@ -333,7 +338,7 @@ class ServedTests(FileTestCase):
 
     def check(self) -> None:
         """Check the folder."""
-        checkServed(str(self.directory))
+        loadServed(str(self.directory))
 
     def test_files(self) -> None:
         """Certificate and key may be in one file, in two, or further down."""
@@ -341,7 +346,7 @@ class ServedTests(FileTestCase):
         certificate = certificatePEM(key, "a.example")
         whole = self.file("a.pem", certificate + keyPEM(key))
         self.check()
-        checkServed(whole)
+        loadServed(whole)
         os.remove(whole)
         self.file("sub/key.pem", keyPEM(key))
         self.file("cert.pem", certificate)
@@ -356,7 +361,56 @@ class ServedTests(FileTestCase):
         self.file("key.txt", keyPEM(key))
         self.assertUnfit(self.check, "nothing here can be served")
         for path in ("/nonexistent", "a\0b"):
-            self.assertUnfit(partial(checkServed, path), "nothing here can be served")
+            self.assertUnfit(partial(loadServed, path), "nothing here can be served")
+
+    def shown(self, name: bytes | None) -> list[x509.Certificate]:
+        """:returns: the chain that a client sees."""
+        context = loadServed(str(self.directory)).getContext()
+        server = SSL.Connection(context, None)
+        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        server.set_accept_state()
+        client.set_connect_state()
+        if name is not None:
+            client.set_tlsext_host_name(name)
+        for side, other in ((client, server), (server, client), (client, server)):
+            with contextlib.suppress(SSL.WantReadError):
+                side.do_handshake()
+            other.bio_write(side.bio_read(65536))
+        return client.get_peer_cert_chain(as_cryptography=True) or []
+
+    def test_names(self) -> None:
+        """A client sees the certificate for the name that it asks for, or the first."""
+        chains = {}
+        for name in ("a.example", "b.example", "*.c.example"):
+            key = makeKey()
+            pem = certificatePEM(key, name)
+            self.file(f"{name.strip('*.')}.pem", pem + keyPEM(key))
+            chains[name] = x509.load_pem_x509_certificates(pem)
+        first = self.shown(None)
+        self.assertIn(first, chains.values())
+        for asked, expected in (
+            (b"a.example", chains["a.example"]),
+            (b"b.example", chains["b.example"]),
+            (b"x.c.example", chains["*.c.example"]),
+            (b"c.example", first),
+            (b"x.a.example", first),
+            (b"\xff.example", first),
+        ):
+            self.assertEqual(self.shown(asked), expected, asked)
+
+    def test_chain(self) -> None:
+        """The authorities that are in the folder are shown behind the certificate."""
+        authority = Authority(newFolder(self))
+        paths = [*authority.issue(), authority.trustRoots / "ca.pem"]
+        for path in paths:
+            self.file(f"{path.name}.pem", path.read_bytes())
+        self.assertEqual(
+            self.shown(b"localhost"),
+            [
+                x509.load_pem_x509_certificate(path.read_bytes())
+                for path in (paths[0], paths[2])
+            ],
+        )
 
     def test_encrypted(self) -> None:
         """So is an encrypted key, for which Twisted would ask on the terminal."""
@@ -365,8 +419,8 @@ class ServedTests(FileTestCase):
         self.file("sub/b.pem", keyPEM(makeKey(), b"xyz"))
         self.assertUnfit(self.check, "encrypted")
 
-    def test_unreadable(self) -> None:
-        """What Twisted would read wrongly is a fault that names what mends it."""
+    def test_manners(self) -> None:
+        """Byte order marks, and blocks of other kinds, are nothing to it."""
         key = makeKey()
         certificate = certificatePEM(key, "a.example")
         self.file("cert.pem", certificate)
@@ -374,25 +428,29 @@ class ServedTests(FileTestCase):
             b"-----END EC PARAMETERS-----\n"
         )
         request = certificate.replace(b"CERTIFICATE", b"CERTIFICATE REQUEST")
-        for content, said in (
-            (b"\xef\xbb\xbf" + keyPEM(key), "byte order mark"),
-            (certificate + b"\xef\xbb\xbf" + keyPEM(key), "byte order mark"),
-            (parameters + keyPEM(key), "block EC PARAMETERS"),
-            (
-                (parameters + keyPEM(key)).replace(b"\n", b"\r\n"),
-                "block EC PARAMETERS",
-            ),
-            (keyPEM(key) + request, "block CERTIFICATE REQUEST"),
+        for content in (
+            b"\xef\xbb\xbf" + keyPEM(key),
+            certificate + b"\xef\xbb\xbf" + keyPEM(key),
+            parameters + keyPEM(key),
+            (parameters + keyPEM(key)).replace(b"\n", b"\r\n"),
+            keyPEM(key) + request,
         ):
-            path = self.file("the key.pem", content)
-            with self.assertRaises(UnfitError) as caught:
-                self.check()
-            words = str(caught.exception)
-            self.assertIn(f"{path} has a ", words)
-            self.assertIn(said, words)
-            subprocess.run(words.partition("mend it with: ")[2], shell=True, check=True)
-            self.check()
-            self.assertNotIn(content, Path(path).read_bytes())
+            self.file("the key.pem", content)
+            self.assertEqual(
+                self.shown(b"a.example"), x509.load_pem_x509_certificates(certificate)
+            )
+
+    def test_one(self) -> None:
+        """All the keys of one file are found."""
+        text, expected = b"", {}
+        for name in ("a.example", "b.example"):
+            key = makeKey()
+            pem = certificatePEM(key, name)
+            text += pem + keyPEM(key)
+            expected[name.encode()] = x509.load_pem_x509_certificates(pem)
+        self.file("all.pem", text)
+        for asked, chain in expected.items():
+            self.assertEqual(self.shown(asked), chain)
 
     def test_broken(self) -> None:
         """So is a file with a broken key or certificate, which is named."""

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtensionOID, NameOID
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -214,7 +216,7 @@ class PolicyTests(SynchronousTestCase):
         The trust roots are read once for each role, not once for each of those
         who come.
         """
-        protocol: Any = None
+        protocol = TLSMemoryBIOProtocol(Factory(), Protocol())
         policy = Policy(Identity.ephemeral(), frozenset(), self.roots(self.ours))
         clients, servers = (
             {make(protocol).get_context() for _ in range(3)}
@@ -225,7 +227,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_notKept(self) -> None:
         """A policy with its private key goes away when nobody has it any more."""
-        protocol: Any = None
+        protocol = TLSMemoryBIOProtocol(Factory(), Protocol())
         policy = Policy(Identity.ephemeral(), frozenset(), self.roots(self.ours))
         policy.serverConnectionForTLS(protocol)
         policy.clientConnectionForTLS(protocol)
@@ -369,7 +371,7 @@ class NameTests(SynchronousTestCase):
         context.set_verify(SSL.VERIFY_PEER, lambda *ignored: True)
         Identity(self.key, server).showIn(context)
         policy = Policy(self.client, trustRoots=(server,), host=host)
-        protocol: Any = None
+        protocol = TLSMemoryBIOProtocol(Factory(), Protocol())
         client = policy.clientConnectionForTLS(protocol)
         connection = SSL.Connection(context, None)
         proved = shake(client, connection)
