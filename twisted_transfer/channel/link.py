@@ -200,6 +200,8 @@ class Link(Protocol):
         self._addresses: tuple[IAddress, IAddress] | None = None
         self._truncation: Truncated | None = None
         self._watch: IdleWatch | None = None
+        self._gathered: list[bytes] = []
+        self._gather = self._gathered.append
         self._use(_Early(self))
 
     def _use(self, user: ILinkUser) -> None:
@@ -208,7 +210,22 @@ class Link(Protocol):
         receive: Callable[[bytes], None] = self._drop if closed else user.bytesArrived
         if self._watch is not None:
             receive = self._watch.around(receive)
-        self.dataReceived = receive  # type: ignore[method-assign, assignment]
+        self._receive = receive
+        if self.dataReceived is not self._gather:
+            self.dataReceived = receive  # type: ignore[method-assign, assignment]
+
+    def gather(self) -> None:
+        """Begin to gather what comes, for TLS decrypts it in records of 16 KiB."""
+        self.dataReceived = self._gather  # type: ignore[method-assign, assignment]
+
+    def deliver(self) -> None:
+        """Pass on in one piece what was gathered."""
+        self.dataReceived = self._receive  # type: ignore[method-assign, assignment]
+        gathered = self._gathered
+        if gathered:
+            data = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+            gathered.clear()
+            self._receive(data)
 
     def _step(self, state: LinkState) -> None:
         self.state = self.state.then(state, LINK_STEPS)
@@ -456,6 +473,7 @@ class Link(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Judge how the connection ended, and tell the user."""
+        self.deliver()
         self.wire.gone()
         if self._watch is not None:
             self._watch.stop()

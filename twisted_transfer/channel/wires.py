@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 from OpenSSL import SSL
 from twisted.internet import endpoints
@@ -278,6 +279,12 @@ def hearThrough(outer: object, listener: object, *interfaces: InterfaceClass) ->
         alsoProvides(outer, interface)
 
 
+AT_ONCE = 256 * 1024
+"""How many bytes of a TLS connection go through the system at once, at most."""
+
+LARGE = 64 * 1024
+"""How many bytes that were written are encrypted without waiting for more."""
+
 CLOSE_TIMEOUT = 60.0
 """Seconds that a TLS partner has to answer when this side has closed and everything was
 handed to the system; one whose reader pauses has not read all of it yet."""
@@ -384,19 +391,44 @@ class CloseGuard:
             self._call = None
 
 
+class IWireListener(TypingProtocol):
+    """What a TLS connection tells."""
+
+    def handshakeCompleted(self) -> None:
+        """The handshake is complete."""
+
+    def gather(self) -> None:
+        """What has come at once is decrypted from here on."""
+
+    def deliver(self) -> None:
+        """All of it is."""
+
+
 class TLSWire(Wire):
     """A connection whose nearest layer, or one under it, is TLS."""
 
     def __init__(
-        self, clock: IReactorTime, transport: Any, layer: TLSMemoryBIOProtocol
+        self,
+        clock: IReactorTime,
+        transport: Any,
+        layer: TLSMemoryBIOProtocol,
+        listener: IWireListener,
     ) -> None:
         """
         :param clock: measures the time.
         :param transport: the transport of the connection.
         :param layer: the TLS layer, which was just connected.
+        :param listener: is told what is decrypted at once.
         """
         self._layer = layer
-        self._bottom = bottomOf(layer)
+        self._bottom: Any = bottomOf(layer)
+        self._listener = listener
+        self._plain: list[bytes] = []  # is to be encrypted
+        self._plainSize = 0
+        for name in ("bufferSize", "SEND_LIMIT"):
+            # What Twisted's sockets move at once is little more than a TLS record.
+            if hasattr(self._bottom, name):
+                setattr(self._bottom, name, AT_ONCE)
         self._partnerClosed = False
         self._wrote = False
         self._turns = 0  # of the reactor, until what was written is on its way
@@ -414,8 +446,10 @@ class TLSWire(Wire):
         layer.connectionLost = self._ended  # type: ignore[method-assign]
 
     def _begin(self) -> None:
-        self._send = self._transport.write
         self.write = self._write
+        self._send = self._transport.write
+        if self._transport is self._layer:
+            self._send = self._keep
 
     @property
     def refusal(self) -> str | None:
@@ -449,7 +483,55 @@ class TLSWire(Wire):
         self._turns = 2
         self._send(data)
 
+    def _keep(self, data: bytes) -> None:
+        """
+        Encrypt what is large at once, and what is small together with what else is
+        written in this turn of the reactor.
+
+        Twisted's layer does so, too, but record by record.
+        """
+        self._plain.append(data)
+        self._plainSize += len(data)
+        if self._plainSize >= LARGE:
+            self._encrypt()
+
+    def _encrypt(self) -> None:
+        """Encrypt what was written, and send it."""
+        plain = b"".join(self._plain)
+        self._plain.clear()
+        self._plainSize = 0
+        handle = self._layer.getHandle()
+        if not plain or handle is None:
+            return
+        sent = 0
+        with memoryview(plain) as view:
+            try:
+                while sent < len(plain):
+                    sent += handle.send(view[sent : sent + AT_ONCE])
+            except SSL.Error:
+                # The layer knows how to wait for the partner, and to report an error.
+                self._send = self._transport.write
+        self._sendEncrypted(handle, len(plain))
+        if sent < len(plain):
+            self._send(plain[sent:])
+
+    def _sendEncrypted(self, handle: SSL.Connection, size: int) -> None:
+        """
+        Send what TLS has made.
+
+        :param size: how many bytes were written.
+        """
+        # A record has at most 16 KiB, and no more than 256 bytes beside them.
+        wanted = size + (size // 16384 + 2) * 256
+        with suppress(SSL.WantReadError):
+            while True:
+                encrypted = handle.bio_read(wanted)
+                self._layer.transport.write(encrypted)  # type: ignore[union-attr]
+                if len(encrypted) < wanted:
+                    return
+
     def _nextTurn(self) -> None:
+        self._encrypt()
         self._written = 0
         self._turns -= 1
         if self._turns:
@@ -458,7 +540,11 @@ class TLSWire(Wire):
     def _received(self, data: bytes) -> None:
         """Let the layer have what came, and see whether it was the end."""
         before = getattr(self._bottom, "_tempDataLen", 0)  # as unsentOf() has it
-        self._receive(data)
+        self._listener.gather()
+        try:
+            self._receive(data)
+        finally:
+            self._listener.deliver()
         if getattr(self._bottom, "_tempDataLen", 0) > before:
             self._answered(before)
         handle = self._layer.getHandle()  # None when the connection is gone
@@ -488,9 +574,7 @@ class TLSWire(Wire):
         handle = self._layer.getHandle()
         if handle is not None:
             # The layer sends no more than 32 KiB of it at a time.
-            with suppress(SSL.WantReadError):
-                while True:
-                    self._layer.transport.write(handle.bio_read(65536))  # type: ignore[union-attr]
+            self._sendEncrypted(handle, 65536)
         unsent, recent = unsentOf(self._bottom)
         grown = recent - before
         # What was written becomes a little longer by encryption.
@@ -554,6 +638,7 @@ class TLSWire(Wire):
             # The partner's close_notify comes behind what it still sends.  If it is
             # here Twisted ends the connection, but waits for what is to be sent.
             self._nothingToLose = not self._unsent
+            self._encrypt()
             self._transport.loseConnection()
             taken = not self._wrote or self._partnerClosed
             self._guard = CloseGuard(
@@ -584,7 +669,7 @@ class TLSWire(Wire):
 def wireOf(
     clock: IReactorTime,
     transport: Any,
-    listener: object,
+    listener: IWireListener,
     started: object = None,
 ) -> Wire:
     """
@@ -592,7 +677,7 @@ def wireOf(
 
     :param clock: measures the time.
     :param transport: the connection's transport.
-    :param listener: over TLS, is told when the handshake is complete.
+    :param listener: over TLS, is told of it.
     :param started: the layer that ``startTLS`` has put above the transport.
     :returns: the kind of wire.
     """
@@ -600,7 +685,7 @@ def wireOf(
         if isinstance(layer, TLSMemoryBIOProtocol):
             # Its handshake cannot be complete before that of one under it.
             hearThrough(layer.wrappedProtocol, listener, IHandshakeListener)
-            return TLSWire(clock, transport, layer)
+            return TLSWire(clock, transport, layer, listener)
     if IUNIXTransport.providedBy(transport):
         return UNIXWire(clock, transport)
     if isinstance(transport, StandardIO):

@@ -39,6 +39,10 @@ _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325,
 section 4.2)."""
 
+_PARTIAL_WRITE = 1
+"""SSL_MODE_ENABLE_PARTIAL_WRITE of OpenSSL's ``ssl.h``, for which pyOpenSSL has no name
+and which it sets: each call would encrypt one record of 16 KiB, and no more."""
+
 # What the path validation of RFC 5280, section 6, has found, by the numbers of
 # X509_STORE_CTX_get_error(3).
 _UNKNOWN = (
@@ -160,6 +164,7 @@ class Policy:
 
     def _context(self, method: int) -> SSL.Context:
         context = SSL.Context(method)
+        context.clear_mode(_PARTIAL_WRITE)
         oldest = SSL.TLS1_2_VERSION if self.byAuthority else SSL.TLS1_3_VERSION
         context.set_min_proto_version(oldest)
         context.set_cipher_list(_CIPHERS)

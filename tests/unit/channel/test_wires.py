@@ -4,6 +4,7 @@ Tests for :mod:`twisted_transfer.channel.wires`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,12 +38,14 @@ from twisted_transfer.channel.link import Link
 from twisted_transfer.channel.wires import (
     ANSWERS_INTERVAL,
     CLOSE_TIMEOUT,
+    LARGE,
     MOST_ANSWERS,
     TAKE_TIMEOUT,
     StandardIOWire,
     UNIXWire,
     Wire,
     hearThrough,
+    unsentOf,
 )
 from twisted_transfer.errors import HalfCloseUnsupported, Truncated, Unclosed
 from twisted_transfer.layers import bottomOf, layersUnder
@@ -399,6 +402,46 @@ class TLSTestCase(SynchronousTestCase):
         failure = self.failureResultOf(channel.whenClosed(), Truncated)
         self.assertIn(words, str(failure.value))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class PieceTests(TLSTestCase):
+    """TLS has records of 16 KiB; here nobody has to see them."""
+
+    def test_read(self) -> None:
+        """What has come at once is handed on as one piece."""
+        channel, partner, _ = self.channel()
+        pieces: list[bytes] = []
+        protocol = channel.start(Protocol())
+        protocol.dataReceived = pieces.append  # type: ignore[method-assign, assignment]
+        self.reactor.run(3)
+        content = os.urandom(50_000)
+        for start in range(0, len(content), 10_000):
+            partner.tls.send(content[start : start + 10_000])
+        partner.raw.send(partner.tls.bio_read(1 << 20))
+        self.reactor.run(3)
+        self.assertEqual(pieces, [content])
+
+    def test_written(self) -> None:
+        """What is written in one turn is one record, if it is not large."""
+        channel, partner, _ = self.channel(1 << 20)
+        self.reactor.run(3)
+        partner.raw.take()
+        for piece in (b"some", b"more", b"words"):
+            channel.write(piece)
+        self.reactor.run(3)
+        sent = partner.raw.take()
+        # A record's header has its length in its last two bytes (RFC 8446, 5.1).
+        self.assertEqual(int.from_bytes(sent[3:5], "big"), len(sent) - 5)
+        partner.tls.bio_write(sent)
+        self.assertEqual(partner.tls.recv(100), b"somemorewords")
+
+    def test_large(self) -> None:
+        """What is large does not wait for the next turn."""
+        channel, _, socket = self.channel(1 << 20)
+        self.reactor.run(3)
+        channel.write(b"first")
+        channel.write(bytes(LARGE))
+        self.assertGreater(unsentOf(socket)[0], LARGE)
 
 
 class AnswersTests(TLSTestCase):

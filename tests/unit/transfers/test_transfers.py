@@ -556,7 +556,7 @@ class StepTests(SynchronousTestCase):
     def test_whole(self) -> None:
         """If nothing happens, they are all done."""
         self.begin(True)
-        self.steps(29)
+        self.steps(30)
         self.assertTrue(all(run.called for run in self.runs))
         self.assertEqual(self.end(), [None, None])
 
