@@ -7,6 +7,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
+import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,10 +39,60 @@ AnyStream = int | HasFileno
 """The types of an open stream."""
 
 
+def _openAgain(fd: int) -> int | None:
+    """
+    Open the pipe or terminal of a descriptor a second time.
+
+    :param fd: the descriptor; its own mode, which other programs may share with
+        this one, stays as it is.
+    :returns: a descriptor that is non-blocking and nobody else's; None for
+        anything else, or where the system does not allow it, as with the terminal
+        of another user.
+    """
+    status = os.fstat(fd)
+    # To open the master of a pseudo-terminal, ptmx(4), makes another one.
+    terminal = status.st_rdev != os.makedev(5, 2) and os.isatty(fd)
+    if not (stat.S_ISFIFO(status.st_mode) or terminal):
+        return None
+    access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    flags = access | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with suppress(OSError):
+        return os.open(f"/proc/self/fd/{fd}", flags)
+    return None
+
+
+def _waitFor(fd: int, event: int) -> None:
+    """:raises BlockingIOError: if a descriptor is not ready."""
+    poll = select.poll()
+    poll.register(fd, event)
+    if not poll.poll(0):
+        raise BlockingIOError
+
+
+def _readReady(fd: int, size: int) -> bytes:
+    """Read from a descriptor that may block, if there is something."""
+    _waitFor(fd, select.POLLIN)
+    return os.read(fd, size)
+
+
+def _writeReady(fd: int, data: memoryview) -> int:
+    """
+    Write as much to a descriptor that may block as it has room for, if it has any.
+
+    A pipe that is ready has room for ``PIPE_BUF`` bytes, pipe(7); a terminal that is
+    ready has room for some, and waits within a larger write, for how many it does not
+    tell.
+    """
+    _waitFor(fd, select.POLLOUT)
+    return os.write(fd, data[: 1 if os.isatty(fd) else select.PIPE_BUF])
+
+
 class Stream:
     """
-    A descriptor that is open already, and non-blocking while it is used here; its
-    mode is restored in the end.
+    A descriptor that is open already, used without waiting.
+
+    Its mode is never changed: a shell and other programs may share it, and would
+    find it non-blocking whenever this process is stopped or killed.
     """
 
     def __init__(
@@ -69,7 +121,7 @@ class Stream:
         # Held on to, so that an open file is not closed by the collector.
         self._stream: AnyStream | None = stream
         self._closes = close
-        self._wasBlocking = False
+        self._release: Callable[[], object] = lambda: None
 
     def fileno(self) -> int:
         """:returns: the descriptor."""
@@ -83,21 +135,33 @@ class Stream:
         mode = os.fstat(self._fd).st_mode
         return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
-    def _unblock(self) -> None:
-        """Let reads and writes return at once, whatever there is."""
-        if not self._wasBlocking and os.get_blocking(self._fd) and not self._isPlain():
-            os.set_blocking(self._fd, False)
-            self._wasBlocking = True
+    def _access(self) -> tuple[Callable[[int], bytes], Callable[[memoryview], int]]:
+        """
+        :returns: a function that reads and one that writes; both raise
+            ``BlockingIOError`` instead of waiting.
+        """
+        fd = self._fd
+        if self._isPlain() or not os.get_blocking(fd):
+            return partial(os.read, fd), partial(os.write, fd)
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            sock = socket.socket(fileno=os.dup(fd))
+            self._release = sock.close
+            return (
+                lambda size: sock.recv(size, socket.MSG_DONTWAIT),
+                lambda data: sock.send(data, socket.MSG_DONTWAIT),
+            )
+        own = _openAgain(fd)
+        if own is None:
+            return partial(_readReady, fd), partial(_writeReady, fd)
+        self._release = partial(os.close, own)
+        return partial(os.read, own), partial(os.write, own)
 
     def _giveBack(self) -> None:
-        """Restore the mode, and close it if that was asked for; safe to repeat."""
+        """Close what was opened here, and the stream if asked; safe to repeat."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
-        if self._wasBlocking:
-            # It may have been closed meanwhile.
-            with suppress(OSError):
-                os.set_blocking(self._fd, True)
+        self._release()
         if self._closes:
             if isinstance(stream, int):
                 os.close(stream)
@@ -111,12 +175,13 @@ class StreamDestination(Stream):
     Write to what is open already: a pipe, a terminal, a socket, a device, or a
     regular file at its current position.
 
-    It never blocks the reactor's thread, and restores the blocking mode of the
-    descriptor in the end.
+    It does not block the reactor's thread, and leaves the blocking mode of the
+    descriptor, which other programs may share, as it is.
     """
 
     _rest = memoryview(b"")
     _waiting: Deferred[None] | None = None
+    _write: Callable[[memoryview], int] | None = None
 
     def open(self) -> None:
         """
@@ -145,7 +210,8 @@ class StreamDestination(Stream):
         :raises DestinationError: if the system refuses them.
         """
         self.open()
-        self._unblock()
+        if self._write is None:
+            _, self._write = self._access()
         self._rest = memoryview(data)
         self._push()
         if not self._rest:
@@ -156,9 +222,9 @@ class StreamDestination(Stream):
 
     def _push(self) -> None:
         """Write as much as there is room for."""
-        while self._rest:
+        while self._write and self._rest:
             try:
-                self._rest = self._rest[os.write(self._fd, self._rest) :]
+                self._rest = self._rest[self._write(self._rest) :]
             except BlockingIOError:
                 return
             except OSError as error:
@@ -198,7 +264,7 @@ class StreamDestination(Stream):
     @deferring
     async def finish(self) -> None:
         """
-        Restore the stream's mode; the system has everything.
+        End the use of the stream; the system has everything.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
@@ -206,7 +272,7 @@ class StreamDestination(Stream):
         self._giveBack()
 
     def abort(self) -> None:
-        """Restore the stream's mode; what was written to it stays."""
+        """End the use of the stream; what was written to it stays."""
         if self._waiting is not None:
             self._waiting.cancel()
         self._giveBack()
@@ -223,8 +289,8 @@ class StreamSource(Stream, BlockSource):
     Send what is open already: a pipe, a terminal, a socket, a device, or a regular
     file from its current position.
 
-    It never blocks the reactor's thread, and restores the blocking mode of the
-    descriptor in the end.
+    It does not block the reactor's thread, and leaves the blocking mode of the
+    descriptor, which other programs may share, as it is.
 
     :ivar size: how many bytes are left if it is a regular file, else None.
     """
@@ -248,11 +314,11 @@ class StreamSource(Stream, BlockSource):
             raise self.cannotRead(error) from error
 
     def _reader(self) -> Callable[[int], bytes]:
-        self._unblock()
         self._plain = self._isPlain()
         if not self._plain and self._blockSize is None:
             self._blockSize = STREAM_BLOCK_SIZE
-        return partial(os.read, self._fd)
+        read, _ = self._access()
+        return read
 
     def logPrefix(self) -> str:
         """:returns: the name of this in Twisted's log."""
@@ -289,6 +355,6 @@ class StreamSource(Stream, BlockSource):
             )
 
     def close(self) -> None:
-        """Restore the stream's mode, or close it if ``close`` was given."""
+        """End the use of the stream, and close it if ``close`` was given."""
         self._reactor.removeReader(self)
         self._giveBack()

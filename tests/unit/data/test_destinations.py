@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import stat
+import tty
 from collections.abc import Callable
 from typing import Any
 from unittest import SkipTest
@@ -19,6 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from tests.support.folders import newFolder, partOf
+from tests.support.streams import streamPairs
+from twisted_transfer.data import streams
 from twisted_transfer.data.destinations import (
     BytesDestination,
     CallableDestination,
@@ -343,8 +346,10 @@ class StreamDestinationTests(SynchronousTestCase):
         os.close(fd)
 
     def destination(self, fd: int, **options: Any) -> StreamDestination:
-        """:returns: a destination that is that descriptor."""
-        return StreamDestination(self.reactor, fd, **options)
+        """:returns: a destination that is that descriptor, and aborted in the end."""
+        destination = StreamDestination(self.reactor, fd, **options)
+        self.addCleanup(destination.abort)
+        return destination
 
     def writable(self) -> None:
         """Do what a reactor does when there is room."""
@@ -429,16 +434,54 @@ class StreamDestinationTests(SynchronousTestCase):
         self.assertIn("gone", str(error))
 
     def test_blockingMode(self) -> None:
-        """However it ends, the descriptor goes back in the mode it came in."""
+        """The mode of a descriptor, which others may share, is never changed."""
         for end in ("finish", "abort"):
-            for blocking in (True, False):
-                _, writing = self.pipe()
-                os.set_blocking(writing, blocking)
-                destination = self.destination(writing)
-                destination.write(b"some")
-                self.assertFalse(os.get_blocking(writing))
-                getattr(destination, end)()
-                self.assertEqual(os.get_blocking(writing), blocking)
+            for reading, writing in streamPairs(self):
+                for blocking in (True, False):
+                    os.set_blocking(writing, blocking)
+                    destination = self.destination(writing)
+                    self.assertIsNone(destination.write(b"some\n"))
+                    self.assertEqual(os.get_blocking(writing), blocking)
+                    came = b""
+                    while len(came) < 5:  # the system may move them one by one
+                        came += os.read(reading, 5)
+                    self.assertEqual(came, b"some\n")
+                    getattr(destination, end)()
+                    self.assertEqual(os.get_blocking(writing), blocking)
+
+    def test_roomOfAnyKind(self) -> None:
+        """A stream without room, whatever its mode, is waited for by the reactor."""
+        for reading, writing in streamPairs(self):
+            destination = self.destination(writing)
+            waiting = destination.write(bytes(_MUCH))
+            assert waiting is not None
+            self.assertEqual(len(self.reactor.writers), 1)
+            self.assertTrue(os.get_blocking(writing))
+            os.read(reading, 100)
+            destination.abort()
+            self.failureResultOf(waiting, CancelledError)
+
+    def test_roomOfTerminals(self) -> None:
+        """
+        A terminal that cannot be opened again is given no more than it has room for.
+
+        How much that is depends on when the system moves what was written before.
+        """
+        for _ in range(20):
+            master, slave = os.openpty()
+            self.addCleanup(os.close, master)
+            self.addCleanup(os.close, slave)
+            tty.setraw(slave)
+            destination = self.destination(master)
+            waiting = destination.write(bytes(_MUCH))
+            assert waiting is not None
+            destination.abort()
+            self.failureResultOf(waiting, CancelledError)
+
+    def test_notAllowed(self) -> None:
+        """It works also with a pipe or terminal that cannot be opened again."""
+        self.patch(streams, "_openAgain", lambda fd: None)
+        self.test_blockingMode()
 
     def test_abortedWhileWaiting(self) -> None:
         """Given up, it does not wait for the reader any more."""

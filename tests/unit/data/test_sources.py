@@ -21,7 +21,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.support.folders import newFolder
-from twisted_transfer.data import sources
+from tests.support.streams import streamPairs
+from twisted_transfer.data import sources, streams
 from twisted_transfer.data.sources import (
     BLOCK_SIZE,
     BytesSource,
@@ -401,33 +402,27 @@ class StreamSourceTests(SynchronousTestCase):
         self.assertIn("cannot read the terminal: Input/output error", str(error))
 
     def test_blockingMode(self) -> None:
-        """However it ends, the descriptor goes back in the mode it came in."""
-        for ending in ("end", "cancel", "stop"):
+        """The mode of a descriptor, which others may share, is never changed."""
+        for reading, writing in streamPairs(self):
             for blocking in (True, False):
-                reading, writing = self.pipe()
                 os.set_blocking(reading, blocking)
-                done = self.started(reading)
-                self.assertFalse(os.get_blocking(reading))
-                if ending == "end":
-                    self.close(writing)
-                    self.readable()
-                    self.successResultOf(done)
-                elif ending == "cancel":
-                    done.cancel()
-                    self.failureResultOf(done, CancelledError)
-                else:
-                    self.consumer.producer.stopProducing()  # type: ignore[union-attr]
-                    self.failureResultOf(done, Truncated)
+                consumer = Consumer()
+                done = StreamSource(self.reactor, reading).startProducing(consumer)
+                self.assertEqual(os.get_blocking(reading), blocking)
+                # The reactor was wrong, or another program has read it all.
+                self.readable()
+                self.assertEqual(consumer.content, b"")
+                os.write(writing, b"some\n")
+                self.readable()
+                self.assertEqual(consumer.content, b"some\n")
+                done.cancel()
+                self.failureResultOf(done, CancelledError)
                 self.assertEqual(os.get_blocking(reading), blocking)
 
-    def test_unused(self) -> None:
-        """A source that is opened and closed has not touched the mode."""
-        reading, _ = self.pipe()
-        source = StreamSource(self.reactor, reading)
-        source.open()
-        self.assertTrue(os.get_blocking(reading))
-        source.close()
-        self.assertTrue(os.get_blocking(reading))
+    def test_notAllowed(self) -> None:
+        """It works also with a pipe or terminal that cannot be opened again."""
+        self.patch(streams, "_openAgain", lambda fd: None)
+        self.test_blockingMode()
 
     def test_close(self) -> None:
         """It is closed only where that was asked for."""
@@ -510,6 +505,16 @@ class ReactorTests(TestCase):
                 file.write(b"content")
 
         reactor.callLater(0, write)
+        self.assertEqual(await self.sent(reading), b"content")
+
+    async def test_writerGone(self) -> None:
+        """A named pipe has its end also if its writer was gone before it is read."""
+        path = newFolder(self) / "pipe"
+        os.mkfifo(path)
+        both = os.open(path, os.O_RDWR)
+        reading = os.open(path, os.O_RDONLY)
+        os.write(both, b"content")
+        os.close(both)
         self.assertEqual(await self.sent(reading), b"content")
 
     async def test_socket(self) -> None:
