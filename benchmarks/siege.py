@@ -28,9 +28,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import cache
 from random import getrandbits
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
@@ -55,8 +61,42 @@ from twisted_transfer.testing.peers import (
     Staller,
 )
 from twisted_transfer.testing.tlspeers import Impostor
+from twisted_transfer.tls.keys import Identity
 
 reactor: Any = _reactor
+
+CHAIN = 60
+"""How many certificates those show who have a long chain; OpenSSL reads 100 KiB."""
+
+
+@cache
+def longChain() -> Identity:
+    """
+    :returns: an identity that nobody knows, and the chain of its authorities, each of
+        which has issued the one before.
+    """
+    now = datetime.now(timezone.utc)
+    issuer = ec.generate_private_key(ec.SECP256R1())
+    name = "authority"
+    certificates: list[x509.Certificate] = []
+    for number in range(CHAIN):
+        key = ec.generate_private_key(ec.SECP256R1()) if number else issuer
+        subject = f"authority {number}"
+        certificates.append(
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .public_key(key.public_key())
+            .serial_number(number + 1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(True, None), critical=True)
+            .sign(issuer, hashes.SHA256())
+        )
+        issuer, name = key, subject
+    own, *chain = reversed(certificates)
+    return Identity(issuer, own, tuple(chain))
+
 
 KINDS: dict[str, Callable[[], HostilePeer]] = {
     "scanner": Scanner,
@@ -68,6 +108,8 @@ KINDS: dict[str, Callable[[], HostilePeer]] = {
     "flooder": Flooder,
     "impostor": lambda: Impostor(reactor),
     "bare impostor": lambda: Impostor(reactor, certificate=False),
+    "long chain": lambda: Impostor(reactor, identity=longChain()),
+    "old long chain": lambda: Impostor(reactor, identity=longChain(), version="1.2"),
     "old impostor": lambda: Impostor(reactor, version="1.2"),
 }
 
