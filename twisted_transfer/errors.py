@@ -314,7 +314,7 @@ _TODO = {
     "refused": "ask there what it takes, and send that",
     "too-large": "the partner has to allow more (--max-size, --max-total)",
     "exists": "the partner has to choose another name, or give --force",
-    "storing": "see there why, make room or choose another place, and send it again",
+    "storing": "find out there why, and send it again",
     "source": "the partner has to make its file readable, and send it again",
     "cancelled": "agree with the partner, and try again",
     "mismatch": "send it again when it changes no more",

@@ -4,6 +4,7 @@ What a person is shown of text from outside.
 
 from __future__ import annotations
 
+import os
 import re
 
 
@@ -44,6 +45,26 @@ def printableLines(text: str, limit: int | None = None) -> str:
     :returns: the lines, each as by :func:`printable`.
     """
     return re.sub("[^\n\t]+", lambda found: printable(found[0], limit), text)
+
+
+def reasonOf(error: object) -> str:
+    """
+    Say in words what the system, Twisted or Python says about an error.
+
+    :param error: any error; Twisted's have the system's number or error in them.
+    :returns: its words, printable, in one line without numbers, names of classes and
+        full stop; those of its documentation if it has none.
+    """
+    number = getattr(error, "osError", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    words = getattr(error, "strerror", None)
+    if words is None and isinstance(error, BaseException):
+        # Twisted's are a sentence about nothing, or about what is behind it.
+        words = str(error) or (type(error).__doc__ or "").partition("\n\n")[0]
+        words = words.replace("``", "")
+    text = " ".join(str(words or "for a reason that is not said").split())
+    return printable(text.removesuffix("."))
 
 
 HIDDEN = "…"

@@ -96,14 +96,14 @@ def judge(reason: Failure, wire: Wire, aborted: bool) -> Truncated | None:
         return None
     elif wire.unclosed and reason.type is ConnectionLost:
         truncation = Unclosed(
-            "the partner ended the connection without TLS's close_notify, so what came "
-            "may not be everything; if the partner never sends one, give the size of "
-            "the data (--size, size=), or --accept-unclosed (acceptUnclosed)"
+            "the partner ended the connection without TLS's close_notify, so not "
+            "everything may have arrived; if the partner never sends one, give the "
+            "size of the data (--size, size=), or --accept-unclosed (acceptUnclosed)"
         )
     else:
         truncation = Truncated(
             "the connection broke off: the partner did not end it in an orderly "
-            "way, so what came may not be everything; transfer again"
+            "way, so not everything may have arrived; transfer again"
         )
     truncation.__cause__ = reason.value
     return truncation

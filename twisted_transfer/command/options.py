@@ -23,7 +23,7 @@ from twisted_transfer.descriptions.exposed import exposure
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.descriptions.values import UnfitError
 from twisted_transfer.errors import BadDescription
-from twisted_transfer.printable import concealed
+from twisted_transfer.printable import concealed, reasonOf
 from twisted_transfer.transfers.folder import MAX_FILES
 
 _LONGEST = 65536
@@ -77,9 +77,14 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
             if standardInput.isatty():
                 print("description: ", end="", file=sys.stderr, flush=True)
             text = standardInput.readline(_LONGEST + 1)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"cannot read the description from {where}: it is no text in UTF-8; give "
+            "one line with a transfer: description"
+        ) from error
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot read the description from {where}: {error}"
+            f"cannot read the description from {where}: {reasonOf(error)}"
         ) from error
     if len(text) > _LONGEST:
         raise UsageError(f"{where} is too long for a description: give one line")
@@ -256,6 +261,8 @@ class TransferOptions(Versioned):
     def postOptions(self) -> None:
         """Divide the words, and read the description."""
         paths, argument = self._divide(self._words)
+        if "" in paths:
+            raise UsageError("PATH is empty; give the path of a file, or -")
         if self.sends and argument == STANDARD and STANDARD in paths:
             raise UsageError(
                 "standard input can give the data or the description, not both: "

@@ -4,8 +4,10 @@ What the command tells a person or a log: lines, progress, errors, exit statuses
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +23,7 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 
 from twisted_transfer import errors
-from twisted_transfer.printable import concealed, printableLines
+from twisted_transfer.printable import concealed, printable, printableLines, reasonOf
 
 _KIB = 1024.0
 
@@ -228,6 +230,7 @@ _STATUSES: tuple[tuple[Status, tuple[type[BaseException], ...]], ...] = (
     (Status.LOCAL, (ConnectBindError,)),
     (Status.TRUNCATED, (errors.PartnerStalled,)),
     (Status.NO_PARTNER, (errors.PartnerTimeout, ConnectError, DNSLookupError)),
+    (Status.NO_PARTNER, (socket.gaierror,)),
     (Status.REFUSED, (errors.PeerRefused, errors.NotAdmitted)),
     (Status.TRUNCATED, (errors.PartnerFailed, errors.Truncated)),
     (Status.TRUNCATED, (errors.ReceiptMismatch, errors.NotAReceiptPartner)),
@@ -276,14 +279,47 @@ def wordsFor(error: BaseException) -> str:
     :param error: why a transfer has failed; not a bug.
     :returns: one line, with what to do about it.
     """
-    words = sayable(concealed(" ".join(str(error).split()))) or type(error).__name__
-    if isinstance(error, ConnectError | DNSLookupError) and not isinstance(
-        error, ConnectBindError
-    ):
+    if isinstance(error, errors.TransferError):
+        return sayable(concealed(" ".join(str(error).split()))) or reasonOf(error)
+    words = sayable(concealed(reasonOf(error)))
+    if isinstance(error, ConnectBindError):
         return (
-            f"the partner could not be reached: {words} Check the address; if the "
-            "partner may start later, add retryFor=SECONDS to the description."
+            f"cannot dial from the address of bindAddress=: {words}; give one of this "
+            "machine that fits the host, or leave it out"
+        )
+    if isinstance(error, socket.gaierror):
+        return (
+            f"the partner could not be reached: {words}; check host=, and the zone of "
+            "an address (behind the %), which is a network interface of this machine"
+        )
+    if isinstance(error, ConnectError | DNSLookupError):
+        return (
+            f"the partner could not be reached: {words}; check the address; if the "
+            "partner may start later, add retryFor=SECONDS to the description"
         )
     if isinstance(error, CannotListenError):
-        return f"{words} Choose another port or path, or port=0 for any free port."
+        return _cannotListen(error)
     return words
+
+
+def _cannotListen(error: CannotListenError) -> str:
+    """Write where this side cannot listen, why, and what else to try."""
+    cause = error.socketError
+    words = sayable(reasonOf(cause))
+    if isinstance(error.port, int):
+        host = printable(error.interface)
+        place = f"[{host}]:{error.port}" if ":" in host else f"{host}:{error.port}"
+        place = place if host else f"port {error.port}"
+        todo = "choose another port, or port=0 for any free port"
+        if isinstance(cause, socket.gaierror) or (
+            getattr(cause, "errno", None) == errno.EADDRNOTAVAIL
+        ):
+            todo = "give an interface= that is an address of this machine"
+        return f"cannot listen on {place}: {words}; {todo}"
+    # The lock of a UNIX socket is a link; what it points to stands in the error first.
+    path = getattr(cause, "filename2", None) or error.port
+    name = printable(os.fsdecode(path)).removesuffix(".lock")
+    return (
+        f"cannot listen on the UNIX socket {name}: {words}; choose another path, in a "
+        "folder that exists and that you may write to"
+    )

@@ -26,6 +26,7 @@ from twisted_transfer.errors import (
     PeerRefused,
     TransferError,
 )
+from twisted_transfer.printable import reasonOf
 from twisted_transfer.tls.alpn import nameProtocols
 from twisted_transfer.tls.client import MutualTLSClientEndpoint
 
@@ -104,7 +105,8 @@ async def dial(
                     ) from error
                 raise PartnerTimeout(
                     f"the partner could not be reached in {retryFor:g} seconds and "
-                    f"{tries} tries (retryFor); the last: {error}"
+                    f"{tries} tries (retryFor); the last: {reasonOf(error)}; check "
+                    "the address, and whether the partner listens there"
                 ) from error
             delay = min(delays(tries), left)
         await deferLater(reactor, delay)

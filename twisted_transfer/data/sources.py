@@ -29,6 +29,7 @@ from twisted_transfer.data.kernel import Sending
 from twisted_transfer.data.parts import AnyPath, pathText, reasonText, resolved
 from twisted_transfer.errors import SourceError, Truncated
 from twisted_transfer.interfaces import ILimitedSource
+from twisted_transfer.printable import reasonOf
 
 BLOCK_SIZE = 256 * 1024
 """How many bytes of a file are read at once; for twice as many, the allocator gives the
@@ -159,8 +160,7 @@ class ProducingSource:
         :param error: what reading has raised.
         :returns: the error that says so, with that as its cause.
         """
-        reason = reasonText(error) if isinstance(error, OSError) else repr(error)
-        problem = SourceError(f"cannot read {self.name}: {reason}")
+        problem = SourceError(f"cannot read {self.name}: {reasonOf(error)}")
         problem.__cause__ = error
         return problem
 

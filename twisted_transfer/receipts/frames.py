@@ -143,11 +143,11 @@ class Deframer:
         if _PLAIN in shown:
             raise NotAReceiptPartner(
                 "something on the way changes bytes as if they were text (the "
-                f"partner's first ones came as {shown!r}); use a connection that "
-                "leaves them as they are"
+                f"partner's first ones came as {_asText(shown)}); use a connection "
+                "that leaves them as they are"
             )
         raise NotAReceiptPartner(
-            f"the partner does not use receipts (what it sent begins with {shown!r}); "
+            f"the partner does not use receipts (it begins with {_asText(shown)}); "
             "if it is the right one, give --raw, or let it use receipts too"
         )
 
@@ -197,9 +197,14 @@ class Deframer:
             )
         raise NotAReceiptPartner(
             "the partner does not use receipts (all that it sent is "
-            f"{bytes(self._held)!r}); if it is the right one, give --raw, or let it "
-            "use receipts too"
+            f"{_asText(self._held)}); if it is the right one, give --raw, or let "
+            "it use receipts too"
         )
+
+
+def _asText(data: bytes | bytearray) -> str:
+    """:returns: bytes as they may be shown, in quotes."""
+    return repr(bytes(data))[1:]
 
 
 def broken(detail: str) -> PartnerProtocolError:

@@ -390,7 +390,7 @@ def decode(payload: bytes) -> Message:
     box = _parse(payload)
     name = box.pop(COMMAND, b"")
     if name not in _KINDS:
-        raise BadMessage(f"it is none of the messages: {name[:_SHOWN]!r}")
+        raise BadMessage(f"it is none of the messages: {repr(name[:_SHOWN])[1:]}")
     kind = _KINDS[name]
     values = {}
     for field in fields(kind):
@@ -403,5 +403,5 @@ def decode(payload: bytes) -> Message:
         except ValueError as error:
             raise BadMessage(f"in {kind.__name__}, {field.name} {error}") from error
     if box and kind is not Hello:
-        raise BadMessage(f"{kind.__name__} has no {min(box)[:_SHOWN]!r}")
+        raise BadMessage(f"{kind.__name__} has no {repr(min(box)[:_SHOWN])[1:]}")
     return cast(Message, kind(**values))

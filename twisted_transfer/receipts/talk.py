@@ -333,8 +333,10 @@ class Talk(Protocol):
             if self._conversation.version is None and not stalled:
                 # A raw partner takes this side's Hello for a file.
                 error = Truncated(
-                    "the partner broke the connection off before it said Hello; if "
-                    "it gives --raw, give it here too, or let it leave that out"
+                    "the partner broke the connection off before it said Hello: it "
+                    "may have refused this side, as one without a certificate that "
+                    "it asks for, or one side gives --raw and the other does not; "
+                    "find out there why"
                 )
                 error.__cause__ = failure.value
             self._heard([error])

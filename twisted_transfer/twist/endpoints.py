@@ -39,7 +39,7 @@ from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadDescription, Truncated
-from twisted_transfer.printable import printable
+from twisted_transfer.printable import reasonOf
 
 
 def serve(
@@ -188,7 +188,7 @@ class TransferPort:
                 failures += 1
                 self._log.warn(
                     "the partner could not be reached ({error}); dialling again",
-                    error=printable(str(error)),
+                    error=reasonOf(error),
                 )
             else:
                 failures = 0

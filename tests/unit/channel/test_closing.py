@@ -158,7 +158,7 @@ class JudgeTests(SynchronousTestCase):
             truncation = self.judged(error)
             assert truncation is not None
             self.assertIs(truncation.__cause__, error)
-            self.assertIn("may not be everything", str(truncation))
+            self.assertIn("not everything may have arrived", str(truncation))
 
     def test_complete(self) -> None:
         """

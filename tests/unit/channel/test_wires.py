@@ -985,14 +985,14 @@ class ClosedThereTests(TLSTestCase):
         self.reactor.run(3)
         self.assertEqual(self.successResultOf(channel.read()), b"some")
         self.failureResultOf(channel.read(), Truncated)
-        self.truncated(channel, "may not be everything")
+        self.truncated(channel, "not everything may have arrived")
 
     def test_reset(self) -> None:
         """So is a reset."""
         channel, partner, _ = self.channel()
         partner.raw.reset()
         self.reactor.run(3)
-        self.truncated(channel, "may not be everything")
+        self.truncated(channel, "not everything may have arrived")
 
     def test_resetAfterWriting(self) -> None:
         """Nothing is left to do then for what was just written."""

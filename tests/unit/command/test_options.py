@@ -76,7 +76,7 @@ class ReadDescriptionTests(SynchronousTestCase):
             (b"", "no lines"),
             (b" \n\n", "no lines"),
             (b"one\ntwo\n", "2 lines"),
-            (b"\xff\xfe", "decode"),
+            (b"\xff\xfe", "no text in UTF-8"),
             (b"x" * 70000, "too long"),
         ):
             self.file.write_bytes(content)

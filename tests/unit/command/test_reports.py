@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 from io import StringIO
 
 import tqdm.std
+import twisted.internet.error
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import (
     CannotListenError,
@@ -23,6 +25,7 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_transfer import errors as ours
 from twisted_transfer.command.reports import (
     ConsoleReport,
     ProgressBar,
@@ -337,6 +340,15 @@ class StatusTests(SynchronousTestCase):
                 self.assertEqual(statusOf(error), status, repr(error))
 
 
+def _of(kind: type[BaseException]) -> list[BaseException]:
+    """:returns: errors of a class, with words and, but for options, without."""
+    if issubclass(kind, BadOption):
+        return [kind("x y")]
+    if issubclass(kind, ConnectError):
+        return [kind(), kind(string="x y"), kind(111, "x y")]
+    return [kind(), kind("x y")]
+
+
 class WordsTests(SynchronousTestCase):
     """What went wrong, in words."""
 
@@ -353,7 +365,72 @@ class WordsTests(SynchronousTestCase):
     def test_oneLine(self) -> None:
         """However an error is written, it is told in one line."""
         self.assertEqual(wordsFor(BadOption("one\n  two\n")), "one two")
-        self.assertEqual(wordsFor(OSError()), "OSError")
+
+    def test_everyError(self) -> None:
+        """
+        No error is told as an object, a class, a number or bytes, or not at all.
+
+        That is each of this library's classes and of Twisted's that can pass through,
+        with a message and without one, and the system's behind them.
+        """
+        given: dict[type[BaseException], list[BaseException]] = {
+            ours.PartnerFailed: [ours.PartnerFailed("storing", "")],
+            ours.NotEnoughData: [ours.NotEnoughData(2, b"x")],
+            ours.Undecodable: [ours.Undecodable("utf-8", 3, "bad")],
+            ours.QueueAborted: [ours.QueueAborted(ours.Truncated())],
+            CannotListenError: [
+                CannotListenError("", 1, _ADDRESS_IN_USE),
+                CannotListenError(None, b"/run/x", OSError(2, "No such file", b"x")),
+                CannotListenError(
+                    None, "17", OSError(2, "No such file", "17", None, b"/run/x.lock")
+                ),
+                CannotListenError("fe80::1%no", 1, socket.gaierror(-2, "Not known")),
+            ],
+            OSError: [OSError(), OSError(5, "I/O error", b"x"), OSError("odd thing")],
+            socket.gaierror: [socket.gaierror(-2, "Name or service not known")],
+        }
+        own = vars(ours).values()
+        twisteds = vars(twisted.internet.error).values()
+        kinds = [
+            each
+            for each in (*own, *twisteds)
+            if isinstance(each, type)
+            and issubclass(each, ours.TransferError | ConnectError | DNSLookupError)
+        ]
+        for kind in {*kinds, *given}:
+            for error in given.get(kind) or _of(kind):
+                said = wordsFor(error)
+                self.assertRegex(said, r"\w+ \w+|x y")
+                self.assertNotRegex(
+                    said,
+                    rf"{kind.__name__}\b|Errno|\bb['\"]|object at|\[\(|\.[.;]|"
+                    r"(?<!port )(?<!:)\b\d+: |``|\.lock|\b17\b",
+                )
+
+    def test_unixSocket(self) -> None:
+        """Who cannot listen on a UNIX socket is told its path, not that of its lock."""
+        cause = OSError(2, "No such file or directory", "17", None, b"/run/x.lock")
+        for port in ("17", b"/run/x"):
+            words = wordsFor(CannotListenError(None, port, cause))
+            self.assertIn("UNIX socket /run/x: No such file or directory; ", words)
+            self.assertIn("choose another path, in a folder that exists", words)
+
+    def test_noSuchHost(self) -> None:
+        """A zone that is not known is no error of the file system's."""
+        error = socket.gaierror(-2, "Name or service not known")
+        self.assertEqual(statusOf(error), 3)
+        self.assertIn("could not be reached: Name or service not", wordsFor(error))
+        self.assertIn(
+            "an interface= that is an address of this machine",
+            wordsFor(CannotListenError("fe80::1%no", 1, error)),
+        )
+
+    def test_bind(self) -> None:
+        """Who cannot dial from an address is not told of the partner."""
+        words = wordsFor(ConnectBindError(99, "Cannot assign requested address"))
+        self.assertIn("bindAddress=: Cannot assign requested address; give", words)
+        words = wordsFor(ConnectBindError(string="it is of another family"))
+        self.assertIn("it is of another family", words)
 
     def test_unreachable(self) -> None:
         """Who cannot reach the partner is told what to look at."""

@@ -66,8 +66,8 @@ class PartnerFailedTests(SynchronousTestCase):
         self.assertEqual((error.kind, error.reason), ("storing", "disk full"))
         self.assertEqual(
             str(error),
-            "the partner has failed (storing): disk full; see there why, make room or "
-            "choose another place, and send it again",
+            "the partner has failed (storing): disk full; find out there why, "
+            "and send it again",
         )
         self.assertEqual(
             str(PartnerFailed("cancelled", "")),
@@ -280,15 +280,17 @@ class RefusedTests(SynchronousTestCase):
                     self.assertEqual(decode(made), Hello(1, Role.SENDS))
                 else:
                     words = self.refused(made)
-                    self.assertIn(f"{command.decode()} has no {more[:40]!r}", words)
+                    self.assertIn(
+                        f"{command.decode()} has no {repr(more[:40])[1:]}", words
+                    )
 
     def test_unknownMessage(self) -> None:
         """A message that there is not is refused."""
         for command in (b"", b"hello", b"Data", b"\x1b[2J", b"x" * 8000, b"\xff"):
             words = self.refused(self.made(command, {}))
-            self.assertIn(f"none of the messages: {command[:40]!r}", words)
-        self.assertIn("none of the messages: b''", self.refused(box((b"size", b"5"))))
-        self.assertIn("none of the messages: b''", self.refused(b"\0\0"))
+            self.assertIn(f"none of the messages: {repr(command[:40])[1:]}", words)
+        self.assertIn("none of the messages: ''", self.refused(box((b"size", b"5"))))
+        self.assertIn("none of the messages: ''", self.refused(b"\0\0"))
 
     def test_twice(self) -> None:
         """A key that stands twice is refused, also with the same value."""
