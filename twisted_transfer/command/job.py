@@ -340,7 +340,7 @@ class Job:
         self._looking = None
         seconds = self._request.description.retryFor
         tries = f"; this side tries for {seconds:g} seconds" if seconds else ""
-        self._report.say(f"the partner has not answered yet{tries}")
+        self._report.say(f"there is no connection with the partner yet{tries}")
 
     @deferring
     async def _sayHow(self, connector: TransferConnector) -> None:

@@ -232,7 +232,7 @@ class JobTests(SynchronousTestCase):
     def test_notThere(self) -> None:
         """A partner that is not there at once is said to be waited for, once."""
         path = "transfer:active:host=127.0.0.1:port=1"
-        said = "the partner has not answered yet"
+        said = "there is no connection with the partner yet"
         for more, tries in (("", ""), (":retryFor=60", "; this side tries for 60 s")):
             self.setUp()
             running = self.job(True, self.file, path + more).run()
