@@ -40,6 +40,7 @@ from twisted_transfer.errors import (
     Undecodable,
 )
 from twisted_transfer.receipts.receipt import Receipt
+from twisted_transfer.transfers.bridging import Bridged, bridge, join
 from twisted_transfer.transfers.folder import FolderDestination
 from twisted_transfer.transfers.transfers import (
     Receiver,
@@ -53,6 +54,7 @@ __all__ = [
     "AlreadyReading",
     "BadDescription",
     "BadOption",
+    "Bridged",
     "BytesDestination",
     "BytesSource",
     "CallableDestination",
@@ -88,7 +90,9 @@ __all__ = [
     "Truncated",
     "Unclosed",
     "Undecodable",
+    "bridge",
     "copy",
+    "join",
     "receive",
     "receiveFile",
     "sendFile",

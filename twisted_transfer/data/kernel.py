@@ -31,6 +31,14 @@ AT_ONCE = 1024 * 1024
 Linux gives an ordinary user (``/proc/sys/fs/pipe-max-size``)."""
 
 
+def _newPipe() -> tuple[int, int]:
+    """:returns: the ends of a large pipe, the one to read from first."""
+    out, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    with contextlib.suppress(PermissionError):  # beyond the user's limit for pipes
+        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, AT_ONCE)
+    return out, into
+
+
 class _Mover:
     """
     A duplicate of a socket's descriptor that a reactor watches.
@@ -161,9 +169,7 @@ class Receiving(_Mover):
         self._received = received
         self._cannot = cannot
         self._left = most
-        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        with contextlib.suppress(PermissionError):  # beyond the user's limit for pipes
-            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, AT_ONCE)
+        self._out, self._in = _newPipe()
         transport.reactor.addReader(self)
 
     def doRead(self) -> Any:
@@ -205,6 +211,106 @@ class Receiving(_Mover):
         if self._socket != -1:
             os.close(self._in)
             os.close(self._out)
+        super().stop()
+
+    def _remove(self) -> None:
+        self.transport.reactor.removeReader(self)
+
+
+@implementer(IWriteDescriptor)
+class _Outlet(_Mover):
+    """The socket into which a :class:`Relaying` writes, while that is full."""
+
+    def __init__(self, transport: Any, doWrite: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self.doWrite = doWrite
+
+    def _remove(self) -> None:
+        self.transport.reactor.removeWriter(self)
+
+
+@implementer(IReadDescriptor)
+class Relaying(_Mover):
+    """Moves what comes to one socket into another one, through a pipe."""
+
+    def __init__(
+        self,
+        source: Any,
+        target: Any,
+        moved: Callable[[int], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """
+        Begin.
+
+        :param source: the transport of the one, which is paused.
+        :param target: the transport of the other, which has written everything.
+        :param moved: called with the number of bytes after each piece.
+        :param ended: called, after this has stopped, at the end of the input, which the
+            transport then meets.
+        """
+        super().__init__(source)
+        self._moved = moved
+        self._ended = ended
+        self._left = 0  # bytes in the pipe
+        self._out, self._in = _newPipe()
+        self._outlet = _Outlet(target, self._empty)
+        source.reactor.addReader(self)
+
+    def doRead(self) -> Any:
+        """
+        Take what has come, and write it.
+
+        :returns: why the connection is gone, for the reactor, or None.
+        """
+        try:
+            count = os.splice(
+                self._socket, self._in, AT_ONCE, flags=os.SPLICE_F_NONBLOCK
+            )
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if count == 0:
+            self.stop()
+            self._ended()
+            return None
+        self._left = count
+        self._empty()
+        return None
+
+    def _empty(self) -> None:
+        """Write what is in the pipe, and read more when it is empty."""
+        before = self._left
+        try:
+            while self._left:
+                self._left -= os.splice(
+                    self._out,
+                    self._outlet.fileno(),
+                    self._left,
+                    flags=os.SPLICE_F_NONBLOCK,
+                )
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._outlet.connectionLost(Failure(CONNECTION_LOST))
+            return
+        reactor = self.transport.reactor
+        if self._left:
+            reactor.removeReader(self)
+            reactor.addWriter(self._outlet)
+        else:
+            reactor.removeWriter(self._outlet)
+            reactor.addReader(self)
+        if before > self._left:
+            self._moved(before - self._left)
+
+    def stop(self) -> None:
+        """Move nothing more, and close the duplicates and the pipe."""
+        if self._socket != -1:
+            os.close(self._in)
+            os.close(self._out)
+            self._outlet.stop()
         super().stop()
 
     def _remove(self) -> None:
