@@ -19,9 +19,15 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from twisted import logger
+from twisted_transfer.command.bridging import BridgeJob, BridgeOptions
 from twisted_transfer.command.demo import Demo, DemoOptions
 from twisted_transfer.command.job import Job, useMonotonicTime
-from twisted_transfer.command.options import CommandLine, ReceiveOptions, SendOptions
+from twisted_transfer.command.options import (
+    TALK,
+    CommandLine,
+    ReceiveOptions,
+    SendOptions,
+)
 from twisted_transfer.command.reports import ConsoleReport, Report, Status
 from twisted_transfer.printable import printableLines
 
@@ -123,12 +129,6 @@ class Run:
             self._report.bug(failure)
 
 
-_TALK: list[list[str | None]] = [
-    ["quiet", "q", "Say nothing but errors, and what the partner needs."],
-    ["verbose", "v", "Show the log of the library on standard error."],
-]
-
-
 _INVITING = "transfer:passive:mtls:port=0"
 _WITHOUT = """
 Without DESCRIPTION it waits on any free port, and shows the command that lets
@@ -139,7 +139,7 @@ the partner in, and nobody else: both sides prove who they are (mtls).
 class _Send(SendOptions):
     """``send``, with the options that only the command has."""
 
-    optFlags = _TALK
+    optFlags = TALK
     byDefault = _INVITING
     synopsis = "[options] PATH...|- [DESCRIPTION]"
     epilogue = SendOptions.epilogue + _WITHOUT
@@ -148,7 +148,7 @@ class _Send(SendOptions):
 class _Receive(ReceiveOptions):
     """``receive``, with the options that only the command has."""
 
-    optFlags = _TALK
+    optFlags = TALK
     byDefault = _INVITING
     synopsis = "[options] PATH|FOLDER|- [DESCRIPTION]"
     epilogue = ReceiveOptions.epilogue + _WITHOUT
@@ -162,6 +162,7 @@ class CommandOptions(CommandLine):
     subCommands: ClassVar[list[list[Any]]] = [
         ["send", None, _Send, "Send files, or standard input, to the partner."],
         ["receive", None, _Receive, "Receive files, or to standard output."],
+        ["bridge", None, BridgeOptions, "Join two connections both ways."],
         ["demo", None, DemoOptions, "Show both directions on this machine."],
     ]
 
@@ -255,9 +256,11 @@ def _main(arguments: Sequence[str]) -> int:
     from twisted.internet import reactor
 
     useMonotonicTime(reactor)
-    work: Demo | Job
+    work: Demo | Job | BridgeJob
     if isinstance(chosen, DemoOptions):
         work = Demo(reactor, chosen["size"])
+    elif isinstance(chosen, BridgeOptions):
+        work = BridgeJob(reactor, chosen.descriptions, bool(chosen["again"]), report)
     else:
         work = Job(reactor, chosen.request, report)
     return Run(reactor, work.run, report).untilDone()

@@ -117,6 +117,13 @@ class Versioned(Options):
         sys.exit(Status.DONE)
 
 
+TALK: list[list[str | None]] = [
+    ["quiet", "q", "Say nothing but errors, and what the partner needs."],
+    ["verbose", "v", "Show the log of the library on standard error."],
+]
+"""The options by which the command talks less, or more."""
+
+
 class CommandLine(Versioned):
     """
     The options of a program that has commands.
@@ -203,7 +210,26 @@ def readSeconds(text: str) -> float:
     return float(seconds)
 
 
-class TransferOptions(Versioned):
+class Worded(Versioned):
+    """Options that may stand behind the words that a command takes."""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Accept options behind the words, too."""
+        given = list(sys.argv[1:] if options is None else options)
+        # What is wrong with an option, or is for a shell that completes words, is
+        # Twisted's to say.
+        with suppress(GetoptError):
+            flags, words = gnu_getopt(given, self.shortOpt, self.longOpt)
+            valued = [name for name in self.longOpt if name.endswith("=")]
+            given = [
+                f"{name}={value}" if f"{name[2:]}=" in valued else name
+                for name, value in flags
+            ]
+            given += ["--", *words]
+        super().parseOptions(given)  # type: ignore[no-untyped-call]
+
+
+class TransferOptions(Worded):
     """
     The options that ``send`` and ``receive`` have in common.
 
@@ -238,21 +264,6 @@ class TransferOptions(Versioned):
     def getUsage(self, width: int | None = None) -> str:
         """Add an example, and the forms of a description."""
         return f"{super().getUsage(width)}\n{self.epilogue}\n{_DESCRIPTIONS}"
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Accept options behind PATH and DESCRIPTION, too."""
-        given = list(sys.argv[1:] if options is None else options)
-        # What is wrong with an option, or is for a shell that completes words, is
-        # Twisted's to say.
-        with suppress(GetoptError):
-            flags, words = gnu_getopt(given, self.shortOpt, self.longOpt)
-            valued = [name for name in self.longOpt if name.endswith("=")]
-            given = [
-                f"{name}={value}" if f"{name[2:]}=" in valued else name
-                for name, value in flags
-            ]
-            given += ["--", *words]
-        super().parseOptions(given)  # type: ignore[no-untyped-call]
 
     def parseArgs(self, *words: str) -> None:
         """Keep PATH and DESCRIPTION; what they are depends on the options."""
