@@ -4,7 +4,10 @@ A forwarder between two partners, over real sockets, that cuts their connection.
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -258,12 +261,26 @@ class Cutter:
         self.isCut = True
         for each in self._ends:
             each.transport.unregisterProducer()
-            each.transport.resumeProducing()
+            if self._kind == "reset":
+                each.transport.pauseProducing()
+            else:
+                each.transport.resumeProducing()
         if self._kind == "reset":
-            _WhenSent(end.other.transport, self._reset)
+            transport = end.other.transport
+            _WhenSent(transport, lambda: self._whenArrived(transport))
         else:
             for each in self._ends:
                 each.transport.loseWriteConnection()
+
+    def _whenArrived(self, transport: Any) -> None:
+        """Reset once nothing is left in the system that a reset would destroy."""
+        if transport.connected:
+            left = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, bytes(4))
+            if int.from_bytes(left, sys.byteorder):
+                # Only by asking again is it known when the other side has taken it.
+                self._reactor.callLater(0.001, self._whenArrived, transport)
+                return
+        self._reset()
 
     def _reset(self) -> None:
         for each in self._ends:
