@@ -346,20 +346,21 @@ class PinTests(CommandTestCase):
         )
         self.socket = rf"endpoint=unix\:{path}"
 
-    def dial(self, party: Party, pin: str | None = None) -> str:
-        """:returns: how somebody dials, as soon as there is something to dial."""
+    def dial(self, party: Party, pin: str | None = None, seconds: int = 20) -> str:
+        """:returns: how somebody dials, for so long as nobody is there or refuses."""
         return (
             f"transfer:active:mtls:host=localhost:port=1:{self.socket}"
-            f"{party.options}:pin={pin or self.server.pin}:retryFor=20"
+            f"{party.options}:pin={pin or self.server.pin}:retryFor={seconds}"
         )
 
     async def test_receiverWaits(self) -> None:
         """Those who are refused store nothing, and the partner comes after them."""
         receiver = self.receive(self.passive)
+        await receiver.says("listening on (.*)")
         for wrong in (
-            self.dial(self.other),
-            self.dial(self.client, self.other.pin),
-            self.dial(self.server),
+            self.dial(self.other, seconds=1),
+            self.dial(self.client, self.other.pin, seconds=1),
+            self.dial(self.server, seconds=1),
         ):
             await self.assertRefused(self.send(wrong))
             self.assertFalse(self.target.exists())
@@ -371,10 +372,11 @@ class PinTests(CommandTestCase):
     async def test_senderWaits(self) -> None:
         """Those who are refused get nothing, and the partner all of it."""
         sender = self.send(self.passive)
+        await sender.says("listening on (.*)")
         for wrong in (
-            self.dial(self.other),
-            self.dial(self.client, self.other.pin),
-            self.dial(self.server),
+            self.dial(self.other, seconds=1),
+            self.dial(self.client, self.other.pin, seconds=1),
+            self.dial(self.server, seconds=1),
         ):
             await self.assertRefused(self.receive(wrong))
             self.assertNothingStored()
