@@ -182,7 +182,7 @@ class OfferTests(OfferTestCase):
 
     def test_largePieces(self) -> None:
         """What a source gives at once is divided, so that frames are bounded."""
-        content = os.urandom(9_000_000)
+        content = b"large" * 1_800_000
         offering = self.offer(ListSource([content]))
         self.greet()
         self.tell(Accept())
