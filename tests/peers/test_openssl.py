@@ -180,7 +180,6 @@ class SocatCommandTests(transfers.Transfers):
         return SocatTLS(Authority(newFolder(self)))
 
 
-@pytest.mark.needs("openssl", "socat")
 def unread(port: int) -> int:
     """
     :param port: of a socket of this machine, connected at 127.0.0.1.
@@ -194,6 +193,7 @@ def unread(port: int) -> int:
     return 0
 
 
+@pytest.mark.needs("openssl", "socat")
 class EndTests(TestCase):
     """Partners that end without TLS's close_notify, or before it begins."""
 
