@@ -31,14 +31,6 @@ AT_ONCE = 1024 * 1024
 Linux gives an ordinary user (``/proc/sys/fs/pipe-max-size``)."""
 
 
-def _newPipe() -> tuple[int, int]:
-    """:returns: the ends of a large pipe, the one to read from first."""
-    out, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    with contextlib.suppress(PermissionError):  # beyond the user's limit for pipes
-        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, AT_ONCE)
-    return out, into
-
-
 class _Mover:
     """
     A duplicate of a socket's descriptor that a reactor watches.
@@ -141,7 +133,61 @@ class Sending(_Mover):
 
 
 @implementer(IReadDescriptor)
-class Receiving(_Mover):
+class _Intake(_Mover):
+    """Takes what comes to a socket into a pipe."""
+
+    def __init__(self, transport: Any, most: int = sys.maxsize) -> None:
+        """
+        :param transport: the transport of the socket, which is paused.
+        :param most: how many bytes are taken.
+        """
+        super().__init__(transport)
+        self._left = most
+        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        with contextlib.suppress(PermissionError):  # beyond the user's limit for pipes
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, AT_ONCE)
+
+    def doRead(self) -> Any:
+        """
+        Take what has come.
+
+        :returns: why the connection is gone, for the reactor, or None.
+        """
+        try:
+            count = os.splice(
+                self._socket,
+                self._in,
+                min(self._left, AT_ONCE),
+                flags=os.SPLICE_F_NONBLOCK,
+            )
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        self._left -= count
+        self._taken(count)
+        return None
+
+    def _taken(self, count: int) -> None:
+        """
+        Move on what is in the pipe, which was empty.
+
+        :param count: how many bytes; 0 at the end of the input.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Move nothing more, and close the duplicate and the pipe."""
+        if self._socket != -1:
+            os.close(self._in)
+            os.close(self._out)
+        super().stop()
+
+    def _remove(self) -> None:
+        self.transport.reactor.removeReader(self)
+
+
+class Receiving(_Intake):
     """Stores what comes in a file."""
 
     def __init__(
@@ -164,31 +210,13 @@ class Receiving(_Mover):
             is not stored.
         :param most: how many bytes are stored; with the last of them this has stopped.
         """
-        super().__init__(transport)
+        super().__init__(transport, most)
         self._fd = fd
         self._received = received
         self._cannot = cannot
-        self._left = most
-        self._out, self._in = _newPipe()
         transport.reactor.addReader(self)
 
-    def doRead(self) -> Any:
-        """
-        Store what has come.
-
-        :returns: why the connection is gone, for the reactor, or None.
-        """
-        try:
-            count = os.splice(
-                self._socket,
-                self._in,
-                min(self._left, AT_ONCE),
-                flags=os.SPLICE_F_NONBLOCK,
-            )
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
+    def _taken(self, count: int) -> None:
         left = count
         try:
             while left:
@@ -199,22 +227,10 @@ class Receiving(_Mover):
             if count > left:
                 self._received(count - left)
             self._cannot(data)
-            return None
-        self._left -= count
+            return
         if count == 0 or self._left == 0:
             self.stop()
         self._received(count)
-        return None
-
-    def stop(self) -> None:
-        """Move nothing more, and close the duplicate and the pipe."""
-        if self._socket != -1:
-            os.close(self._in)
-            os.close(self._out)
-        super().stop()
-
-    def _remove(self) -> None:
-        self.transport.reactor.removeReader(self)
 
 
 @implementer(IWriteDescriptor)
@@ -229,8 +245,7 @@ class _Outlet(_Mover):
         self.transport.reactor.removeWriter(self)
 
 
-@implementer(IReadDescriptor)
-class Relaying(_Mover):
+class Relaying(_Intake):
     """Moves what comes to one socket into another one, through a pipe."""
 
     def __init__(
@@ -252,42 +267,27 @@ class Relaying(_Mover):
         super().__init__(source)
         self._moved = moved
         self._ended = ended
-        self._left = 0  # bytes in the pipe
-        self._out, self._in = _newPipe()
+        self._held = 0  # bytes in the pipe
         self._outlet = _Outlet(target, self._empty)
         source.reactor.addReader(self)
 
-    def doRead(self) -> Any:
-        """
-        Take what has come, and write it.
-
-        :returns: why the connection is gone, for the reactor, or None.
-        """
-        try:
-            count = os.splice(
-                self._socket, self._in, AT_ONCE, flags=os.SPLICE_F_NONBLOCK
-            )
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
+    def _taken(self, count: int) -> None:
         if count == 0:
             self.stop()
             self._ended()
-            return None
-        self._left = count
+            return
+        self._held = count
         self._empty()
-        return None
 
     def _empty(self) -> None:
         """Write what is in the pipe, and read more when it is empty."""
-        before = self._left
+        before = self._held
         try:
-            while self._left:
-                self._left -= os.splice(
+            while self._held:
+                self._held -= os.splice(
                     self._out,
                     self._outlet.fileno(),
-                    self._left,
+                    self._held,
                     flags=os.SPLICE_F_NONBLOCK,
                 )
         except BlockingIOError:
@@ -296,22 +296,16 @@ class Relaying(_Mover):
             self._outlet.connectionLost(Failure(CONNECTION_LOST))
             return
         reactor = self.transport.reactor
-        if self._left:
+        if self._held:
             reactor.removeReader(self)
             reactor.addWriter(self._outlet)
         else:
             reactor.removeWriter(self._outlet)
             reactor.addReader(self)
-        if before > self._left:
-            self._moved(before - self._left)
+        if before > self._held:
+            self._moved(before - self._held)
 
     def stop(self) -> None:
         """Move nothing more, and close the duplicates and the pipe."""
-        if self._socket != -1:
-            os.close(self._in)
-            os.close(self._out)
-            self._outlet.stop()
+        self._outlet.stop()
         super().stop()
-
-    def _remove(self) -> None:
-        self.transport.reactor.removeReader(self)

@@ -41,7 +41,7 @@ class _Digesting:
     """
     A consumer that hands on what a source writes, and has it digested.
 
-    :ivar frame: as :class:`_Framing` has it.
+    :ivar frame: see :meth:`Talk.frame`.
     """
 
     def __init__(self, consumer: Any, digest: RunningDigest) -> None:
@@ -238,6 +238,7 @@ class _Framing:
         self.registerProducer = channel.registerProducer
         self.unregisterProducer = channel.unregisterProducer
         self.bareOutput = channel.bareOutput
+        self.frame = self.talk.frame
 
     def write(self, data: bytes) -> None:
         """
@@ -249,15 +250,6 @@ class _Framing:
             return
         self.talk.write(data)
         self.tell(self.source.count)
-
-    def frame(self, length: int) -> int:
-        """
-        Begin a frame whose bytes go to the socket without :meth:`write`.
-
-        :param length: how many bytes there are.
-        :returns: how many of them go into the frame.
-        """
-        return self.talk.frame(length)
 
     def sent(self, count: int) -> None:
         """
