@@ -16,6 +16,13 @@ from tests.support.programs import Program, accept, closedPort, dial, listener, 
 class BridgeTests(SynchronousTestCase):
     """One bridge, or one after the other."""
 
+    def toPort(
+        self, port: int, *words: str, stdin: int = subprocess.DEVNULL
+    ) -> Program:
+        """:returns: a bridge from what the words say to a port of this machine."""
+        far = f"transfer:active:host=127.0.0.1:port={port}"
+        return Program(self, ["bridge", *words, far], stdin=stdin)
+
     def converse(self, one: socket.socket, other: socket.socket) -> None:
         """Send something both ways, then end both, one after the other."""
         for sender, receiver in ((one, other), (other, one)):
@@ -28,14 +35,7 @@ class BridgeTests(SynchronousTestCase):
     def test_once(self) -> None:
         """It dials when somebody has come, joins both, and is done."""
         service, port = listener(self)
-        program = Program(
-            self,
-            [
-                "bridge",
-                "transfer:passive:port=0",
-                f"transfer:active:host=127.0.0.1:port={port}",
-            ],
-        )
+        program = self.toPort(port, "transfer:passive:port=0")
         partner = dial(self, program.port())
         self.converse(partner, accept(self, service))
         self.assertEqual(program.end(), 0)
@@ -44,15 +44,7 @@ class BridgeTests(SynchronousTestCase):
     def test_again(self) -> None:
         """With --again it serves one partner after the other, also after a reset."""
         service, port = listener(self)
-        program = Program(
-            self,
-            [
-                "bridge",
-                "--again",
-                "transfer:passive:port=0",
-                f"transfer:active:host=127.0.0.1:port={port}",
-            ],
-        )
+        program = self.toPort(port, "--again", "transfer:passive:port=0")
         for number in range(3):
             partner = dial(self, program.port())
             far = accept(self, service)
@@ -70,11 +62,7 @@ class BridgeTests(SynchronousTestCase):
     def test_stdio(self) -> None:
         """With stdio: it is what netcat is."""
         service, port = listener(self)
-        program = Program(
-            self,
-            ["bridge", "stdio:", f"transfer:active:host=127.0.0.1:port={port}"],
-            stdin=subprocess.PIPE,
-        )
+        program = self.toPort(port, "stdio:", stdin=subprocess.PIPE)
         far = accept(self, service)
         assert program.process.stdin is not None
         program.process.stdin.write(b"question")
@@ -91,14 +79,7 @@ class BridgeTests(SynchronousTestCase):
     def test_invitation(self) -> None:
         """A partner with the invitation is joined to another bridge's stdio."""
         service, port = listener(self)
-        near = Program(
-            self,
-            [
-                "bridge",
-                "transfer:passive:mtls:port=0:interface=127.0.0.1",
-                f"transfer:active:host=127.0.0.1:port={port}",
-            ],
-        )
+        near = self.toPort(port, "transfer:passive:mtls:port=0:interface=127.0.0.1")
         invitation = near.line("partner: ")
         far = Program(
             self, ["bridge", "stdio:", "-q", invitation], stdin=subprocess.PIPE

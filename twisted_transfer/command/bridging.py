@@ -10,14 +10,18 @@ from typing import Any, ClassVar
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
 from twisted_transfer import errors
 from twisted_transfer.addresses import addressText
 from twisted_transfer.command import reports
 from twisted_transfer.command.job import STANDARD
-from twisted_transfer.command.options import TALK, Worded, readDescription
+from twisted_transfer.command.options import (
+    TALK,
+    Worded,
+    parseDescription,
+    readDescription,
+)
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions.mtls import makesInvitation
@@ -83,10 +87,7 @@ class BridgeOptions(Worded):
             text = readDescription(word, sys.stdin)
             if text == _STDIO:
                 text = f"transfer:passive:{_STDIO}"
-            try:
-                description = TransferDescription.parse(text)
-            except errors.BadDescription as error:
-                raise UsageError(str(error)) from error
+            description = parseDescription(text)
             if description.again:
                 raise UsageError(
                     "again=yes is for servers; for a bridge that serves one partner "
@@ -133,11 +134,7 @@ class BridgeJob:
             except CancelledError:
                 raise
             except Exception as error:
-                status = reports.statusOf(error)
-                if status is reports.Status.BUG:
-                    self._report.bug(Failure())
-                    return status
-                self._report.complain(reports.wordsFor(error))
+                status = reports.tellError(self._report, error)
                 if not (self._again and isinstance(error, _PASSES)):
                     return status
                 await deferLater(self._reactor, _PAUSE)

@@ -16,7 +16,6 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress, IDelayedCall
-from twisted.python.failure import Failure
 
 from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
@@ -250,12 +249,7 @@ class Job:
             raise
         except Exception as error:
             self._closeBar()
-            status = reports.statusOf(error)
-            if status is reports.Status.BUG:
-                self._report.bug(Failure())
-            else:
-                self._report.complain(reports.wordsFor(error))
-            return status
+            return reports.tellError(self._report, error)
         finally:
             self._look(None)
             self._closeBar()

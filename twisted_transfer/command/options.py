@@ -99,6 +99,20 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
     return lines[0].removeprefix("'").removesuffix("'")
 
 
+def parseDescription(text: str) -> TransferDescription:
+    """
+    Parse a description that stands on a command line.
+
+    :param text: the description.
+    :returns: what it says.
+    :raises UsageError: if it is invalid.
+    """
+    try:
+        return TransferDescription.parse(text)
+    except BadDescription as error:
+        raise UsageError(str(error)) from error
+
+
 class Versioned(Options):
     """Options that show the version of this library, not of Twisted."""
 
@@ -279,12 +293,7 @@ class TransferOptions(Worded):
                 "standard input can give the data or the description, not both: "
                 "use @FILE for the description"
             )
-        try:
-            description = TransferDescription.parse(
-                readDescription(argument, sys.stdin)
-            )
-        except BadDescription as error:
-            raise UsageError(str(error)) from error
+        description = parseDescription(readDescription(argument, sys.stdin))
         unclosed = bool(self.get("accept-unclosed", False))
         size = self.get("size")
         if not self["raw"] and (unclosed or size is not None):

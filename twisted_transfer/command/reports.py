@@ -262,6 +262,22 @@ _LONGEST = 20_000  # characters of a line; a path has 4096 bytes at most
 _SECRET = re.compile(r"(secret=)[^:\s'\"]+", re.IGNORECASE)
 
 
+def tellError(report: Report, error: BaseException) -> Status:
+    """
+    Report the error that has ended the work, from within its handler.
+
+    :param report: is told.
+    :param error: the error.
+    :returns: the exit status.
+    """
+    status = statusOf(error)
+    if status is Status.BUG:
+        report.bug(Failure())
+    else:
+        report.complain(wordsFor(error))
+    return status
+
+
 def sayable(text: str) -> str:
     """
     Make a message printable, line by line, and hide secrets in it.
