@@ -1,7 +1,7 @@
 """
 Measure what the library costs on top of Twisted, in one process on one reactor.
 
-    python benchmarks/overhead.py
+    python -m benchmarks.overhead
 
 - own Python calls for each 64 KiB chunk that is received, by ``sys.setprofile``;
 - 4,000 round trips of a message of 64 bytes, 200 MB through a protocol at both ends,

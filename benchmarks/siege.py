@@ -7,8 +7,8 @@ time from the partner's dialling to its channel, without hostile peers and with 
 It also prints the memory of the listening process after each tenth of them, and checks
 that the port is closed at the end.
 
-    python benchmarks/siege.py
-    python benchmarks/siege.py --count 10000 --concurrency 256 --runs 5
+    python -m benchmarks.siege
+    python -m benchmarks.siege --count 10000 --concurrency 256 --runs 5
 
 With ``--networks`` the hostile peers only wait, come from one IPv6 network, each from
 another address, and are more at a time than there may be candidates; the partner comes
@@ -16,7 +16,7 @@ from another network or from theirs, near or 100 ms away.  For these addresses i
 in a network namespace of its own, by ``unshare`` and ``ip``, for which Linux has to let
 users make one:
 
-    python benchmarks/siege.py --networks
+    python -m benchmarks.siege --networks
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Child(ProcessProtocol):
         self.output = b""
         self._ready: Deferred[None] = Deferred()
         self.ended: Deferred[str] = Deferred()
-        command = [sys.executable, __file__, *arguments]
+        command = [sys.executable, "-m", "benchmarks.siege", *arguments]
         reactor.spawnProcess(
             self, command[0], command, os.environ, childFDs={0: "w", 1: "r", 2: 2}
         )
@@ -422,7 +422,7 @@ def enterNamespace() -> None:
     if os.environ.get("SIEGE_NAMESPACE") is None:
         os.environ["SIEGE_NAMESPACE"] = "1"
         unshare = ["unshare", "--map-root-user", "--net", "sh", "-ec", _NAMESPACE]
-        os.execvp(unshare[0], [*unshare, "sh", sys.executable, *sys.argv])
+        os.execvp(unshare[0], [*unshare, "sh", *sys.orig_argv])
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """
 Measure a long stream from standard input to standard output, and its memory.
 
-    python benchmarks/stream.py
-    python benchmarks/stream.py --size 4096 --mtls
+    python -m benchmarks.stream
+    python -m benchmarks.stream --size 4096 --mtls
 
 Two commands, ``send -`` and ``receive -``, with receipts, transfer so many MiB, which
 this process makes and counts; they are not stored.  It prints the rate, and the memory

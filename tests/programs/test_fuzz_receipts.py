@@ -1,5 +1,5 @@
 """
-A short run of ``benchmarks/fuzz_receipts.py``, and that it finds what it should.
+A short run of ``benchmarks.fuzzing``, and that it finds what it should.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.programs import ROOT
 
-_FUZZER = ROOT / "benchmarks" / "fuzz_receipts.py"
+_FUZZER = "benchmarks.fuzzing"
 
 # Breaks something, and runs the fuzzer.
 _BROKEN = """\
 import runpy, sys
 from twisted_transfer.receipts import conversation, frames
 {}
-sys.argv = [{!r}, "--count", "3000", "--seed", "7"]
-sys.path.insert(0, {!r})
-runpy.run_path(sys.argv[0], run_name="__main__")
+sys.argv[1:] = ["--count", "3000", "--seed", "7"]
+runpy.run_module({!r}, run_name="__main__")
 """
 
 
@@ -40,7 +39,7 @@ class FuzzTests(SynchronousTestCase):
 
     def broken(self, code: str) -> str:
         """:returns: what the fuzzer finds when something is broken by this code."""
-        program = _BROKEN.format(code, str(_FUZZER), str(_FUZZER.parent))
+        program = _BROKEN.format(code, _FUZZER)
         result = self.run_("-c", program)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertRegex(result.stdout, r"^input \d+ of seed 7, for one that ")
@@ -48,7 +47,7 @@ class FuzzTests(SynchronousTestCase):
 
     def test_noDefect(self) -> None:
         """A thousand inputs show no defect, and end in every way there is."""
-        result = self.run_(str(_FUZZER), "--count", "1000", "--seed", "42")
+        result = self.run_("-m", _FUZZER, "--count", "1000", "--seed", "42")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("1000 inputs, no defect, in ", result.stdout)
         counts = re.findall(r"^ *(\d+) (.+)$", result.stdout, re.MULTILINE)

@@ -1,6 +1,5 @@
 """
-A short run of ``benchmarks/kill_transfers.py``: whichever side is
-killed, no target is torn.
+A short run of ``benchmarks.kills``: whichever side is killed, no target is torn.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.programs import ROOT
-
-_KILLER = ROOT / "benchmarks" / "kill_transfers.py"
 
 # Four rounds with something of everything: both are killed, among the data and
 # among the receiver's answers, a second receiver comes, a part is changed.
@@ -27,7 +24,8 @@ class KillTests(SynchronousTestCase):
         """Some rounds over one transport."""
         words = [transport, "--count=4", "--size=8M", f"--seed={_SEED}"]
         result = subprocess.run(
-            [sys.executable, str(_KILLER), *words],
+            [sys.executable, "-m", "benchmarks.kills", *words],
+            cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=120,

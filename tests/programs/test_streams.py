@@ -1,5 +1,5 @@
 """
-A short run of ``benchmarks/stream.py``: memory does not grow with a stream.
+A short run of ``benchmarks.stream``: memory does not grow with a stream.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.programs import ROOT
 
-_STREAM = ROOT / "benchmarks" / "stream.py"
-
 
 class StreamTests(SynchronousTestCase):
     """Much more than fits into all buffers passes from ``-`` to ``-``."""
@@ -21,7 +19,7 @@ class StreamTests(SynchronousTestCase):
     def measured(self, *words: str) -> str:
         """:returns: what the measurement says, which has found nothing wrong."""
         result = subprocess.run(
-            [sys.executable, str(_STREAM), "--size", "160", *words],
+            [sys.executable, "-m", "benchmarks.stream", "--size", "160", *words],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -52,13 +50,11 @@ class StreamTests(SynchronousTestCase):
             "runpy.run_module('twisted_transfer', run_name='__main__')\n"
         )
         program = (
-            "import runpy, sys\n"
-            f"sys.argv = [{str(_STREAM)!r}]\n"
-            "made = runpy.run_path(sys.argv[0])\n"
-            "measure = made['measure']\n"
-            f"measure.__globals__['COMMAND'] = (sys.executable, '-c', {keeping!r})\n"
+            "import sys\n"
+            "from benchmarks import stream\n"
+            f"stream.COMMAND = (sys.executable, '-c', {keeping!r})\n"
             "description = 'transfer:passive:tcp:port=0:interface=127.0.0.1'\n"
-            "print(measure(160, description).flat)\n"
+            "print(stream.measure(160, description).flat)\n"
         )
         result = subprocess.run(
             [sys.executable, "-c", program],

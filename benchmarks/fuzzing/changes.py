@@ -7,9 +7,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from receiptplays import plays
 from twisted.protocols.amp import AmpBox, parseString
 
+from benchmarks.fuzzing.plays import plays
 from twisted_transfer.receipts.frames import SIGNATURE
 
 PLAYS = plays()

@@ -7,8 +7,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from receiptsides import File, Plan, Side
-
+from benchmarks.fuzzing.sides import File, Plan, Side
 from twisted_transfer.receipts.frames import SIGNATURE
 from twisted_transfer.receipts.messages import Failed, FailureKind, Role
 

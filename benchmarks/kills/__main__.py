@@ -12,9 +12,9 @@ receiver's, or one of the sender's last.  In some rounds another receiver has th
 target meanwhile, or the part is changed before the next try, which then has to send
 everything::
 
-    python benchmarks/kill_transfers.py --count 200 --size 64M --plain
-    python benchmarks/kill_transfers.py --count 200 --size 64M --mtls
-    python benchmarks/kill_transfers.py --mtls --seed 1 --only 4711
+    python -m benchmarks.kills --count 200 --size 64M --plain
+    python -m benchmarks.kills --count 200 --size 64M --mtls
+    python -m benchmarks.kills --mtls --seed 1 --only 4711
 
 The victim, the byte, the loss, the side that dials, and whether there is an old target
 that --force replaces, are made from the seed and the number of the round alone, so that
@@ -41,9 +41,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from killplans import Outcome, Plan, Source, Totals, other
-from killrounds import HANG, Round, Try
-
+from benchmarks.kills.plans import Outcome, Plan, Source, Totals, other
+from benchmarks.kills.rounds import HANG, Round, Try
 from twisted_transfer.command.options import readSize
 
 _DRAWS = 10
@@ -201,7 +200,10 @@ class Rounds:
 
 def main() -> int:
     """Run the rounds; the result is the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kills",
+        description=__doc__.strip().splitlines()[0],
+    )
     parser.add_argument("--count", type=int, default=200, help="how many rounds each")
     size = partial(readSize, "--size")
     parser.add_argument("--size", type=size, default="64M", help="such as 64M")

@@ -12,10 +12,9 @@ from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 
-from killplans import TAIL, Outcome, Plan, Source, other
-from killprocesses import Side, TooEarly, TooLong
-from killrelay import Relay, Strike
-
+from benchmarks.kills.plans import TAIL, Outcome, Plan, Source, other
+from benchmarks.kills.processes import Side, TooEarly, TooLong
+from benchmarks.kills.relay import Relay, Strike
 from twisted_transfer.data.parts import MARK, SUFFIX
 
 HANG = 30.0

@@ -4,8 +4,8 @@ Fuzz the protocol of transfers with receipts.
 Each input is made from its number and the seed alone, so that an input that shows a
 defect can be reproduced::
 
-    python benchmarks/fuzz_receipts.py --count 1000000 --seed 1
-    python benchmarks/fuzz_receipts.py --seed 1 --only 4711
+    python -m benchmarks.fuzzing --count 1000000 --seed 1
+    python -m benchmarks.fuzzing --seed 1 --only 4711
 
 An input is random bytes, or the output of a real partner with changes in its bytes,
 its frames, or the values in its messages.  A sender or a receiver reads it, and
@@ -24,10 +24,9 @@ import tracemalloc
 from collections import Counter
 from types import FrameType
 
-from receiptchanges import CHANGES, PLAYS, cut, cutFrames
-from receiptplays import Play
-from receiptsides import Defect, Side, demand
-
+from benchmarks.fuzzing.changes import CHANGES, PLAYS, cut, cutFrames
+from benchmarks.fuzzing.plays import Play
+from benchmarks.fuzzing.sides import Defect, Side, demand
 from twisted_transfer.errors import NotAReceiptPartner
 from twisted_transfer.receipts.frames import looksLikeReceipts
 
@@ -116,7 +115,10 @@ def fuzz(seed: int, index: int) -> str:
 
 def main() -> None:
     """Run the inputs, and print the results."""
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzzing",
+        description=__doc__.strip().splitlines()[0],
+    )
     parser.add_argument("--count", type=int, default=100_000, help="how many inputs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one input")

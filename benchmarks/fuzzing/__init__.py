@@ -1,0 +1,3 @@
+"""
+Invalid input for the protocol of transfers with receipts.
+"""

@@ -1,0 +1,3 @@
+"""
+Transfers in which either side is killed.
+"""
