@@ -72,7 +72,7 @@ class DemoTests(SynchronousTestCase):
 
     def test_secret(self) -> None:
         """The secret is on no command line, where others can see it."""
-        program = self.demo("--size=100")
+        program = self.demo("--size=40")
         for name in (partOf("received-1").name, partOf("received-2").name):
             until(lambda name=name: self.moves(name), name)  # type: ignore[misc]
             lines = [

@@ -735,8 +735,10 @@ class OrderTests(SynchronousTestCase):
         for count, role in ((4, _S), (4, _R), (7, _S), (9, _R)):
             for mine in Role:
                 conversation = _after(count, mine)
-                for _ in range(MAX_WORKING):
-                    _say(conversation, (role, Working()))
+                _say(conversation, (role, Working()))
+                self.assertEqual(conversation._working[role], 1)
+                conversation._working[role] = MAX_WORKING - 1
+                _say(conversation, (role, Working()))
                 wrong = BadMessage if role is mine else PartnerProtocolError
                 error = self.assertRaises(wrong, _say, conversation, (role, Working()))
                 self.assertIn("50000 times", str(error))
