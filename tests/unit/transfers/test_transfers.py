@@ -44,8 +44,8 @@ from twisted_transfer.transfers.transfers import (
     Receiver,
     Transmitter,
     Unwatched,
-    keepAlive,
     nameOf,
+    prepareSocket,
     receiveFile,
     sendFile,
 )
@@ -652,7 +652,7 @@ reactor: Any = _reactor
 
 
 class KeepAliveTests(TestCase):
-    """The system asks now and then whether the partner is there."""
+    """The system asks whether the partner is there, and holds nothing back."""
 
     async def pair(self, command: str) -> tuple[TransferChannel, TransferChannel]:
         """:returns: two ends of a connection."""
@@ -663,13 +663,16 @@ class KeepAliveTests(TestCase):
         return left, await waiting
 
     async def test_tcp(self) -> None:
-        """Of TCP, also under TLS, it is noticed within two minutes."""
+        """Of TCP, also under TLS, an end is noticed within two minutes; nothing waits."""
         for command in ("tcp:port=0:interface=127.0.0.1", "mtls:interface=127.0.0.1:0"):
             left, right = await self.pair(command)
-            keepAlive(left)
+            prepareSocket(left)
             handle: socket.socket = left.bottom.getHandle()
             self.assertEqual(
                 handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1
+            )
+            self.assertEqual(
+                handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1
             )
             idle, interval, count = (
                 handle.getsockopt(socket.IPPROTO_TCP, option)
@@ -688,12 +691,12 @@ class KeepAliveTests(TestCase):
     async def test_others(self) -> None:
         """Other connections are left alone."""
         left, right = await self.pair(f"unix:{newFolder(self)}/socket")
-        keepAlive(left)
+        prepareSocket(left)
         for end in (left, right):
             end.loseConnection()
         for end in (left, right):
             await end.whenClosed()
-        keepAlive(memoryPair(Clock())[0])
+        prepareSocket(memoryPair(Clock())[0])
 
     async def test_gone(self) -> None:
         """One that has ended already is no error."""
@@ -702,7 +705,7 @@ class KeepAliveTests(TestCase):
             end.loseConnection()
         for end in (left, right):
             await end.whenClosed()
-            keepAlive(end)
+            prepareSocket(end)
 
 
 class StartTests(SynchronousTestCase):
