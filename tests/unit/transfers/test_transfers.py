@@ -663,7 +663,7 @@ class KeepAliveTests(TestCase):
         return left, await waiting
 
     async def test_tcp(self) -> None:
-        """Of TCP, also under TLS, an end is noticed within two minutes; nothing waits."""
+        """Of TCP, also under TLS, an end is noticed in two minutes; nothing waits."""
         for command in ("tcp:port=0:interface=127.0.0.1", "mtls:interface=127.0.0.1:0"):
             left, right = await self.pair(command)
             prepareSocket(left)
