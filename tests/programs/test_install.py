@@ -28,7 +28,7 @@ heavy = ("OpenSSL", "twisted.internet.reactor", "twisted_transfer")
 print(*sorted(name for name in sys.modules if name.startswith(heavy)))
 import twisted_transfer
 from twisted_transfer import receipts  # a module, and no public name
-print("twisted_transfer.public" in sys.modules)
+print("twisted_transfer.transfers" in sys.modules)
 print(os.path.dirname(os.path.dirname(twisted_transfer.__file__)))
 print(os.path.dirname(os.path.dirname(os.path.dirname(dropin.__file__))))
 from twisted.internet import interfaces, reactor
@@ -135,10 +135,10 @@ class InstallCase(SynchronousTestCase):
         """
         place = str(self.expectedPlace)
         parsers = "twisted_transfer.twist.parsers"
-        imported = f"twisted_transfer twisted_transfer.twist {parsers}"
+        faces = "twisted_transfer twisted_transfer.handing twisted_transfer.twist"
         self.assertEqual(
             self.output("finds").split("\n"),
-            [imported, "False", place, place, "True", "True", ""],
+            [f"{faces} {parsers}", "False", place, place, "True", "True", ""],
         )
 
     def test_uninstall(self) -> None:

@@ -202,7 +202,11 @@ def main() -> None:
     import twisted.internet.epollreactor  # not the reactor, which is made in each
     import twisted.internet.ssl  # noqa: F401
 
-    import twisted_transfer.command.main  # noqa: F401
+    import twisted_transfer.command.bridging
+    import twisted_transfer.command.demo
+    import twisted_transfer.command.main
+    import twisted_transfer.command.options
+    import twisted_transfer.transfers.raw  # noqa: F401
 
     _serve(socket.socket(fileno=int(sys.argv[1])))
 

@@ -18,10 +18,10 @@ _FOLDER = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 
 # A folder may import those that stand before it, and "." is what stands in none.
 RANKS = (
-    *("printable", "errors", "interfaces", "states"),
+    *("printable", "errors", "interfaces", "states", "handing"),
     *("addresses", "layers", "deferreds"),
     *("text", "tls", "channel", "descriptions", "connecting"),
-    *("data", "testing", "receipts", "transfers", "public", "__init__"),
+    *("data", "testing", "receipts", "transfers", "__init__"),
     *("command", "twist", "__main__"),
 )
 

@@ -15,8 +15,8 @@ from twisted.python.usage import UsageError
 from twisted_transfer import errors
 from twisted_transfer.addresses import addressText
 from twisted_transfer.command import reports
-from twisted_transfer.command.job import STANDARD
-from twisted_transfer.command.options import (
+from twisted_transfer.command.commandline import (
+    STANDARD,
     TALK,
     Worded,
     parseDescription,
@@ -94,6 +94,10 @@ class BridgeOptions(Worded):
                     "after the other there is --again"
                 )
             self.descriptions.append(description)
+
+    def job(self, reactor: Any, report: reports.Report) -> BridgeJob:
+        """:returns: the bridge, which has not begun."""
+        return BridgeJob(reactor, self.descriptions, bool(self["again"]), report)
 
 
 class BridgeJob:

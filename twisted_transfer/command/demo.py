@@ -21,8 +21,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
-from twisted_transfer.command.options import Versioned
-from twisted_transfer.command.reports import ConsoleReport, Status, sayable
+from twisted_transfer.command.commandline import Versioned
+from twisted_transfer.command.reports import ConsoleReport, Report, Status, sayable
 from twisted_transfer.deferreds import Promise, atMost, deferring
 
 _PATIENCE = 5.0
@@ -120,6 +120,10 @@ class DemoOptions(Versioned):
     optParameters: ClassVar[list[list[Any]]] = [
         ["size", "s", 64, "The size of the file in MiB.", _readSize],
     ]
+
+    def job(self, reactor: Any, report: Report) -> Demo:
+        """:returns: the demonstration, which has not begun."""
+        return Demo(reactor, self["size"])
 
 
 class Demo:

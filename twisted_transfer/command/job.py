@@ -8,7 +8,6 @@ import os
 import shlex
 import stat
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
+from twisted_transfer.command.commandline import STANDARD
 from twisted_transfer.connecting.connector import TransferConnector
 from twisted_transfer.connecting.invitations import partnersPart, reachableHosts
 from twisted_transfer.data.destinations import FileDestination
@@ -45,9 +45,6 @@ STILL = 10.0
 
 AGAIN = 60.0
 """Seconds until that is said again."""
-
-STANDARD = "-"
-"""The path that stands for standard input or output."""
 
 
 def sourceAt(reactor: Any, path: str) -> Source:
@@ -192,18 +189,6 @@ class Request:
     maxTotal: int | None = None
     size: int | None = None
     standardOutput: int = 1
-
-
-def useMonotonicTime(reactor: Any) -> None:
-    """
-    Have the timers of a reactor run by a clock that nobody sets.
-
-    By default Twisted's reactors run theirs by the time of day, and a timer waits for
-    an hour more if that is set back by one.
-
-    :param reactor: is this program's own, and not running yet.
-    """
-    reactor.seconds = time.monotonic
 
 
 class Job:

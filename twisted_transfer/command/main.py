@@ -16,18 +16,11 @@ from typing import Any, ClassVar, TextIO
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
+from twisted.python.reflect import namedAny
 from zope.interface import provider
 
 from twisted import logger
-from twisted_transfer.command.bridging import BridgeJob, BridgeOptions
-from twisted_transfer.command.demo import Demo, DemoOptions
-from twisted_transfer.command.job import Job, useMonotonicTime
-from twisted_transfer.command.options import (
-    TALK,
-    CommandLine,
-    ReceiveOptions,
-    SendOptions,
-)
+from twisted_transfer.command.commandline import CommandLine, useMonotonicTime
 from twisted_transfer.command.reports import ConsoleReport, Report, Status
 from twisted_transfer.printable import printableLines
 
@@ -129,29 +122,15 @@ class Run:
             self._report.bug(failure)
 
 
-_INVITING = "transfer:passive:mtls:port=0"
-_WITHOUT = """
-Without DESCRIPTION it waits on any free port, and shows the command that lets
-the partner in, and nobody else: both sides prove who they are (mtls).
-"""
+def _options(name: str) -> Callable[[], Any]:
+    """
+    Make what makes the options of a command.
 
-
-class _Send(SendOptions):
-    """``send``, with the options that only the command has."""
-
-    optFlags = TALK
-    byDefault = _INVITING
-    synopsis = "[options] PATH...|- [DESCRIPTION]"
-    epilogue = SendOptions.epilogue + _WITHOUT
-
-
-class _Receive(ReceiveOptions):
-    """``receive``, with the options that only the command has."""
-
-    optFlags = TALK
-    byDefault = _INVITING
-    synopsis = "[options] PATH|FOLDER|- [DESCRIPTION]"
-    epilogue = ReceiveOptions.epilogue + _WITHOUT
+    :param name: the module in this package, and the class of the options.  It is
+        imported when the command is chosen, for a command needs little of the others.
+    :returns: a function that makes them.
+    """
+    return lambda: namedAny(f"twisted_transfer.command.{name}")()
 
 
 class CommandOptions(CommandLine):
@@ -160,10 +139,30 @@ class CommandOptions(CommandLine):
     program = "twisted-transfer"
     synopsis = f"Usage: twisted-transfer {CommandLine.synopsis}"
     subCommands: ClassVar[list[list[Any]]] = [
-        ["send", None, _Send, "Send files, or standard input, to the partner."],
-        ["receive", None, _Receive, "Receive files, or to standard output."],
-        ["bridge", None, BridgeOptions, "Join two connections both ways."],
-        ["demo", None, DemoOptions, "Show both directions on this machine."],
+        [
+            "send",
+            None,
+            _options("options.SendCommand"),
+            "Send files, or standard input, to the partner.",
+        ],
+        [
+            "receive",
+            None,
+            _options("options.ReceiveCommand"),
+            "Receive files, or to standard output.",
+        ],
+        [
+            "bridge",
+            None,
+            _options("bridging.BridgeOptions"),
+            "Join two connections both ways.",
+        ],
+        [
+            "demo",
+            None,
+            _options("demo.DemoOptions"),
+            "Show both directions on this machine.",
+        ],
     ]
 
     def getUsage(self, width: int | None = None) -> str:
@@ -256,11 +255,4 @@ def _main(arguments: Sequence[str]) -> int:
     from twisted.internet import reactor
 
     useMonotonicTime(reactor)
-    work: Demo | Job | BridgeJob
-    if isinstance(chosen, DemoOptions):
-        work = Demo(reactor, chosen["size"])
-    elif isinstance(chosen, BridgeOptions):
-        work = BridgeJob(reactor, chosen.descriptions, bool(chosen["again"]), report)
-    else:
-        work = Job(reactor, chosen.request, report)
-    return Run(reactor, work.run, report).untilDone()
+    return Run(reactor, chosen.job(reactor, report).run, report).untilDone()

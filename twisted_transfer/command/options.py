@@ -7,29 +7,24 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from getopt import GetoptError, gnu_getopt
-from typing import Any, ClassVar, NoReturn, TextIO
+from typing import Any, ClassVar
 
-from twisted.python.usage import Options, UsageError
+from twisted.python.usage import UsageError
 
-from twisted_transfer.command.job import STANDARD, Request
-from twisted_transfer.command.reports import ConsoleReport, Status, sayable
+from twisted_transfer.command.commandline import (
+    STANDARD,
+    TALK,
+    Worded,
+    parseDescription,
+    readDescription,
+)
+from twisted_transfer.command.job import Job, Request
+from twisted_transfer.command.reports import Report
 from twisted_transfer.descriptions import values
-from twisted_transfer.descriptions.exposed import exposure
-from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.descriptions.values import UnfitError
-from twisted_transfer.errors import BadDescription
-from twisted_transfer.printable import concealed, reasonOf
 from twisted_transfer.transfers.folder import MAX_FILES
-
-_LONGEST = 65536
-
-# Also within a description that is quoted in another one.
-_SECRET = re.compile(r"secret\\*=", re.IGNORECASE)
 
 _DESCRIPTIONS = """\
 DESCRIPTION says who dials, and how:
@@ -47,133 +42,6 @@ DESCRIPTION says who dials, and how:
   @FILE                                     take the description from a file
   -                                         take it from standard input
 """
-
-
-def readDescription(argument: str, standardInput: TextIO | None) -> str:
-    """
-    Read the description that an argument stands for.
-
-    By ``@FILE`` and ``-`` a secret stays off the command line, where other users
-    of the machine see it.  A file with a secret that others can read is told.
-
-    :param argument: a description, ``@FILE`` or ``-``.
-    :param standardInput: for ``-``.
-    :returns: the description, without white space around it.
-    :raises UsageError: if it cannot be read.
-    """
-    if argument != STANDARD and not argument.startswith("@"):
-        return argument
-    where = "standard input" if argument == STANDARD else argument[1:]
-    try:
-        if argument != STANDARD:
-            with open(where, encoding="utf-8") as file:
-                text = file.read(_LONGEST + 1)
-                warning = exposure(where, file.fileno(), "a secret")
-            if warning is not None and _SECRET.search(text):
-                ConsoleReport(sys.stderr).complain(f"warning: {warning}")
-        elif standardInput is None:
-            raise ValueError("it is closed")
-        else:
-            if standardInput.isatty():
-                print("description: ", end="", file=sys.stderr, flush=True)
-            text = standardInput.readline(_LONGEST + 1)
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"cannot read the description from {where}: it is no text in UTF-8; give "
-            "one line with a transfer: description"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"cannot read the description from {where}: {reasonOf(error)}"
-        ) from error
-    if len(text) > _LONGEST:
-        raise UsageError(f"{where} is too long for a description: give one line")
-    # Editors of other systems begin a file with a byte order mark.
-    lines = text.removeprefix("\ufeff").strip().splitlines()
-    if len(lines) != 1:
-        raise UsageError(
-            f"{where} has {len(lines) or 'no'} lines; "
-            "give one line with a transfer: description"
-        )
-    # It may have been pasted with the quotes that a shell needs.
-    return lines[0].removeprefix("'").removesuffix("'")
-
-
-def parseDescription(text: str) -> TransferDescription:
-    """
-    Parse a description that stands on a command line.
-
-    :param text: the description.
-    :returns: what it says.
-    :raises UsageError: if it is invalid.
-    """
-    try:
-        return TransferDescription.parse(text)
-    except BadDescription as error:
-        raise UsageError(str(error)) from error
-
-
-class Versioned(Options):
-    """Options that show the version of this library, not of Twisted."""
-
-    longdesc = ""
-
-    def opt_version(self) -> NoReturn:
-        """Show the version and exit."""
-        # Imported for this alone, for it takes a while.
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("twisted_transfer")
-        except PackageNotFoundError:
-            number = "(not installed)"
-        print(f"twisted-transfer {number}")
-        sys.exit(Status.DONE)
-
-
-TALK: list[list[str | None]] = [
-    ["quiet", "q", "Say nothing but errors, and what the partner needs."],
-    ["verbose", "v", "Show the log of the library on standard error."],
-]
-"""The options by which the command talks less, or more."""
-
-
-class CommandLine(Versioned):
-    """
-    The options of a program that has commands.
-
-    :cvar program: what a user types to run it.
-    :cvar subCommands: as Twisted has them.
-    """
-
-    program: ClassVar[str]
-    synopsis = "COMMAND [options]"
-    subCommands: ClassVar[list[list[Any]]]
-
-    def getSynopsis(self) -> str:
-        """Leave ``COMMAND [options]`` out before the synopsis of a command."""
-        whole: str = super().getSynopsis()
-        if self.subCommand is None:
-            return whole
-        return whole.removesuffix(CommandLine.synopsis).rstrip()
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Exit with the status of a wrong command line, and say what is wrong."""
-        try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
-        except UsageError as error:
-            command = f" {self.subCommand}" if self.subCommand else ""
-            said = sayable(concealed(str(error)))
-            ConsoleReport(sys.stderr).complain(
-                f"{said}\n(see: {self.program}{command} --help)"
-            )
-            sys.exit(Status.USAGE)
-
-    def postOptions(self) -> None:
-        """Refuse a command line without a command."""
-        if self.subCommand is None:
-            *names, last = [row[0] for row in self.subCommands]
-            raise UsageError(f"which command: {', '.join(names)} or {last}?")
 
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -222,25 +90,6 @@ def readSeconds(text: str) -> float:
     except UnfitError as unfit:
         raise UsageError(f"--idle {text}: {unfit}") from None
     return float(seconds)
-
-
-class Worded(Versioned):
-    """Options that may stand behind the words that a command takes."""
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Accept options behind the words, too."""
-        given = list(sys.argv[1:] if options is None else options)
-        # What is wrong with an option, or is for a shell that completes words, is
-        # Twisted's to say.
-        with suppress(GetoptError):
-            flags, words = gnu_getopt(given, self.shortOpt, self.longOpt)
-            valued = [name for name in self.longOpt if name.endswith("=")]
-            given = [
-                f"{name}={value}" if f"{name[2:]}=" in valued else name
-                for name, value in flags
-            ]
-            given += ["--", *words]
-        super().parseOptions(given)  # type: ignore[no-untyped-call]
 
 
 class TransferOptions(Worded):
@@ -316,6 +165,10 @@ class TransferOptions(Worded):
             maxTotal=self.get("max-total"),
             size=size,
         )
+
+    def job(self, reactor: Any, report: Report) -> Job:
+        """:returns: the transfer, which has not begun."""
+        return Job(reactor, self.request, report)
 
     def _divide(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """
@@ -435,3 +288,28 @@ there.
 Example, waiting for the partner on port 4000:
   twisted-transfer receive plan.pdf transfer:passive:port=4000
 """
+
+
+_INVITING = "transfer:passive:mtls:port=0"
+_WITHOUT = """
+Without DESCRIPTION it waits on any free port, and shows the command that lets
+the partner in, and nobody else: both sides prove who they are (mtls).
+"""
+
+
+class SendCommand(SendOptions):
+    """``send``, with the options that only the command has."""
+
+    optFlags = TALK
+    byDefault = _INVITING
+    synopsis = "[options] PATH...|- [DESCRIPTION]"
+    epilogue = SendOptions.epilogue + _WITHOUT
+
+
+class ReceiveCommand(ReceiveOptions):
+    """``receive``, with the options that only the command has."""
+
+    optFlags = TALK
+    byDefault = _INVITING
+    synopsis = "[options] PATH|FOLDER|- [DESCRIPTION]"
+    epilogue = ReceiveOptions.epilogue + _WITHOUT

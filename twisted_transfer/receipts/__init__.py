@@ -2,7 +2,16 @@
 Transfers that end with a receipt.
 """
 
-from twisted_transfer.receipts.messages import FailureKind
-from twisted_transfer.receipts.receipt import Receipt, Watch
+from __future__ import annotations
 
-__all__ = ["FailureKind", "Receipt", "Watch"]
+from typing import TYPE_CHECKING
+
+from twisted_transfer.handing import handOn
+
+if TYPE_CHECKING:
+    from twisted_transfer.receipts.messages import FailureKind as FailureKind
+    from twisted_transfer.receipts.receipt import Watch as Watch
+else:
+    __getattr__, __dir__, __all__ = handOn(
+        __name__, {"messages": "FailureKind", "receipt": "Watch"}
+    )

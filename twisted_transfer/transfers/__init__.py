@@ -2,21 +2,14 @@
 Whole transfers, from a connector to data that is stored.
 """
 
-from twisted_transfer.transfers.folder import FolderDestination
-from twisted_transfer.transfers.raw import receiveRaw, sendRaw
-from twisted_transfer.transfers.transfers import (
-    Receiver,
-    Transmitter,
-    receiveFile,
-    sendFile,
-)
+from __future__ import annotations
 
-__all__ = [
-    "FolderDestination",
-    "Receiver",
-    "Transmitter",
-    "receiveFile",
-    "receiveRaw",
-    "sendFile",
-    "sendRaw",
-]
+from typing import TYPE_CHECKING
+
+from twisted_transfer.handing import handOn
+
+if TYPE_CHECKING:
+    from twisted_transfer.transfers.raw import receiveRaw as receiveRaw
+    from twisted_transfer.transfers.raw import sendRaw as sendRaw
+else:
+    __getattr__, __dir__, __all__ = handOn(__name__, {"raw": "receiveRaw sendRaw"})

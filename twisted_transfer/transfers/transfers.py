@@ -36,7 +36,6 @@ from twisted_transfer.receipts.receiving import (
 from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.transfers.folder import FolderDestination, suggestedName
-from twisted_transfer.transfers.raw import receiveRaw, sendRaw
 
 _T = TypeVar("_T")
 
@@ -344,6 +343,9 @@ class Transmitter(Transfer):
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
             return await offer(self._reactor, channel, self._files, self._watch)
+        # Imported here, for most transfers have receipts.
+        from twisted_transfer.transfers.raw import sendRaw
+
         source = self._files[0].source
         progress = self._watch.begins(None, source.size, 0)
         return self._rawly(await sendRaw(self._reactor, source, channel, progress))
@@ -431,6 +433,8 @@ class Receiver(Transfer):
         if not self._raw:
             many = self._folder is not None
             return await accept(self._reactor, channel, self._choose, self._watch, many)
+        from twisted_transfer.transfers.raw import receiveRaw
+
         progress = self._watch.begins(None, self._size, 0)
         return self._rawly(
             await receiveRaw(channel, self._target, progress, self._maxSize, self._size)

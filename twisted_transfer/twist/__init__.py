@@ -4,7 +4,9 @@ What Twisted finds: endpoint types, and the ``twist`` command.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from twisted_transfer.handing import handOn
 
 if TYPE_CHECKING:
     from twisted_transfer.twist.endpoints import (
@@ -13,14 +15,7 @@ if TYPE_CHECKING:
     from twisted_transfer.twist.endpoints import (
         TransferServerEndpoint as TransferServerEndpoint,
     )
-
-__all__ = ["TransferClientEndpoint", "TransferServerEndpoint"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is used, as :mod:`twisted_transfer` does."""
-    if name in __all__:
-        from twisted_transfer.twist import endpoints
-
-        return getattr(endpoints, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__, __all__ = handOn(
+        __name__, {"endpoints": "TransferClientEndpoint TransferServerEndpoint"}
+    )

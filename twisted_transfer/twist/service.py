@@ -21,9 +21,13 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_transfer.command.job import STANDARD, Job, Request, useMonotonicTime
-from twisted_transfer.command.options import (
+from twisted_transfer.command.commandline import (
+    STANDARD,
     CommandLine,
+    useMonotonicTime,
+)
+from twisted_transfer.command.job import Job, Request
+from twisted_transfer.command.options import (
     ReceiveOptions,
     SendOptions,
     TransferOptions,

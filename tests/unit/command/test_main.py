@@ -114,7 +114,7 @@ class LogTests(SynchronousTestCase):
             import sys
             from twisted.internet.defer import fail
             from twisted.logger import Logger
-            from twisted_transfer.command import main as command
+            from twisted_transfer.command import main as command, options
 
             class Work:
                 def __init__(self, *args):
@@ -128,7 +128,7 @@ class LogTests(SynchronousTestCase):
                     from twisted.internet.defer import succeed
                     return succeed(0)
 
-            command.Job = Work
+            options.Job = Work
             sys.exit(command.main(sys.argv[1:]))
         """
         process = subprocess.run(

@@ -10,11 +10,11 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import newFolder
+from twisted_transfer.command.commandline import readDescription
 from twisted_transfer.command.options import (
     ReceiveOptions,
     SendOptions,
     TransferOptions,
-    readDescription,
     readSize,
 )
 
