@@ -32,6 +32,7 @@ _COMMANDS = (
     *(
         b"Hello",
         b"Offer",
+        b"Small",
         b"Challenge",
         b"Proof",
         b"Accept",

@@ -27,6 +27,10 @@ def _plans() -> list[Plan]:
         (File(long, None, True, long), File(long, text, False, long[:299])),
         (File(long, "../\x1b[31m", True, b"x" * 50), whole),
         (File(b"a", None, False, b"changed"),),
+        (
+            *(File(each, text, True, b"", small=True) for each in (b"a", b"", long)),
+            whole,
+        ),
     ]
     failed = [
         (Role.SENDS, Failed(FailureKind.SOURCE, "\x1b]0;gone\x07\u202e" * 60)),

@@ -34,6 +34,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
 )
 
@@ -76,12 +77,14 @@ class File:
     :ivar name: the name that the sender suggests.
     :ivar hasSize: whether the sender knows the size in advance.
     :ivar there: the receiver's part.
+    :ivar small: whether it is sent in a batch, with those like it beside it.
     """
 
     content: bytes
     name: str | None
     hasSize: bool
     there: bytes
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Side:
         self._next: tuple[type[Event], ...] = (Offer, Finished)
         self._greeted = False
         self._offered: int | None = None
+        self._end = End(0, b"")
+        self._digests: list[bytes] = []  # of the files of a batch
         self._there = self._content = b""
         self._proved = self._accepted = 0
         self._challenge = Challenge(1, bytes(32))
@@ -173,7 +178,9 @@ class Side:
         )
 
     def _offer(self) -> None:
-        if self._files:
+        if self._files and self._files[0].small:
+            self._sendBatch()
+        elif self._files:
             self._file = file = self._files.pop(0)
             size = len(file.content) if file.hasSize else None
             self._say(Offer(file.name, size))
@@ -183,6 +190,18 @@ class Side:
         else:
             self._say(Finished())
             self._next = (Finished,)
+
+    def _sendBatch(self) -> None:
+        size, digests = 0, b""
+        while self._files and self._files[0].small:
+            file = self._files.pop(0)
+            content, digest = file.content, _digest(file.content)
+            self._say(Small(file.name, len(content), digest=digest), content)
+            size += len(content)
+            digests += digest
+        self._end = End(size, _digest(digests))
+        self._say(self._end)
+        self._next = (Stored,)
 
     def _sender(self, event: Event) -> None:
         self._expect(event)
@@ -199,18 +218,27 @@ class Side:
             start = event.offset
             middle = (start + len(content)) // 2
             self._say(Begin(start), content[start:middle], content[middle:])
-            self._say(End(len(content), _digest(content)))
+            self._end = End(len(content), _digest(content))
+            self._say(self._end)
             self._next = (Stored,)
         elif isinstance(event, Stored):
-            demand(event.size == len(content), "a receipt for another size")
-            demand(event.digest == _digest(content), "a receipt for another digest")
+            demand(event.size == self._end.size, "a receipt for another size")
+            demand(event.digest == self._end.digest, "a receipt for another digest")
             self._offer()
         else:
             self._next = ()
 
     def _receiver(self, event: Event) -> None:
         self._expect(event)
-        if isinstance(event, Offer):
+        if isinstance(event, Small):
+            if not self._digests:
+                self._offered, self._content = 0, b""
+            demand(self._offered == len(self._content), "a file is not whole")
+            demand(event.size is not None, "a small file without a size")
+            self._offered = (self._offered or 0) + (event.size or 0)
+            self._digests.append(event.digest)
+            self._next = (Data, Small, End)
+        elif isinstance(event, Offer):
             self._offered = event.size
             self._file = self._files.pop(0) if self._files else self._file
             there = self._file.there
@@ -242,7 +270,8 @@ class Side:
         elif isinstance(event, End):
             demand(event.size == len(self._content), "another size than came")
             demand(self._offered in (None, event.size), "another size than offered")
-            if event.digest == _digest(self._content):
+            whole, self._digests = b"".join(self._digests) or self._content, []
+            if event.digest == _digest(whole):
                 self._say(Stored(event.size, event.digest))
             else:
                 self._say(Failed.because(FailureKind.MISMATCH, "it is not the same"))

@@ -22,6 +22,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
     Working,
 )
@@ -48,6 +49,7 @@ reasons = st.text(st.characters(codec="utf-8"), max_size=1000)
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, st.integers(0, 65535), st.sampled_from(Role)),
     st.builds(Offer, st.none() | names, st.none() | numbers),
+    st.builds(Small, names, numbers, digest=digests),
     st.builds(Challenge, numbers, digests),
     st.builds(Proof, st.none() | digests),
     st.builds(Accept, numbers),

@@ -21,7 +21,9 @@ from zope.interface import implementer
 from twisted_transfer.data.parts import (
     AnyPath,
     Part,
+    flushing,
     pathText,
+    settleAll,
     targetMode,
     targetPath,
 )
@@ -406,25 +408,26 @@ class FileDestination:
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        await self.flush()
+        part = self.ended()
+        await flushing(self._reactor, part.flush)
         self.publish()
+        try:
+            settleAll([part])
+        finally:
+            part.close()
 
-    async def flush(self) -> Part:
+    def ended(self) -> Part:
         """
-        Flush everything to the disk.
-
-        :returns: the part with all of it.
-        :raises DestinationError: if it cannot be stored.
+        :returns: the part, which nothing more is written to.
+        :raises DestinationError: if there is none, and none can be made.
         """
         if not self.started:
             self.startAt(0)
-        part = self._opened(resume=False)
-        await part.flush(self._reactor)
-        return part
+        return self._opened(resume=False)
 
     def publish(self) -> None:
         """
-        Let the target appear; everything is flushed.
+        Let the target appear; see :meth:`Part.publish`.  Everything is flushed.
 
         :raises DestinationError: if it cannot.
         """

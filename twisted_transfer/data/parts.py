@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -29,23 +29,23 @@ from twisted_transfer.errors import DestinationError
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 
 
-async def flushFile(fd: int, reactor: IReactorThreads | None) -> None:
+async def flushing(reactor: IReactorThreads | None, flush: Callable[[], None]) -> None:
     """
-    Wait until all of a file is on the disk (fsync(2)).
+    Call what waits for the disk in a thread.
 
-    When this is cancelled, it ends when the thread no longer uses the descriptor,
-    for a thread cannot be stopped.
+    When this is cancelled, it ends when the thread has ended, for that cannot be
+    stopped, and uses descriptors.
 
-    :param fd: the open file.
-    :param reactor: has the threads that wait; without it, this waits.
-    :raises OSError: if the disk says that it cannot.
+    :param reactor: has the threads; without it, this waits.
+    :param flush: is called there.
+    :raises Exception: whatever that raises.
     """
     if reactor is None:
-        os.fsync(fd)
+        flush()
         return
     flushed: Promise[None] = Promise()
     pool = reactor.getThreadPool()
-    deferToThreadPool(reactor, pool, os.fsync, fd).addBoth(flushed.fire)
+    deferToThreadPool(reactor, pool, flush).addBoth(flushed.fire)
     try:
         await flushed.wait()
     except CancelledError:
@@ -241,8 +241,9 @@ class Part:
         self.path = partPath(target)
         self._target = target
         self._replace = replace
+        self.folder = os.path.dirname(target)
         self._locks = True
-        self._cannotStore = partial(cannotStore, target)
+        self.cannotStore = partial(cannotStore, target)
 
     def open(self, resume: bool) -> None:
         """
@@ -265,7 +266,7 @@ class Part:
             except FileExistsError:
                 self._meet(resume)
             except (OSError, ValueError) as error:
-                raise noPlace(os.path.dirname(self.path), reasonText(error)) from error
+                raise noPlace(self.folder, reasonText(error)) from error
             else:
                 self._hold(fd)
         self._watch = openings().watch(self.fd)
@@ -284,7 +285,7 @@ class Part:
         cleared it away before there was a lock.
         """
         try:
-            with raising(self._cannotStore):
+            with raising(self.cannotStore):
                 self._lock(fd)
                 if self._isAt(fd, self.path):
                     self.fd = fd
@@ -320,7 +321,7 @@ class Part:
         except OSError as error:
             raise self._inTheWay(f"cannot be opened ({reasonText(error)})") from error
         try:
-            with raising(self._cannotStore):
+            with raising(self.cannotStore):
                 self._lock(old)
             if self._isAt(old, self.path):
                 self._settle(old, resume)
@@ -341,7 +342,7 @@ class Part:
             raise self._inTheWay("has a second name")
         isPrivate = stat.S_IMODE(status.st_mode) == MARK
         if resume and isPrivate and self._locks and not isTarget:
-            checkWritable(os.path.dirname(self.path))
+            checkWritable(self.folder)
             self.fd, self.found = old, status.st_size
         elif self._replace or (resume and not isPrivate):
             os.unlink(self.path)
@@ -383,7 +384,7 @@ class Part:
         :param offset: in bytes; 0 to start over.
         :raises DestinationError: if the system refuses.
         """
-        with raising(self._cannotStore):
+        with raising(self.cannotStore):
             os.ftruncate(self.fd, offset)
             os.lseek(self.fd, offset, os.SEEK_SET)
         self.size = offset
@@ -398,25 +399,24 @@ class Part:
             while written < len(data):
                 written += os.write(self.fd, memoryview(data)[written:])
         except OSError as error:
-            raise self._cannotStore(error) from error
+            raise self.cannotStore(error) from error
         self.size += written
 
     def cannotRead(self, error: OSError) -> DestinationError:
         """:returns: the error for a part that is there and that read(2) refuses."""
         return self._inTheWay(f"cannot be read ({reasonText(error)})")
 
-    async def flush(self, reactor: IReactorThreads | None) -> None:
+    def flush(self) -> None:
         """
-        Wait until everything that was written is on the disk.
+        Wait until everything that was written is on the disk (fsync(2)).
 
-        :param reactor: has the threads that wait; without it, this waits.
         :raises DestinationError: if the disk says that it cannot, or another
             program has written to the part.
         """
-        with raising(self._cannotStore):
+        with raising(self.cannotStore):
             if os.fstat(self.fd).st_size != self.size:
                 raise self.changed()
-            await flushFile(self.fd, reactor)
+            os.fsync(self.fd)
 
     def changed(self) -> DestinationError:
         """:returns: the error for a part that another program has changed."""
@@ -428,7 +428,8 @@ class Part:
 
     def publish(self, mode: int, modified: int | None = None) -> None:
         """
-        Let the target appear, whole.
+        Let the target appear, whole.  It outlives a loss of power behind
+        :func:`settle`.
 
         :param mode: the permission bits that it is to have.
         :param modified: when it was modified, in nanoseconds since 1970; None: now.
@@ -448,16 +449,22 @@ class Part:
             else:
                 self._publishNew()
             self._chmod(mode)
-            os.fsync(self.fd)
-            flushFolder(os.path.dirname(self._target))
         except OSError as error:
             if self._isAt(self.fd, self.path):
                 self._chmod(MARK)
-            self._close()
+            self.close()
             if isinstance(error, FileExistsError):
                 raise self._complete() from error
-            raise self._cannotStore(error) from error
-        self._close()
+            raise self.cannotStore(error) from error
+
+    def settle(self) -> None:
+        """
+        Wait until the mode of the target is on the disk; see :func:`settleAll`.
+
+        :raises DestinationError: if the disk says that it cannot.
+        """
+        with raising(self.cannotStore):
+            os.fsync(self.fd)
 
     def _forGroup(self, mode: int) -> int:
         """
@@ -488,8 +495,10 @@ class Part:
         with suppress(OSError):
             os.fchmod(self.fd, mode)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Close the part, which gives back the lock."""
+        if self.fd == -1:
+            return
         openings().forget(self._watch)
         fd, self.fd = self.fd, -1
         os.close(fd)
@@ -516,7 +525,7 @@ class Part:
         with suppress(OSError):
             if self._isAt(self.fd, self.path):
                 os.unlink(self.path)
-        self._close()
+        self.close()
 
     def keep(self) -> None:
         """Release the part for the next transfer, or remove it if it is of no use."""
@@ -524,10 +533,37 @@ class Part:
             return
         status = os.fstat(self.fd)
         if status.st_size and stat.S_IMODE(status.st_mode) == MARK:
-            self._close()
+            self.close()
         else:
             # Without the mark, the next transfer would not touch it.
             self.discard()
+
+
+def flushAll(parts: Sequence[Part]) -> None:
+    """
+    Wait until everything that was written to some parts is on the disk.
+
+    :param parts: the parts.
+    :raises DestinationError: see :meth:`Part.flush`.
+    """
+    for part in parts:
+        part.flush()
+
+
+def settleAll(parts: Sequence[Part]) -> None:
+    """
+    Wait until the names and the modes of published targets are on the disk as well.
+
+    :param parts: the parts that they were; each folder is flushed once.
+    :raises DestinationError: if the disk says that it cannot.
+    """
+    folders = {}
+    for part in parts:
+        part.settle()
+        folders[part.folder] = part
+    for folder, part in folders.items():
+        with raising(part.cannotStore):
+            flushFolder(folder)
 
 
 def checkWritable(folder: str) -> None:

@@ -213,19 +213,16 @@ class BlockSource(ProducingSource):
         if block:
             self._consumer.write(block)
         elif wanted and self.size is not None:
-            self._shrunk()
+            self._fail(self._hasShrunk(self._at))
         if not block or self._at == self._end:
             self._succeed()
         return True
 
-    def _shrunk(self) -> None:
-        """Fail: there is less than there was."""
-        self._fail(
-            SourceError(
-                f"{self.name} has shrunk while it was sent: it had "
-                f"{self.size} bytes, but ends after {self._at}; send it "
-                "again when it changes no more"
-            )
+    def _hasShrunk(self, end: int) -> SourceError:
+        """:returns: the error for what has fewer bytes than it had."""
+        return SourceError(
+            f"{self.name} has shrunk while it was sent: it had {self.size} bytes, but "
+            f"ends after {end}; send it again when it changes no more"
         )
 
 
@@ -331,6 +328,27 @@ class FileSource(BlockSource):
                 f"cannot read {self.path}: {reasonText(error)}; give the path of a file"
             ) from error
 
+    def whole(self) -> bytes:
+        """
+        Read everything at once, and close the file.
+
+        :returns: all that the file had when it was opened.
+        :raises SourceError: if it cannot be read, or has shrunk.
+        """
+        self.open()
+        assert self.size is not None
+        content = b""
+        try:
+            while block := os.pread(self.fd, self.size - len(content), len(content)):
+                content += block
+        except OSError as error:
+            raise self.cannotRead(error) from error
+        finally:
+            self.close()
+        if len(content) < self.size:
+            raise self._hasShrunk(len(content))
+        return content
+
     def _reader(self) -> Callable[[int], bytes]:
         os.lseek(self.fd, self.offset, os.SEEK_SET)
         return partial(os.read, self.fd)
@@ -381,7 +399,7 @@ class FileSource(BlockSource):
         """Note what the kernel has sent."""
         self._at += count
         if count == 0:
-            self._shrunk()
+            self._fail(self._hasShrunk(self._at))
             return
         feed: Any = self._consumer
         feed.sent(count)

@@ -20,8 +20,10 @@ from twisted_transfer.errors import (
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts import frames
 from twisted_transfer.receipts.messages import (
+    MAX_BATCH,
     MAX_REASON,
     MAX_SIZE,
+    MAX_SMALL,
     Accept,
     BadMessage,
     Begin,
@@ -35,6 +37,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
     Working,
     decode,
@@ -57,12 +60,13 @@ class Phase(Enum):
     START = "Hello of both sides"
     SENDER_GREETED = "Hello of the receiver"
     RECEIVER_GREETED = "Hello of the sender"
-    READY = "Offer or Finished of the sender"
+    READY = "Offer, Small or Finished of the sender"
     OFFERED = "Accept or Challenge of the receiver"
     CHALLENGED = "Proof of the sender"
     PROVEN = "Accept of the receiver"
     ACCEPTED = "Begin of the sender"
     SENDING = "data or End of the sender"
+    BATCH = "data, Small or End of the sender"
     ENDED = "Stored or Delivered of the receiver"
     FINISHING = "Finished of the receiver"
     OVER = "nothing more"
@@ -87,6 +91,7 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.RECEIVER_GREETED: {(_S, Hello): Phase.READY, (_R, Failed): Phase.FAILED},
     Phase.READY: {
         (_S, Offer): Phase.OFFERED,
+        (_S, Small): Phase.BATCH,
         (_S, Finished): Phase.FINISHING,
         **_FAILS,
     },
@@ -110,6 +115,12 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.SENDING: {
         (_S, frames.DataHeader): Phase.SENDING,
         (_S, Working): Phase.SENDING,
+        (_S, End): Phase.ENDED,
+        **_FAILS,
+    },
+    Phase.BATCH: {
+        (_S, frames.DataHeader): Phase.BATCH,
+        (_S, Small): Phase.BATCH,
         (_S, End): Phase.ENDED,
         **_FAILS,
     },
@@ -149,10 +160,12 @@ class Conversation:
         self._partner = _R if role is _S else _S
         self._phase = Phase.START
         self._deframer = frames.Deframer()
-        # Of the present file: the size that was offered, the bytes that are
-        # there, and the sender's last word on it.
+        # Of the present file, or batch of small ones: the size that was offered, the
+        # bytes that are there, how many files of the batch there are, and the sender's
+        # last word on it.
         self._size: int | None = None
         self._position = 0
+        self._files = 0
         self._end = End(0, b"")
         # How often each side has said Working since its last other message.
         self._working = dict.fromkeys(Role, 0)
@@ -331,6 +344,8 @@ class Conversation:
         match said:
             case Hello():
                 _checkHello(said, actor)
+            case Small():
+                self._checkSmall(said.size)
             case Offer():
                 self._size = said.size
                 self._position = 0
@@ -394,6 +409,25 @@ class Conversation:
                         f"the BLAKE3 {said.digest.hex()} are stored, and {end.size} "
                         f"with {end.digest.hex()} were sent; send it again"
                     )
+
+    def _checkSmall(self, size: int | None) -> None:
+        """Check that one more small file may come, and count it."""
+        if self._phase is not Phase.BATCH:
+            self._size = self._position = self._files = 0
+        total = self._size or 0
+        if size is None or size > MAX_SMALL:
+            raise BadMessage(
+                f"Small has the size {size}, which is none from 0 to {MAX_SMALL}"
+            )
+        if self._position < total:
+            raise BadMessage(
+                f"Small comes where {total - self._position} bytes of the file before "
+                "it are expected"
+            )
+        if self._files == MAX_BATCH:
+            raise BadMessage(f"Small comes more than {MAX_BATCH} times before an End")
+        self._files += 1
+        self._size = total + size
 
 
 def _checkHello(hello: Hello, actor: Role) -> None:

@@ -29,6 +29,13 @@ MAX_NAME = 1024
 MAX_REASON = 1000
 """The most characters of a reason."""
 
+MAX_SMALL = 2**16
+"""The most bytes of a file that is announced by Small."""
+
+MAX_BATCH = 64
+"""The most files that are announced by Small before an End: the receiver has them all
+open."""
+
 DIGEST_SIZE = 32
 """The bytes of a digest, of a proof, and of a nonce."""
 
@@ -93,6 +100,20 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Small(Offer):
+    """
+    The sender has a small file, and sends it without asking.
+
+    Its data follow.  Behind them comes the next small file, or the End of the batch,
+    which the receiver answers.  The size has to be given.
+
+    :ivar digest: the BLAKE3 of the file.
+    """
+
+    digest: bytes = b""
+
+
+@dataclass(frozen=True)
 class Challenge:
     """
     The receiver has a part that may be the beginning of the offered file.
@@ -145,10 +166,11 @@ class Begin:
 @dataclass(frozen=True)
 class End:
     """
-    The sender has sent all of the file.
+    The sender has sent all of the file, or all of a batch of small ones.
 
-    :ivar size: how many bytes the whole file has.
-    :ivar digest: the BLAKE3 of the whole file.
+    :ivar size: how many bytes the whole file has, or all of a batch.
+    :ivar digest: the BLAKE3 of the whole file; of a batch that of the digests of its
+        files.
     """
 
     size: int
@@ -158,10 +180,10 @@ class End:
 @dataclass(frozen=True)
 class Stored:
     """
-    The receipt: the receiver has the file on its disk.
+    The receipt: the receiver has the file, or all files of a batch, on its disk.
 
     :ivar size: how many bytes it has stored, all in all.
-    :ivar digest: the BLAKE3 of all that it has stored.
+    :ivar digest: the BLAKE3 of all that it has stored; of a batch as in End.
     """
 
     size: int
@@ -220,6 +242,7 @@ class Finished:
 Message = (
     Hello
     | Offer
+    | Small
     | Challenge
     | Proof
     | Accept

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from blake3 import blake3
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorThreads
 
@@ -21,7 +22,14 @@ from twisted_transfer.data.destinations import (
     CallableDestination,
     FileDestination,
 )
-from twisted_transfer.data.parts import AnyPath, raising
+from twisted_transfer.data.parts import (
+    AnyPath,
+    Part,
+    flushAll,
+    flushing,
+    raising,
+    settleAll,
+)
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.deferreds import deferring
@@ -35,21 +43,24 @@ from twisted_transfer.errors import (
 )
 from twisted_transfer.interfaces import Destination
 from twisted_transfer.receipts.digest import RunningDigest, prover
+from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import (
     DIGEST_SIZE,
     Accept,
     Begin,
     Challenge,
     Delivered,
+    End,
     FailureKind,
     Finished,
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
 )
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
-from twisted_transfer.receipts.talk import Talk
+from twisted_transfer.receipts.talk import Talk, whole
 
 # Any other destination promises by finish() that everything is stored for good.
 _GIVE_AWAY = (BytesDestination, CallableDestination, StreamDestination)
@@ -256,20 +267,32 @@ class ResumableFileDestination(DigestedDestination):
         with raising(self._file.resume().cannotRead):
             await super().caughtUp()
 
-    @deferring
-    async def finish(self) -> None:
+    def finish(self) -> Deferred[None]:
         """
         Flush everything to the disk and let the target appear.
+
+        :returns: see :func:`finishTogether`.
+        """
+        return finishTogether(self._reactor, [self])
+
+    def ended(self) -> Part:
+        """
+        :returns: the part, which nothing more is written to.
+        :raises DestinationError: if there is none, and none can be made.
+        """
+        self._digest.close()
+        return self._file.ended()
+
+    async def publish(self) -> None:
+        """
+        Let the target appear.  Everything is flushed.
 
         If another program has opened the part meanwhile, what is in it by now is
         hashed once more.
 
-        :returns: a Deferred that fires when the target is there.  It fails with
-            ``DestinationError`` if it cannot be stored, or the part was changed.  It
-            may be cancelled.
+        :raises DestinationError: if it cannot, or the part was changed.
         """
-        self._digest.close()
-        part = await self._file.flush()
+        part = self._file.resume()
         if part.shared:
             stored = RunningDigest(self._reactor)
             with raising(part.cannotRead):
@@ -309,6 +332,32 @@ class ResumableFileDestination(DigestedDestination):
         if self._reading is not None:
             self._reading.cancel()
         self._digest.close()
+
+
+@deferring
+async def finishTogether(
+    reactor: IReactorThreads | None, files: Sequence[ResumableFileDestination]
+) -> None:
+    """
+    Flush everything that has come of some files to the disk, then let them appear, then
+    flush their names.
+
+    :param reactor: with one, its threads wait for the disk.
+    :param files: the destinations.
+    :returns: a Deferred that fires when all targets are there, and would outlive a loss
+        of power.  It fails with ``DestinationError`` if one cannot be stored, or its
+        part was changed.  It may be cancelled.
+    """
+    parts = [file.ended() for file in files]
+    await flushing(reactor, partial(flushAll, parts))
+    for file in files:
+        await file.publish()
+    try:
+        # One file is settled at once, so that none that has appeared is cancelled.
+        await flushing(reactor if len(parts) > 1 else None, partial(settleAll, parts))
+    finally:
+        for part in parts:
+            part.close()
 
 
 def digestedDestination(
@@ -364,14 +413,17 @@ async def accept(
     receipts: list[Receipt] = []
     try:
         await talk.begin()
-        while isinstance(offer := await talk.answer(Offer, Finished), Offer):
-            if receipts and not many:
+        while isinstance(offer := await talk.answer(Offer, Small, Finished), Offer):
+            if not many and (receipts or isinstance(offer, Small)):
                 raise DestinationError(
                     "the partner has more than one file; give a folder for them",
                     "refused",
                     "the receiver takes one file; it has to give a folder for more",
                 )
-            receipts.append(await _one(talk, offer, choose, watch))
+            if isinstance(offer, Small):
+                receipts += await _batch(talk, offer, choose, watch)
+            else:
+                receipts.append(await _one(talk, offer, choose, watch))
         if not receipts and not many:
             raise PartnerProtocolError(
                 "the partner has finished without a file; let it send one"
@@ -404,6 +456,85 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
         raise
 
 
+async def _batch(
+    talk: Talk, first: Small, choose: Choose, watch: Watch
+) -> list[Receipt]:
+    """Receive small files; they are flushed together, and so have one receipt."""
+    batch: list[tuple[Small, DigestedDestination]] = []
+    digests = blake3()
+    try:
+        said: Small | End = first
+        while isinstance(said, Small):
+            batch.append((said, await _small(talk, said, choose)))
+            digests.update(said.digest)
+            said = await talk.next(Small, End)
+        size = sum(destination.size for _, destination in batch)
+        stored = Stored(size, digests.digest())
+        _compare(stored, said)
+    except Exception:
+        # What is whole is stored, as it is when it comes alone.
+        with suppress(DestinationError):
+            await _finishBatch(talk.clock, batch)
+        raise
+    await talk.working(_finishBatch(talk.clock, batch))
+    with suppress(TransferError):
+        talk.say(stored)
+    return [whole(talk, watch, small, False) for small, _ in batch]
+
+
+async def _small(talk: Talk, small: Small, choose: Choose) -> DigestedDestination:
+    """:returns: the destination that has all of a small file."""
+    destination = choose(small)
+    size = small.size or 0
+    try:
+        destination.open()
+        destination.checkSize(size)
+        destination.resemble(small)
+        destination.start(0)
+        while destination.size < size:
+            waiting = destination.write((await talk.next(Data)).payload)
+            if waiting is not None:
+                await talk.unless(waiting)
+        _compare(
+            Stored(destination.size, destination.digest()), End(size, small.digest)
+        )
+    except Exception:
+        quietly(destination.abort, "abort() of a destination")
+        raise
+    return destination
+
+
+@deferring
+async def _finishBatch(
+    reactor: Any, batch: Sequence[tuple[Small, DigestedDestination]]
+) -> None:
+    """
+    Let all files of a batch appear, or see that they are there.
+
+    :raises DestinationError: if one of them cannot; those before it are stored, unless
+        the disk is what is wrong.
+    """
+    files: list[ResumableFileDestination] = []
+    error: DestinationError | None = None
+    try:
+        for _, each in batch:
+            if isinstance(each, ResumableFileDestination):
+                files.append(each)
+                continue
+            try:
+                await each.finish()
+            except DestinationError as problem:
+                error = problem
+                break
+        await finishTogether(reactor, files)
+        if error is not None:
+            raise error
+    except Exception:
+        for _, each in batch:
+            quietly(each.abort, "abort() of a destination")
+        raise
+
+
 async def _store(
     talk: Talk, offer: Offer, destination: DigestedDestination, watch: Watch
 ) -> Receipt:
@@ -423,11 +554,7 @@ async def _store(
     await talk.working(destination.caughtUp())
     receives = Delivered if destination.delivers else Stored
     stored = receives(destination.size, destination.digest())
-    if (stored.size, stored.digest) != (end.size, end.digest):
-        raise ReceiptMismatch(
-            f"{stored.size} bytes with the BLAKE3 {stored.digest.hex()} have come, "
-            f"and {end.size} with {end.digest.hex()} were sent; send it again"
-        )
+    _compare(stored, end)
     await talk.working(destination.finish())
     # The file is stored, even if the partner has given up meanwhile; what it has
     # said is heard next.
@@ -442,6 +569,17 @@ async def _store(
     )
     watch.ends(receipt)
     return receipt
+
+
+def _compare(stored: Stored, end: End) -> None:
+    """
+    :raises ReceiptMismatch: if what has come is not what was sent.
+    """
+    if (stored.size, stored.digest) != (end.size, end.digest):
+        raise ReceiptMismatch(
+            f"{stored.size} bytes with the BLAKE3 {stored.digest.hex()} have come, "
+            f"and {end.size} with {end.digest.hex()} were sent; send it again"
+        )
 
 
 async def _proves(

@@ -4,10 +4,11 @@ The sender's side of a transfer with receipts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blake3 import blake3
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IReactorThreads
 from twisted.python.failure import Failure
@@ -22,6 +23,8 @@ from twisted_transfer.errors import SourceError
 from twisted_transfer.interfaces import ISource, Source
 from twisted_transfer.receipts.digest import RunningDigest, prover
 from twisted_transfer.receipts.messages import (
+    MAX_BATCH,
+    MAX_SMALL,
     Accept,
     Begin,
     Challenge,
@@ -30,10 +33,14 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
 )
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
-from twisted_transfer.receipts.talk import Talk
+from twisted_transfer.receipts.talk import Talk, whole
+
+_BATCH = 1024 * 1024
+"""How many bytes of small files are in memory at once."""
 
 
 @implementer(IConsumer)
@@ -163,6 +170,24 @@ class DigestedSource:
     def proved(self) -> int:
         """How many bytes :meth:`prove` has read by now."""
         return self._digest.hashed
+
+    def small(self, name: str | None) -> tuple[Small, bytes] | None:
+        """
+        Read a file that may be sent without asking, and close it.
+
+        :param name: what the partner may call it, or None.
+        :returns: what the partner is told of it, and everything that it has; None if it
+            is no file, or none that is small.
+        :raises SourceError: if it cannot be read.
+        """
+        file = self._source
+        if not isinstance(file, FileSource) or file.size is None:
+            return None
+        if file.size > MAX_SMALL:
+            return None
+        content = file.whole()
+        digest = blake3(content).digest()
+        return Small(name, file.size, file.modified, file.executable, digest), content
 
     def startAt(self, offset: int) -> None:
         """
@@ -295,11 +320,14 @@ async def offer(
         cancelled, the partner is told, too.
     """
     talk = Talk(reactor, channel, Role.SENDS)
-    receipts = []
+    receipts: list[Receipt] = []
     try:
         await talk.begin()
-        for file in files:
-            receipts.append(await _one(talk, file, watch))
+        for group in _groups(files):
+            if isinstance(group, Outgoing):
+                receipts.append(await _one(talk, group, watch))
+            else:
+                receipts += await _batch(talk, group, watch)
     except Exception as error:
         await talk.giveUp(*told(error))
         raise
@@ -309,6 +337,47 @@ async def offer(
     # With the last receipt everything is good, however they part.
     await talk.end()
     return receipts
+
+
+_Small = tuple[Small, bytes]
+
+
+def _groups(files: Sequence[Outgoing]) -> Iterator[Outgoing | list[_Small]]:
+    """
+    Put small files together, if there are more than one.
+
+    :param files: what is to be sent, in this order.
+    :returns: single files, and batches of small ones with their contents.
+    """
+    batch: list[_Small] = []
+    room = _BATCH
+    for file in files:
+        file.source.open()
+        small = file.source.small(file.name) if len(files) > 1 else None
+        fits = small is not None and len(batch) < MAX_BATCH and len(small[1]) <= room
+        if batch and not fits:
+            yield batch
+            batch, room = [], _BATCH
+        if small is None:
+            yield file
+        else:
+            batch.append(small)
+            room -= len(small[1])
+    if batch:
+        yield batch
+
+
+async def _batch(talk: Talk, batch: Sequence[_Small], watch: Watch) -> list[Receipt]:
+    """Send small files, and get the receipt for all of them."""
+    size, digests = 0, blake3()
+    for small, content in batch:
+        talk.say(small)
+        talk.write(content)
+        size += len(content)
+        digests.update(small.digest)
+    talk.say(End(size, digests.digest()))
+    delivered = isinstance(await talk.next(Stored, Delivered), Delivered)
+    return [whole(talk, watch, small, delivered) for small, _ in batch]
 
 
 async def _one(talk: Talk, file: Outgoing, watch: Watch) -> Receipt:

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
+from twisted_transfer.data.progress import Meter
 from twisted_transfer.data.receiving import Storing, gone
 from twisted_transfer.deferreds import Promise, atMost, deferring
 from twisted_transfer.errors import (
@@ -37,6 +38,7 @@ from twisted_transfer.receipts import messages
 from twisted_transfer.receipts.conversation import Conversation, Event
 from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import BadMessage
+from twisted_transfer.receipts.receipt import Receipt, Watch
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Event)
@@ -69,6 +71,24 @@ class _State(Enum):
     TALKING = "what the partner says is kept until next() is called"
     FAILED = "an error has come; what comes behind it is dropped"
     LEAVING = "the connection is being closed; what comes is dropped"
+
+
+def whole(talk: Talk, watch: Watch, small: messages.Small, delivered: bool) -> Receipt:
+    """
+    Make the receipt for a small file, and tell a watch, which has not heard of it.
+
+    :param talk: what has moved it.
+    :param watch: is told.
+    :param small: the file.
+    :param delivered: see :class:`~twisted_transfer.receipts.receipt.Receipt`.
+    :returns: the receipt.
+    """
+    size = small.size or 0
+    progress = watch.begins(small.name, size, 0)
+    Meter(talk.clock, progress, size).tell(size)
+    receipt = Receipt(small.name, size, small.digest, size, delivered)
+    watch.ends(receipt)
+    return receipt
 
 
 @implementer(IHalfCloseableProtocol)

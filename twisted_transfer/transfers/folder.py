@@ -20,7 +20,7 @@ from twisted_transfer.data.parts import (
     cannotStore,
     checkWritable,
     exists,
-    flushFile,
+    flushing,
     noPlace,
     pathText,
     raising,
@@ -105,7 +105,7 @@ class ExistingFile:
         if not self._same or (self._count, self._found[1]) != self._status():
             raise exists(self.path)
         with raising(partial(cannotStore, self.path)):
-            await flushFile(self._fd, self._reactor)
+            await flushing(self._reactor, partial(os.fsync, self._fd))
         self.abort()
 
     def abort(self) -> None:

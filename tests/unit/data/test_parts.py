@@ -24,10 +24,11 @@ from twisted_transfer.data.parts import (
     MARK,
     SUFFIX,
     Part,
-    flushFile,
     flushFolder,
+    flushing,
     partPath,
     resolved,
+    settleAll,
     targetMode,
 )
 from twisted_transfer.data.sources import FileSource
@@ -311,6 +312,7 @@ class PartTests(SynchronousTestCase):
         part = self.made()
         self.patch(os, "fsync", fsync)
         part.publish(0o600)
+        settleAll([part])
         self.assertEqual(flushed, [(False, ["target"]), (True, ["target"])])
 
 
@@ -481,7 +483,7 @@ class FlushingTests(SynchronousTestCase):
 
     def flush(self, fd: int, reactor: Any = None) -> Deferred[None]:
         """:returns: a Deferred for the end of the flush."""
-        return Deferred.fromCoroutine(flushFile(fd, reactor))
+        return Deferred.fromCoroutine(flushing(reactor, partial(os.fsync, fd)))
 
     def file(self) -> int:
         """:returns: the descriptor of a new file."""
@@ -494,11 +496,11 @@ class FlushingTests(SynchronousTestCase):
         fd = self.file()
         self.successResultOf(self.flush(fd))
         self.assertEqual(self.flushed, [str(self.folder / "file")])
-        flushing = self.flush(fd, self.threads)
-        self.assertNoResult(flushing)
+        waiting = self.flush(fd, self.threads)
+        self.assertNoResult(waiting)
         self.assertEqual(len(self.flushed), 1)
         self.threads.run()
-        self.successResultOf(flushing)
+        self.successResultOf(waiting)
         self.assertEqual(len(self.flushed), 2)
 
     def test_refused(self) -> None:
@@ -507,18 +509,18 @@ class FlushingTests(SynchronousTestCase):
         self.addCleanup(os.close, reading)
         self.addCleanup(os.close, writing)
         for reactor in (None, self.threads):
-            flushing = self.flush(writing, reactor)
+            waiting = self.flush(writing, reactor)
             self.threads.run()
-            error = self.failureResultOf(flushing, OSError).value
+            error = self.failureResultOf(waiting, OSError).value
             self.assertEqual(error.errno, errno.EINVAL)
 
     def test_cancelled(self) -> None:
         """Cancelled, it ends when the thread no longer uses the descriptor."""
-        flushing = self.flush(self.file(), self.threads)
-        flushing.cancel()
-        self.assertNoResult(flushing)
+        waiting = self.flush(self.file(), self.threads)
+        waiting.cancel()
+        self.assertNoResult(waiting)
         self.threads.run()
-        self.failureResultOf(flushing, CancelledError)
+        self.failureResultOf(waiting, CancelledError)
         self.assertEqual(len(self.flushed), 1)
 
     def test_folder(self) -> None:
@@ -776,12 +778,10 @@ class TakeOverTests(SynchronousTestCase):
         """Another program's bytes in it are noticed."""
         part = self.made()
         part.write(b"mine")
-        flush = partial(part.flush, None)
-        self.successResultOf(Deferred.fromCoroutine(flush()))
+        part.flush()
         with open(self.path, "ab") as file:
             file.write(b"theirs")
-        flushing = Deferred.fromCoroutine(flush())
-        error = self.failureResultOf(flushing, DestinationError).value
+        error = self.assertRaises(DestinationError, part.flush)
         self.assertIn(str(self.path), str(error))
 
     def test_shortWrites(self) -> None:

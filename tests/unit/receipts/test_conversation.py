@@ -34,6 +34,8 @@ from twisted_transfer.errors import (
 from twisted_transfer.receipts.conversation import MAX_WORKING, Conversation, Event
 from twisted_transfer.receipts.frames import DATA, MESSAGE, Data, header
 from twisted_transfer.receipts.messages import (
+    MAX_BATCH,
+    MAX_SMALL,
     Accept,
     BadMessage,
     Begin,
@@ -48,6 +50,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
     Working,
     encode,
@@ -605,6 +608,10 @@ _WALK: list[_Step] = [
     (_S, 3),
     (_S, End(5, _DIGEST)),
     (_R, Stored(5, _DIGEST)),
+    (_S, Small("b", 5, digest=_DIGEST)),
+    (_S, 5),
+    (_S, End(5, _DIGEST)),
+    (_R, Stored(5, _DIGEST)),
     (_S, Finished()),
     (_R, Finished()),
 ]
@@ -613,18 +620,27 @@ _EVERYTHING: list[_Step] = [
     (role, said)
     for role in Role
     for said in (
-        *(Hello(1, role), Offer("a", 5), Challenge(2, NONCE), Proof(), Accept(0)),
+        *(Hello(1, role), Offer("a", 5), Small("b", 5, digest=_DIGEST)),
+        *(Challenge(2, NONCE), Proof(), Accept(0)),
         *(Begin(0), Begin(2), 1, End(5, _DIGEST)),
         *(Stored(5, _DIGEST), Delivered(5, _DIGEST)),
         *(Working(), Finished(), Failed(FailureKind.CANCELLED)),
     )
 ]
 
+_READY = {
+    *((_S, "Offer"), (_S, "Small"), (_S, "Finished")),
+    *((_S, "Failed"), (_R, "Failed")),
+}
+_ANSWERS = {
+    *((_R, "Stored"), (_R, "Delivered"), (_R, "Working")),
+    *((_S, "Failed"), (_R, "Failed")),
+}
 # After so many steps: who may say what.
 _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_S, "Hello"), (_R, "Hello")},
     {(_R, "Hello"), (_S, "Failed")},
-    {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
+    _READY,
     {(_R, "Accept"), (_R, "Challenge"), (_S, "Failed"), (_R, "Failed")},
     {
         *((_S, "Proof"), (_S, "Working"), (_R, "Working")),
@@ -635,14 +651,21 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
     # End only when all has come.
     {(_S, "data"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "End"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
-    {
-        *((_R, "Stored"), (_R, "Delivered"), (_R, "Working")),
-        *((_S, "Failed"), (_R, "Failed")),
-    },
-    {(_S, "Offer"), (_S, "Finished"), (_S, "Failed"), (_R, "Failed")},
+    _ANSWERS,
+    _READY,
+    # Nothing but the data of a small file, and then another one or the End.
+    {(_S, "data"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "Small"), (_S, "End"), (_S, "Failed"), (_R, "Failed")},
+    _ANSWERS,
+    _READY,
     {(_R, "Finished"), (_R, "Failed")},
     set(),
 ]
+
+
+def _small(size: int | None) -> Small:
+    """:returns: the announcement of a small file."""
+    return Small("b", size, digest=_DIGEST)
 
 
 def _say(conversation: Conversation, step: _Step) -> None:
@@ -716,7 +739,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """Failed is the last word of who says it; the other's may cross it."""
-        for count in range(2, 11):
+        for count in range(2, 15):
             mine = _after(count, _S)
             _say(mine, (_S, Failed(FailureKind.CANCELLED)))
             theirs = _after(count, _S)
@@ -755,7 +778,7 @@ class OrderTests(SynchronousTestCase):
             (
                 2,
                 (_R, Accept(0)),
-                "Accept of the receiver comes where Offer or Finished",
+                "Accept of the receiver comes where Offer, Small or Finished",
             ),
             (6, (_S, 1), "data of the sender comes where Begin of the sender is"),
             (
@@ -765,7 +788,10 @@ class OrderTests(SynchronousTestCase):
             ),
             (0, (_S, Offer()), "comes where Hello of both sides is expected"),
             (1, (_S, Hello(1, _S)), "comes where Hello of the receiver is expected"),
-            (11, (_S, Offer()), "comes where Finished of the receiver is expected"),
+            (10, (_S, _small(None)), "Small has the size None, which is none from 0"),
+            (10, (_S, _small(MAX_SMALL + 1)), "which is none from 0 to 65536"),
+            (11, (_S, _small(0)), "5 bytes of the file before it are expected"),
+            (15, (_S, Offer()), "comes where Finished of the receiver is expected"),
         ):
             said: list[str] = []
             for mine in Role:
@@ -778,6 +804,30 @@ class OrderTests(SynchronousTestCase):
                 said.append(str(error))
             self.assertIn(words, said[0])
             self.assertIn(words, said[1])
+
+    def test_batch(self) -> None:
+        """A batch has a bounded number of files, and one receipt."""
+        for mine in Role:
+            conversation = _after(2, mine)
+            for _ in range(MAX_BATCH):
+                _say(conversation, (_S, _small(1)))
+                _say(conversation, (_S, 1))
+            error = self.assertRaises(
+                (BadMessage, PartnerProtocolError),
+                _say,
+                conversation,
+                (_S, _small(0)),
+            )
+            self.assertIn("more than 64 times", str(error))
+        both = [_after(2, mine) for mine in Role]
+        steps: list[_Step] = [
+            *((_S, _small(3)), (_S, 3), (_S, _small(0)), (_S, End(3, _DIGEST))),
+            *((_R, Stored(3, _DIGEST)), (_S, _small(2)), (_S, 2)),
+            *((_S, End(2, _DIGEST)), (_R, Stored(2, _DIGEST)), (_S, Finished())),
+        ]
+        for step in steps:
+            for conversation in both:
+                _say(conversation, step)
 
 
 class HelloTests(SynchronousTestCase):

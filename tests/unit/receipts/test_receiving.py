@@ -60,6 +60,7 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
     Working,
 )
@@ -79,6 +80,17 @@ from twisted_transfer.receipts.talk import (
 def endOf(content: bytes) -> End:
     """:returns: what a sender says that has sent this."""
     return End(len(content), blake3(content).digest())
+
+
+def smallOf(name: str, content: bytes) -> Small:
+    """:returns: what a sender says before it sends this."""
+    return Small(name, len(content), digest=blake3(content).digest())
+
+
+def endOfBatch(*contents: bytes) -> End:
+    """:returns: what a sender says that has sent these in a batch."""
+    digests = b"".join(blake3(content).digest() for content in contents)
+    return End(sum(map(len, contents)), blake3(digests).digest())
 
 
 class AcceptTestCase(TalkTestCase):
@@ -571,6 +583,163 @@ class ResumeTests(AcceptTestCase):
         self.tell(Offer("x", 1000), Begin(0), self.content)
         self.assertEqual(self.target.read_bytes(), b"precious")
         self.whole(accepting)
+
+
+class BatchTests(AcceptTestCase):
+    """Small files, for which nobody asks one by one."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = newFolder(self)
+
+    def choose(self, offer: Offer) -> DigestedDestination:
+        """Each goes into a file of its name, and "given" to a list."""
+        self.offers.append(offer)
+        if offer.name == "given":
+            return DigestedDestination(self.inner)
+        return ResumableFileDestination(
+            self.folder / str(offer.name), reactor=self.clock
+        )
+
+    def begin(self, many: bool = True) -> Deferred[Any]:
+        """Receive, and be greeted."""
+        accepting = self.accept(many=many)
+        self.greet()
+        return accepting
+
+    def contents(self) -> dict[str, bytes]:
+        """:returns: what is in the folder."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def test_stored(self) -> None:
+        """
+        All data are on the disk before the first name appears, and all names before the
+        one receipt.
+        """
+        done: list[str] = []
+        fsync = os.fsync
+
+        def flush(fd: int) -> None:
+            isFolder = stat.S_ISDIR(os.fstat(fd).st_mode)
+            done.append(f"{'folder' if isFolder else 'file'} {len(self.names())}")
+            fsync(fd)
+
+        self.patch(os, "fsync", flush)
+        accepting = self.begin()
+        files = {"one": b"1", "none": b"", "two": b"22"}
+        for name, content in files.items():
+            self.tell(smallOf(name, content), *([content] if content else []))
+        self.assertEqual(self.names(), [])
+        self.tell(endOfBatch(*files.values()))
+        self.assertEqual(
+            done, ["file 0"] * 3 + ["file 3"] * 3 + ["folder 3"], "in this order"
+        )
+        self.assertEqual(self.contents(), files)
+        stored = endOfBatch(*files.values())
+        self.assertEqual(self.partner.heard[1:], [Stored(stored.size, stored.digest)])
+        self.tell(Finished())
+        self.theirs.loseConnection()
+        self.settle()
+        self.assertEqual(
+            self.successResultOf(accepting),
+            [
+                Receipt(name, len(content), blake3(content).digest(), len(content))
+                for name, content in files.items()
+            ],
+        )
+        self.assertEqual(
+            [event[:2] for event in self.watch.events if event[0] == "begins"],
+            [("begins", name) for name in files],
+        )
+
+    def names(self) -> list[str]:
+        """:returns: the names in the folder, but those of parts."""
+        return [name for name in os.listdir(self.folder) if "." not in name]
+
+    def test_brokenOff(self) -> None:
+        """What is whole is stored, if the end of the batch does not come."""
+        accepting = self.begin()
+        self.tell(smallOf("one", b"1"), b"1", smallOf("two", b"22"), b"2")
+        self.theirs.abortConnection()
+        self.settle()
+        self.failureResultOf(accepting, Truncated)
+        self.assertEqual(self.contents(), {"one": b"1"})
+
+    def test_mismatch(self) -> None:
+        """A file that is not what was announced is not stored; those before it are."""
+        accepting = self.begin()
+        self.tell(smallOf("one", b"1"), b"1", smallOf("two", b"22"), b"23")
+        self.assertTold("mismatch")
+        self.failureResultOf(accepting, ReceiptMismatch)
+        self.assertEqual(self.contents(), {"one": b"1"})
+
+    def test_wrongEnd(self) -> None:
+        """Nor is there a receipt for a batch of which the sender says otherwise."""
+        accepting = self.begin()
+        self.tell(smallOf("one", b"1"), b"1", endOfBatch(b"2"))
+        self.assertTold("mismatch")
+        self.failureResultOf(accepting, ReceiptMismatch)
+
+    def test_exists(self) -> None:
+        """A file that has appeared meanwhile is not replaced."""
+        accepting = self.begin()
+        self.tell(smallOf("one", b"1"), b"1", smallOf("two", b"22"), b"22")
+        (self.folder / "two").write_bytes(b"precious")
+        self.tell(endOfBatch(b"1", b"22"))
+        self.assertTold("exists")
+        self.failureResultOf(accepting, DestinationError)
+        self.assertEqual(self.contents()["one"], b"1")
+        self.assertEqual(self.contents()["two"], b"precious")
+
+    def test_refusesData(self) -> None:
+        """A destination that does not take the data ends it, and is waited for."""
+        for failing in (False, True):
+            self.setUp()
+            self.inner = ListDestination(slow=True)
+            accepting = self.begin()
+            self.tell(smallOf("one", b"1"), b"1", smallOf("given", b"22"), b"22")
+            self.tell(endOfBatch(b"1", b"22"))
+            self.assertEqual(self.names(), [])
+            taken = self.inner.full
+            assert taken is not None
+            if failing:
+                taken.errback(DestinationError("full", "storing", "it is full"))
+                self.settle()
+                self.assertTold("storing", "it is full")
+                self.failureResultOf(accepting, DestinationError)
+            else:
+                taken.callback(None)
+                self.settle()
+                self.assertIsInstance(self.partner.last, Stored)
+                self.tell(Finished())
+                self.theirs.loseConnection()
+                self.settle()
+                self.assertEqual(len(self.successResultOf(accepting)), 2)
+            self.assertEqual(self.contents(), {"one": b"1"})
+
+    def test_cancelled(self) -> None:
+        """Cancelled while it is flushed, it ends when nothing is flushed any more."""
+        accepting = self.begin()
+        self.tell(smallOf("one", b"1"), b"1")
+        self.partner.say(endOfBatch(b"1"))
+        self.clock.takes = 5.0
+        self.settle()
+        accepting.cancel()
+        self.settle()
+        self.assertNoResult(accepting)
+        self.clock.advance(5)
+        self.settle()
+        self.assertTold("cancelled")
+        self.failureResultOf(accepting, CancelledError)
+        self.assertEqual(self.contents(), {})
+
+    def test_notMany(self) -> None:
+        """Who wants one file does not get the first of a batch."""
+        accepting = self.begin(many=False)
+        self.tell(smallOf("one", b"1"))
+        self.assertTold("refused", "folder")
+        self.failureResultOf(accepting, DestinationError)
+        self.assertEqual(self.contents(), {})
 
 
 class FailureTests(AcceptTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,8 +38,11 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.interfaces import ISource
-from twisted_transfer.receipts.frames import Data
+from twisted_transfer.receipts.conversation import Event
+from twisted_transfer.receipts.frames import MESSAGE, Data, header
 from twisted_transfer.receipts.messages import (
+    MAX_BATCH,
+    MAX_SMALL,
     Accept,
     Begin,
     Challenge,
@@ -52,8 +56,10 @@ from twisted_transfer.receipts.messages import (
     Offer,
     Proof,
     Role,
+    Small,
     Stored,
     Working,
+    encode,
 )
 from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import ResumableFileDestination
@@ -406,6 +412,131 @@ class ResumeTests(OfferTestCase):
         self.failureResultOf(offering, PartnerFailed)
         self.assertEqual(self.sent(), b"")
         self.assertGone(self.ours, self.theirs)
+
+
+class BatchTests(OfferTestCase):
+    """Small files, for which nobody is asked one by one."""
+
+    def files(self, *contents: bytes) -> list[FileSource]:
+        """:returns: sources of files that have these."""
+        folder = newFolder(self)
+        for i, content in enumerate(contents):
+            (folder / str(i)).write_bytes(content)
+        return [FileSource(folder / str(i)) for i in range(len(contents))]
+
+    def said(self, *contents: bytes) -> list[Event]:
+        """:returns: what is said of a batch of them, but for the times."""
+        events: list[Event] = []
+        for content in contents:
+            digest = blake3(content).digest()
+            events.append(Small("name", len(content), None, False, digest))
+            events += [Data(content)] if content else []
+        digests = b"".join(blake3(content).digest() for content in contents)
+        end = End(sum(map(len, contents)), blake3(digests).digest())
+        return [*events, end]
+
+    def heard(self) -> list[Event]:
+        """:returns: what the partner has heard, but for the times."""
+        return [
+            replace(event, modified=None) if isinstance(event, Small) else event
+            for event in self.partner.heard[1:]
+        ]
+
+    def test_sent(self) -> None:
+        """They go without a word of the partner's, and it says one for all."""
+        contents = (b"1", b"", b"333")
+        offering = self.offer(*self.files(*contents))
+        self.greet()
+        self.assertEqual(self.heard(), self.said(*contents))
+        end = self.heard()[-1]
+        assert isinstance(end, End)
+        self.tell(Stored(end.size, end.digest))
+        self.assertEqual(self.partner.last, Finished())
+        self.tell(Finished())
+        self.assertEqual(
+            self.successResultOf(offering),
+            [
+                Receipt("name", len(each), blake3(each).digest(), len(each))
+                for each in contents
+            ],
+        )
+        self.assertEqual(
+            [event[0] for event in self.watch.events if event[0] != "progress"],
+            ["begins", "ends"] * 3,
+        )
+
+    def test_wrongReceipt(self) -> None:
+        """A receipt for something else is no success."""
+        offering = self.offer(*self.files(b"1", b"2"))
+        self.greet()
+        payload = encode(Stored(2, bytes(32)))
+        self.theirs.write(header(MESSAGE, len(payload)) + payload)
+        self.settle()
+        self.theirs.loseConnection()
+        self.settle()
+        self.failureResultOf(offering, ReceiptMismatch)
+
+    def test_bounded(self) -> None:
+        """A batch has no more files than a receiver has open, nor much in memory."""
+        for contents, counts in (
+            ([b"x"] * (MAX_BATCH + 1), [MAX_BATCH, 1]),
+            ([bytes(MAX_SMALL)] * 17, [16, 1]),
+        ):
+            self.setUp()
+            offering = self.offer(*self.files(*contents))
+            self.greet()
+            for count in counts:
+                heard = self.heard()
+                self.partner.heard[1:] = []
+                self.assertEqual(sum(isinstance(e, Small) for e in heard), count)
+                end = heard[-1]
+                assert isinstance(end, End)
+                self.tell(Stored(end.size, end.digest))
+            self.tell(Finished())
+            self.assertEqual(len(self.successResultOf(offering)), len(contents))
+
+    def test_mixed(self) -> None:
+        """What is large, or no file, is offered in its place among them."""
+        large = bytes(MAX_SMALL + 1)
+        first, second, third = self.files(b"1", large, b"3")
+        offering = self.offer(first, second, third, ListSource([b"list"], size=4))
+        self.greet()
+        self.assertEqual(self.heard(), self.said(b"1"))
+        self.partner.heard[1:] = []
+        end = self.said(b"1")[-1]
+        assert isinstance(end, End)
+        self.tell(Stored(end.size, end.digest))
+        self.assertIsInstance(self.partner.last, Offer)
+        self.tell(Accept(), receiptFor(large))
+        end = self.partner.last
+        assert isinstance(end, End)
+        self.assertEqual(end, self.said(b"3")[-1])
+        self.tell(Stored(end.size, end.digest))
+        self.assertEqual(self.partner.last, Offer("name", 4))
+        self.tell(Accept(), receiptFor(b"list"), Finished())
+        self.assertEqual(len(self.successResultOf(offering)), 4)
+
+    def test_alone(self) -> None:
+        """One file is offered, however small, for the receiver may have it."""
+        offering = self.offer(*self.files(b"1"))
+        self.greet()
+        self.assertIsInstance(self.partner.last, Offer)
+        self.tell(Accept(), receiptFor(b"1"), Finished())
+        self.successResultOf(offering)
+
+    def test_unreadable(self) -> None:
+        """One that has shrunk since it was opened ends it; the partner is told."""
+        first, second = self.files(b"1", b"22")
+        second.open()
+        os.truncate(second.path, 1)
+        offering = self.offer(first, second)
+        self.greet()
+        error = self.partner.last
+        assert isinstance(error, PartnerFailed)
+        self.assertEqual(error.kind, "source")
+        self.theirs.loseConnection()
+        self.settle()
+        self.assertIn("shrunk", str(self.failureResultOf(offering, SourceError).value))
 
 
 class FailureTests(OfferTestCase):
