@@ -17,7 +17,7 @@ from tests.support.folders import leavePart
 from tests.support.programs import TWIST, Program, until
 from tests.support.relays import Relay
 
-_RATE = r"in \d+\.\d\d s, \d+(\.\d)? [KMG]?i?B/s"
+_RATE = r"in \d+\.\d\d s(, \d+(\.\d)? [KMG]?i?B/s)?"
 
 
 class MovingTests(ProcessTestCase):

@@ -44,6 +44,10 @@ def sizeText(count: float) -> str:
     return f"{count / _KIB:.1f} TiB"
 
 
+# Seconds: what is not shown as 0.00.
+_SHORTEST = 0.005
+
+
 def summary(done: str, count: int, seconds: float) -> str:
     """
     Write the closing line of a file.
@@ -51,9 +55,9 @@ def summary(done: str, count: int, seconds: float) -> str:
     :param done: what was done: ``sent`` or ``received``.
     :param count: how many bytes.
     :param seconds: how long it took.
-    :returns: the line.
+    :returns: the line, without the rate if it took too short a time to tell one.
     """
-    rate = f", {sizeText(count / seconds)}/s" if seconds > 0 else ""
+    rate = f", {sizeText(count / seconds)}/s" if seconds >= _SHORTEST else ""
     return f"{done} {count} bytes in {seconds:.2f} s{rate}"
 
 

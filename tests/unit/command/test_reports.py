@@ -191,8 +191,11 @@ class SummaryTests(SynchronousTestCase):
         )
 
     def test_noTime(self) -> None:
-        """What took no time has no rate."""
-        self.assertEqual(summary("received", 0, 0.0), "received 0 bytes in 0.00 s")
+        """What took too short a time to measure has no rate."""
+        for seconds in (0.0, 0.004):
+            self.assertEqual(
+                summary("received", 9, seconds), "received 9 bytes in 0.00 s"
+            )
 
 
 class ProgressBarTests(SynchronousTestCase):
