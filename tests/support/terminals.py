@@ -46,7 +46,10 @@ _INVITATION = r"transfer:active:mtls:host=192\.0\.2\.7:port=\d+:pin=\S+"
 # from which a client has connected, and, where there is no IPv6, what is bound.
 _VARYING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", r"\S+"),
-    (r"\d+\.\d\d s(, \d+\.\d [KMG]iB/s)?", r"\d+\.\d\d s(, \d+(\.\d)? (B|[KMG]iB)/s)?"),
+    (
+        r"\d+\.\d\d s(?:, \d+\.\d [KMG]iB/s)?",
+        r"\d+\.\d\d s(, \d+(\.\d)? (B|[KMG]iB)/s)?",
+    ),
     (r"(?<=connected to 127\.0\.0\.1:)5\d{4}", r"\d+"),
     (r"\[::\]:40213", r"(?:\[::\]|0\.0\.0\.0):\d+"),  # any free port
     (r"\[::\](?=:\d)", r"(?:\[::\]|0\.0\.0\.0)"),
