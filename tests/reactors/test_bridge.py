@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import TestCase
 
 from twisted_transfer import (
@@ -161,6 +162,19 @@ class KernelBridgeTests(BridgeMixin, TestCase):
         with self.assertRaisesRegex(Exception, "refused"):
             await bridged
         await self.assertFailure(one.whenClosed(), Truncated)
+
+    async def test_eitherListener(self) -> None:
+        """Of two that listen, whichever fails ends it."""
+        for isFirst in (True, False):
+            blocker = TransferConnector(reactor, "passive", port=0)
+            blocking = blocker.connect()
+            taken = (await blocker.whenListening()).port
+            waits = TransferConnector(reactor, "passive", port=0)
+            fails = TransferConnector(reactor, "passive", port=taken)
+            pair = (fails, waits) if isFirst else (waits, fails)
+            await self.assertFailure(bridge(*pair), CannotListenError)
+            blocking.cancel()
+            await self.assertFailure(blocking, CancelledError)
 
 
 class ReadingBridgeTests(BridgeMixin, TestCase):

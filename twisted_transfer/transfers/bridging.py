@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    FirstError,
+    gatherResults,
+)
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -238,24 +244,24 @@ async def bridge(
     :returns: a Deferred with how much has passed, when both connections have ended.  It
         fails as ``connect()`` and :func:`join` do.  Cancelling it ends everything.
     """
-    # Those that listen come first, and together.
-    connectors = sorted((one, other), key=lambda each: each.mode is Mode.ACTIVE)
-    waiting = [each.connect() for each in connectors if each.mode is Mode.PASSIVE]
     channels: dict[TransferConnector, TransferChannel] = {}
+
+    def connect(connector: TransferConnector) -> Deferred[None]:
+        return connector.connect().addCallback(partial(channels.__setitem__, connector))
+
     try:
-        for connector in connectors:
-            connecting = waiting.pop(0) if waiting else connector.connect()
-            channels[connector] = await connecting
-    except BaseException:
-        for connecting in waiting:
-            connecting.addCallbacks(
-                lambda channel: channel.abortConnection(), lambda failure: None
-            )
-            connecting.cancel()
-        for connector in connectors:
+        # Those that listen come first, and together: either may fail before the other
+        # one has its partner.
+        for mode in (Mode.PASSIVE, Mode.ACTIVE):
+            connectors = [each for each in (one, other) if each.mode is mode]
+            await gatherResults(map(connect, connectors), consumeErrors=True)
+    except BaseException as error:
+        for connector in (one, other):
             await connector.close()
         for channel in channels.values():
             channel.abortConnection()
             await gone(channel)
+        if isinstance(error, FirstError):
+            error.subFailure.raiseException()
         raise
     return await join(channels[one], channels[other], progress)
