@@ -308,15 +308,20 @@ def main() -> int:
         others, absent = findOthers()
         # The first of them, or this one, has the oldest that setup.cfg admits.
         isOldest = True
+        reactors = [*REACTORS]
         for version, python in (others or {"again": sys.executable}).items():
             name = f"Python {version}" + (", oldest dependencies" if isOldest else "")
-            # One between the oldest and the newest runs what uses the reactor.
-            isEnd = isOldest or version == VERSIONS[-1]
-            tests = (*PYTEST, *NO_PROGRAMS) if isEnd else (WHOLE_SIEGE, *REACTOR_TESTS)
+            tests: tuple[str, ...] = (*PYTEST, *NO_PROGRAMS)
+            if not (isOldest or version == VERSIONS[-1]):
+                # One between the oldest and the newest runs what uses the reactor, and
+                # has another one than they.
+                reactor = reactors.pop(0)
+                name += f", reactor {reactor}"
+                tests = (WHOLE_SIEGE, *REACTOR_TESTS, "--reactor", reactor)
             rows[name] = tools.pythonRow(python, work / version, isOldest, *tests)
             isOldest = False
         rows["peers"] = tools.row((*PYTEST, "--peers=required", "tests/peers"))
-        for reactor in REACTORS:
+        for reactor in reactors:
             command = (*REACTOR_TESTS, "--reactor", reactor)
             rows[f"reactor {reactor}"] = tools.row(command)
         # What the tests' own watch finds, under the reactor that differs most.
