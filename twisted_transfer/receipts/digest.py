@@ -1,14 +1,13 @@
 """
-BLAKE3 of what passes and of what lies in a file, computed in a thread where that is
-faster.
+BLAKE3 of what passes, at once, and of what lies in a file, computed in a thread.
 
-The blake3 package lets other threads run while it works on more than 2047 bytes.
+To hash bytes that are in the processor's cache takes a tenth of the time that it takes
+to encrypt them, which is less than to have a thread do so.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from threading import Lock
 
 from blake3 import blake3
@@ -16,16 +15,6 @@ from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 
 from twisted_transfer.deferreds import deferring
-
-LAG = 2 * 1024 * 1024
-"""How many bytes may wait for a thread.  Beyond that ``update`` hashes in the
-calling thread, so that memory stays bounded."""
-
-WAKE = 512 * 1024
-"""How many bytes have to wait before a thread is started."""
-
-MOST_PIECES = 1024
-"""How many pieces may wait: also a small one takes memory."""
 
 READ_SIZE = 256 * 1024
 """How many bytes of a file are read at once to be hashed."""
@@ -69,14 +58,11 @@ class RunningDigest:
         self.count = 0
         self._reactor = reactor
         self._hash = blake3()
-        # Bytes, or how many bytes of the file.
-        self._pieces: deque[bytes | int] = deque()
-        # Held while a piece is taken and hashed: that keeps the order.
+        # Held while a block of the file is read and hashed: that keeps the order.
         self._taking = Lock()
-        self._done = 0
+        self._done = 0  # bytes that are hashed
         self._working = False
         self._fd = -1
-        self._unread = 0  # bytes of the file that are in no piece yet
         self._error: OSError | None = None
 
     def update(self, data: bytes) -> None:
@@ -85,20 +71,12 @@ class RunningDigest:
 
         :param data: the next ones.
         """
-        if not data:
-            return
         if self._fd != -1:
             self.advance(len(data))
             return
+        self._hash.update(data)
         self.count += len(data)
-        self._pieces.append(data)
-        if self._reactor is None or len(self._pieces) > MOST_PIECES:
-            self._help(0)
-        elif self.count - self._done > LAG:
-            # The thread falls behind, or the pool is busy with something else.
-            self._help(LAG // 2)
-        elif self.count - self._done >= WAKE:
-            self._wake()
+        self._done = self.count
 
     def follow(self, fd: int) -> None:
         """
@@ -117,63 +95,40 @@ class RunningDigest:
         :param count: so many, which are there by now.
         """
         self.count += count
-        self._unread += count
-        if self._unread >= FILE_WAKE:
-            self._give()
-
-    def _give(self) -> None:
-        """Make a piece of what was added of the file."""
-        self._pieces.append(self._unread)
-        self._unread = 0
-        if self._reactor is not None:
-            self._wake()
-
-    def _wake(self) -> None:
-        """Have a thread take the pieces."""
-        if not self._working:
+        enough = self.count - self._done >= FILE_WAKE
+        if enough and self._reactor is not None and not self._working:
             self._working = True
-            self._reactor.getThreadPool().callInThread(self._work)  # type: ignore[union-attr]
+            self._reactor.getThreadPool().callInThread(self._work)
 
     def _work(self) -> None:
-        """Take pieces until there are none; in a thread."""
+        """Take what is there; in a thread."""
         self._takeAll()
-        # A piece that comes just now waits for more, or for digest().
+        # What comes just now waits for more, or for digest().
         self._working = False
 
     def _takeAll(self) -> None:
         while self._takeOne():
             pass
 
-    def _help(self, left: int) -> None:
-        """Take pieces until at most so many bytes wait."""
-        while self.count - self._done > left and self._takeOne():
-            pass
-
     def _takeOne(self) -> bool:
-        """:returns: whether there was a piece."""
-        with self._taking:
-            if not self._pieces:
-                return False
-            piece = self._pieces.popleft()
-            if isinstance(piece, int):
-                self._takeOfFile(piece)
-            else:
-                self._hash.update(piece)
-                self._done += len(piece)
-            return True
+        """
+        Take the next block of the file.
 
-    def _takeOfFile(self, count: int) -> None:
-        """Take the next block of the file, and put back what is left of a piece."""
-        try:
-            block = os.pread(self._fd, min(count, READ_SIZE), self._done)
-        except OSError as error:
-            self._error = error
-            return
-        # A file that has got shorter has another digest.
-        self._hash.update(block)
-        self._done += len(block)
-        if block and len(block) < count:
-            self._pieces.appendleft(count - len(block))
+        :returns: whether there was one.
+        """
+        with self._taking:
+            wanted = min(self.count - self._done, READ_SIZE)
+            if not wanted or self._fd == -1:
+                return False
+            try:
+                block = os.pread(self._fd, wanted, self._done)
+            except OSError as error:
+                self._error = error
+                return False
+            # A file that has got shorter has another digest.
+            self._hash.update(block)
+            self._done += len(block)
+            return bool(block)
 
     @deferring
     async def caughtUp(self) -> None:
@@ -182,8 +137,6 @@ class RunningDigest:
 
         :returns: a Deferred that fails with ``OSError`` if the file cannot be read.
         """
-        if self._unread:
-            self._give()
         if self._fd != -1 and self._reactor is not None:
             pool = self._reactor.getThreadPool()
             await deferToThreadPool(self._reactor, pool, self._takeAll)
@@ -193,23 +146,19 @@ class RunningDigest:
 
     def digest(self) -> bytes:
         """:returns: the BLAKE3 of everything that was given, 32 bytes."""
-        if self._unread:
-            self._give()
-        # This also waits for the thread, if that is busy with the last piece.
+        # This also waits for the thread, if that is busy with the last block.
         self._takeAll()
         return self._hash.digest()
 
     def startOver(self) -> None:
         """Forget everything that was given."""
         with self._taking:
-            self._pieces.clear()
             self._hash = blake3()
-            self.count = self._done = self._unread = 0
+            self.count = self._done = 0
 
     def close(self) -> None:
         """Read the file no more."""
         with self._taking:
-            self._pieces.clear()
             fd, self._fd = self._fd, -1
         if fd != -1:
             os.close(fd)

@@ -273,7 +273,7 @@ class _Framing:
         if size is not None and self.source.count > size:
             self.talk.breakOff(_otherSize(size, "more"))
             return
-        self.talk.write(data)
+        self.talk.write(data, 0 if size is None else size - self.source.count)
         self.tell(self.source.count)
 
     def sent(self, count: int) -> None:

@@ -158,28 +158,24 @@ class Talk(Protocol):
         """
         self._channel.write(self._conversation.send(message))
 
-    def write(self, payload: bytes) -> None:
+    def write(self, payload: bytes, follow: int = 0) -> None:
         """
         Send some bytes of the file, in frames.
 
         :param payload: the bytes.  They are dropped after an error, since a source may
             be told of that too late.
+        :param follow: how many more are known to follow.
         """
-        if not payload or self._state is not _State.TALKING:
-            return
-        pieces = []
-        if self.owed:
-            pieces.append(payload[: self.owed])
-            payload = payload[self.owed :]
-            self.owed -= len(pieces[0])
-        for start in range(0, len(payload), _FRAME):
-            piece = payload[start : start + _FRAME]
-            pieces += [self._conversation.dataHeader(len(piece)), piece]
-        self._channel.writeSequence(pieces)
+        while payload and self._state is _State.TALKING:
+            if not self.owed:
+                self.frame(len(payload) + follow)
+            piece, payload = payload[: self.owed], payload[self.owed :]
+            self.owed -= len(piece)
+            self._channel.write(piece)
 
     def frame(self, length: int) -> int:
         """
-        Begin a frame of data, of which the bytes are sent without :meth:`write`.
+        Begin a frame of data.
 
         :param length: how many bytes there are.
         :returns: how many of them the frame has, which are :attr:`owed` now.

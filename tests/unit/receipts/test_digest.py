@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -20,100 +19,48 @@ from tests.support.threads import HeldThreads
 from twisted_transfer.receipts import digest as digesting
 from twisted_transfer.receipts.digest import (
     FILE_WAKE,
-    LAG,
-    MOST_PIECES,
     READ_SIZE,
-    WAKE,
     RunningDigest,
 )
-
-# Pieces of all the sizes that are treated differently.
-_SIZES = (0, 1, WAKE // 2, WAKE, LAG // 2, LAG)
-_CONTENT = os.urandom(LAG + len(_SIZES))
 
 
 class RunningDigestTests(SynchronousTestCase):
     """The digest of what passes."""
 
-    def setUp(self) -> None:
-        self.threads: Any = HeldThreads()
-
     def test_nothing(self) -> None:
-        """Nothing has a digest, too (FIPS 180-4)."""
+        """Nothing has a digest, too (BLAKE3's test vectors)."""
         self.assertEqual(
             RunningDigest().digest().hex(),
             "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
         )
 
-    @given(
-        st.lists(
-            st.tuples(st.sampled_from(_SIZES), st.sampled_from(["", "run", "digest"])),
-            max_size=12,
-        ),
-        st.booleans(),
-    )
-    def test_anyCut(self, steps: list[tuple[int, str]], threaded: bool) -> None:
-        """However it is cut, and whenever a thread gets to it, it is the same."""
+    @given(st.lists(st.binary(max_size=3000)))
+    def test_anyCut(self, pieces: list[bytes]) -> None:
+        """However it is cut, and whenever it is looked at, it is the same."""
+        digest = RunningDigest()
+        expected = blake3()
+        for piece in pieces:
+            digest.update(piece)
+            expected.update(piece)
+            self.assertEqual(digest.digest(), expected.digest())
+        self.assertEqual(digest.count, sum(map(len, pieces)))
+
+    def test_atOnce(self) -> None:
+        """Bytes that pass are hashed before the caller goes on, and are not kept."""
         threads: Any = HeldThreads()
-        digest = RunningDigest(threads if threaded else None)
-        expected = blake3()
-        for number, (size, then) in enumerate(steps):
-            piece = _CONTENT[number % 6 :][:size]
-            digest.update(piece)
-            expected.update(piece)
-            if then == "run":
-                threads.run()
-            elif then == "digest":
-                self.assertEqual(digest.digest(), expected.digest())
-        self.assertEqual(digest.digest(), expected.digest())
-        self.assertEqual(digest.count, sum(size for size, _ in steps))
-        # What a thread does too late does no harm.
-        threads.run()
-        self.assertEqual(digest.digest(), expected.digest())
-
-    def test_inThread(self) -> None:
-        """When there is enough to do it is left to a thread, one at a time."""
-        digest = RunningDigest(self.threads)
-        for _ in range(2):
-            digest.update(bytes(WAKE - 1))
-            self.assertEqual(len(self.threads.work), 0)
-            digest.update(b"x")
-            digest.update(bytes(WAKE))
-            self.assertEqual(len(self.threads.work), 1)
-            self.threads.run()
-
-    def test_bounded(self) -> None:
-        """If no thread ever gets to it, what waits stays bounded."""
-        digest = RunningDigest(self.threads)
-        expected = blake3()
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        for number in range(64):
-            piece = bytes([number]) * (LAG // 4)
-            digest.update(piece)
-            expected.update(piece)
-            del piece
-            self.assertLess(tracemalloc.get_traced_memory()[0], LAG + LAG // 2)
-        self.assertEqual(digest.digest(), expected.digest())
-
-    def test_manySmall(self) -> None:
-        """However small the pieces are, few of them wait."""
-        digest = RunningDigest(self.threads)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        for number in range(20 * MOST_PIECES):
-            digest.update(b"%d" % number)
-            digest.update(b"")
-        # Bytes objects of five bytes take 38 or so.
-        self.assertLess(tracemalloc.get_traced_memory()[0], 200 * MOST_PIECES)
+        digest = RunningDigest(threads)
+        piece = bytearray(b"content")
+        digest.update(piece)  # type: ignore[arg-type]
+        piece[:] = b"changed"
+        self.assertEqual(digest.digest(), blake3(b"content").digest())
+        self.assertEqual(len(threads.work), 0)
 
     def test_startOver(self) -> None:
         """What was given before does not count any more."""
-        digest = RunningDigest(self.threads)
-        digest.update(bytes(WAKE))
+        digest = RunningDigest()
+        digest.update(b"before")
         digest.startOver()
         digest.update(b"content")
-        self.threads.run()
         self.assertEqual(digest.digest(), blake3(b"content").digest())
         self.assertEqual(digest.count, 7)
 
@@ -266,14 +213,18 @@ class ThreadTests(TestCase):
         self.reactor.callWhenRunning(running.callback, None)
         return running
 
-    def test_order(self) -> None:
-        """Two threads that take the pieces in turn keep the order."""
-        expected = blake3()
-        for number in range(200):
-            piece = os.urandom((16_384, 600_000, 1, 70_000)[number % 4])
-            self.digest.update(piece)
-            expected.update(piece)
-        self.assertEqual(self.digest.digest(), expected.digest())
+    async def test_order(self) -> None:
+        """Two threads that take the blocks in turn keep the order."""
+        self.patch(digesting, "FILE_WAKE", READ_SIZE)
+        content = os.urandom(40 * READ_SIZE)
+        path = newFolder(self) / "file"
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            self.digest.follow(file.fileno())
+        self.addCleanup(self.digest.close)
+        for _ in range(40):
+            self.digest.advance(READ_SIZE)
+        self.assertEqual(self.digest.digest(), blake3(content).digest())
 
     async def test_file(self) -> None:
         """A file is read in a thread."""

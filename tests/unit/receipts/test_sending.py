@@ -38,6 +38,7 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.interfaces import ISource
+from twisted_transfer.receipts import talk
 from twisted_transfer.receipts.conversation import Event
 from twisted_transfer.receipts.frames import MESSAGE, Data, header
 from twisted_transfer.receipts.messages import (
@@ -135,7 +136,7 @@ class OfferTests(OfferTestCase):
         digest = blake3(b"somemore").digest()
         self.assertEqual(
             self.partner.heard[2:],
-            [Begin(0), Data(b"some"), Data(b"more"), End(8, digest)],
+            [Begin(0), Data(b"somemore"), End(8, digest)],
         )
         self.assertNoResult(offering)
         self.tell(Stored(8, digest))
@@ -147,6 +148,17 @@ class OfferTests(OfferTestCase):
         )
         self.successResultOf(self.theirs.whenClosed())
         self.assertGone(self.ours, self.theirs)
+
+    def test_frames(self) -> None:
+        """What is known to follow is in the same frame, up to the most that one has."""
+        self.patch(talk, "_FRAME", 6)
+        self.offer(*(ListSource([b"some", b"more"], size=size) for size in (8, None)))
+        self.greet()
+        for frames in [b"somemo", b"re"], [b"some", b"more"]:
+            self.partner.heard.clear()
+            self.tell(Accept())
+            self.assertEqual(self.partner.heard[1:-1], [*map(Data, frames)])
+            self.tell(receiptFor(b"somemore"))
 
     def test_partnerBegins(self) -> None:
         """The partner may have said Hello before this side was there."""
