@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.programs.test_command_invitations import partners
+from tests.programs.test_command_invitations import partner
 from tests.programs.test_command_processes import _MUCH, _WAIT, ProcessTestCase, _dial
 from tests.support.folders import leavePart
 from tests.support.programs import TWIST, Program, until
@@ -61,7 +61,7 @@ class MovingTests(ProcessTestCase):
             source, content = self.file(100_000)
             words = ["send", str(source)] if sends else ["receive", str(self.target)]
             first = Program(self, words)
-            name, *shown = partners(first)[0]
+            name, *shown = partner(first)
             self.assertEqual(name, "twisted-transfer")
             self.assertNotIn("--raw", shown)
             shown[1] = str(self.target if sends else source)

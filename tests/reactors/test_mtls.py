@@ -112,6 +112,31 @@ class InvitationTests(TestCase):
         assert counters is not None
         self.assertEqual((counters.accepted, counters.admitted), (4, 1))
 
+    async def test_severalHosts(self) -> None:
+        """
+        Another machine may have one of the addresses, silent or with an ``mtls`` port
+        of its own: the partner is found behind it.
+        """
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.3", 0))
+            silent.listen()
+            port = silent.getsockname()[1]
+            other, partner = (
+                TransferConnector.fromString(
+                    reactor, f"transfer:passive:mtls:port={port}:interface={host}"
+                )
+                for host in ("127.0.0.2", "127.0.0.1")
+            )
+            strangers, waiting = other.connect(), partner.connect()
+            hosts = "127.0.0.3,127.0.0.2,127.0.0.1"
+            left = await self.dial(await partner.invitation(hosts))
+            right = await waiting
+            left.write(b"hello")
+            self.assertEqual(await right.readExactly(5), b"hello")
+            self.assertEqual(left.getPeer().host, "127.0.0.1")
+            await ended(left, right)
+            await abandoned(other, strangers)
+
     async def test_onceOnly(self) -> None:
         """A secret is good for one admission, also when the port is the same."""
         with socket.create_server(("127.0.0.1", 0)) as free:

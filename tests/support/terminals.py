@@ -231,7 +231,7 @@ class Terminal:
                 raise AssertionError(f"not {wanted!r}, but {passed}{self._output!r}")
         printed = re.search(_INVITATION, wanted)
         if printed is not None:
-            self._invitations[printed[0]] = line[printed.start() :].strip("'")
+            self._invitations[printed[0]] = line[printed.start() :]
         self._skipping = False
 
     def finish(self) -> None:

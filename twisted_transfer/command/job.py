@@ -14,14 +14,18 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IDelayedCall
 
 from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
 from twisted_transfer.command.commandline import STANDARD
 from twisted_transfer.connecting.connector import TransferConnector
-from twisted_transfer.connecting.invitations import partnersPart, reachableHosts
+from twisted_transfer.connecting.invitations import (
+    namesAll,
+    partnersPart,
+    reachableHosts,
+)
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.parts import reasonText
 from twisted_transfer.data.progress import Progress
@@ -123,7 +127,7 @@ def partnerPath(path: str) -> str:
 
 async def partnerCommands(
     connector: TransferConnector,
-    address: IAddress,
+    hosts: Sequence[str | None],
     options: str,
     paths: Sequence[str],
     needed: str = "",
@@ -132,7 +136,7 @@ async def partnerCommands(
     Write the command lines by which the partner reaches this side.
 
     :param connector: listens for the partner.
-    :param address: where it listens.
+    :param hosts: those that the partner may dial, one by one; None: all at once.
     :param options: the partner's command and its options.
     :param paths: those that this side was given; for several files the partner
         needs a folder.
@@ -140,9 +144,6 @@ async def partnerCommands(
     :returns: the command lines, the most probable first; empty if it is not
         known how this side is reached.
     """
-    hosts: list[str | None] = [None]
-    if isinstance(address, IPv4Address | IPv6Address):
-        hosts = [*reachableHosts(hostText(address))]
     try:
         invitations = [await connector.invitation(host) for host in hosts]
     except BadOption:
@@ -334,8 +335,14 @@ class Job:
         # An invitation holds a secret.
         tell = self._report.tellSecret if self._invites else self._report.say
         paths = self._request.paths
-        needed, meaning = partnersPart(self._request.description.socketCommand)
-        commands = await partnerCommands(connector, address, options, paths, needed)
+        socketCommand = self._request.description.socketCommand
+        needed, meaning = partnersPart(socketCommand)
+        hosts: list[str | None] = [None]
+        if isinstance(address, IPv4Address | IPv6Address) and not namesAll(
+            socketCommand
+        ):
+            hosts = [*reachableHosts(hostText(address))]
+        commands = await partnerCommands(connector, hosts, options, paths, needed)
         for number, command in enumerate(commands):
             tell(f"{'or' if number else 'partner'}: {command}")
         if self._invites:

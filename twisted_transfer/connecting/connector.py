@@ -445,8 +445,9 @@ class TransferConnector:
         with certificates its own, by ``certificate=`` and ``privateKey=``.
 
         :param host: the host that the partner is to dial; ``None``: the address
-            that is listened on, or for all of this machine's addresses the one
-            that this machine has towards the outside.
+            that is listened on.  Where that stands for all of this machine's addresses,
+            over ``mtls`` all are named, so that the partner tries them together;
+            otherwise it is the one that this machine has towards the outside.
         :returns: a Deferred with a ``transfer:active:…`` description, as soon as
             there is a port; see :meth:`whenListening`.  It fails with
             ``BadOption`` where no description surely reaches the port: what a

@@ -28,7 +28,10 @@ from twisted_transfer.errors import (
 )
 from twisted_transfer.printable import reasonOf
 from twisted_transfer.tls.alpn import nameProtocols
-from twisted_transfer.tls.client import MutualTLSClientEndpoint
+from twisted_transfer.tls.client import (
+    FirstProvenClientEndpoint,
+    MutualTLSClientEndpoint,
+)
 
 _MAY_PASS = (ConnectError, DNSLookupError, NotAdmitted, PartnerTimeout, PeerRefused)
 """What a dial may end with although the partner will be there soon."""
@@ -121,7 +124,7 @@ async def _dialOnce(
     factory = _Dialling(reactor, protocols)
     winner: Link | None = None
     arguments: tuple[Any, ...] = (factory,)
-    if isinstance(endpoint, MutualTLSClientEndpoint):
+    if isinstance(endpoint, FirstProvenClientEndpoint | MutualTLSClientEndpoint):
         # It has connections of which no link knows yet.
         arguments += (leftovers,)
     try:

@@ -112,8 +112,8 @@ def invitation(
     :param socketCommand: the socket command of the connector: a description, an
         endpoint object, or ``None`` for plain TCP.
     :param address: where it listens.
-    :param host: the host that the partner is to dial; ``None`` for this side's
-        best guess.
+    :param host: the host that the partner is to dial; ``None`` for all that may reach
+        this side, where :func:`namesAll`, or for this side's best guess.
     :param proof: keywords by which the partner proves itself and knows this
         side; they hold a secret.
     :returns: a description for the partner's side.
@@ -163,6 +163,22 @@ def partnersPart(socketCommand: object) -> tuple[str, str]:
     return _NEEDED.get("".join(_CLIENTS.get(socketCommand.kind, ())), ("", ""))
 
 
+def namesAll(socketCommand: object) -> bool:
+    """
+    Tell whether an invitation names all hosts by which this side may be reached.
+
+    Only over ``mtls`` all can be tried: the first that answers may be another machine,
+    which has that address in the partner's network.
+
+    :param socketCommand: as for :func:`invitation`.
+    """
+    return (
+        isinstance(socketCommand, Description)
+        and socketCommand.kind == "mtls"
+        and "endpoint" not in socketCommand.keywords
+    )
+
+
 def _dialling(
     socketCommand: object, address: IAddress, host: str | None
 ) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -190,9 +206,12 @@ def _dialling(
             f"no client description surely reaches what {kind or 'this'} listens on, "
             f"{address}: tell the partner how to dial it"
         )
-    if host is None:
-        host = reachableHosts(hostText(address))[0]
-    _checkDialled(host)
+    if host is not None:
+        for each in host.split(",") if namesAll(socketCommand) else [host]:
+            _checkDialled(each)
+    else:
+        hosts = reachableHosts(hostText(address))
+        host = ",".join(hosts) if namesAll(socketCommand) else hosts[0]
     return _CLIENTS[kind], {"host": host, "port": str(address.port)}
 
 

@@ -19,7 +19,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted_transfer.descriptions import endpoints, pem
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, blaming
-from twisted_transfer.tls.client import MutualTLSClientEndpoint
+from twisted_transfer.tls.client import (
+    FirstProvenClientEndpoint,
+    MutualTLSClientEndpoint,
+)
 from twisted_transfer.tls.keys import Identity, Secret, checkedPin
 from twisted_transfer.tls.policy import Policy
 
@@ -75,10 +78,37 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
     Make a client endpoint of ``mtls``.
 
     :param reactor: the reactor that the endpoint uses.
-    :param description: the client description.
+    :param description: the client description; its ``host=`` may be several hosts of
+        the partner, with commas between them.
     :returns: the endpoint.
     :raises BadDescription: if the description is invalid.
     """
+    separate = _separate(description)
+    if len(separate) == 1:
+        return _oneHost(reactor, description)
+    return FirstProvenClientEndpoint(
+        reactor, [_oneHost(reactor, each) for each in separate]
+    )
+
+
+def _separate(description: Description) -> list[Description]:
+    """:returns: a description for each of the hosts."""
+    args, keywords = description.args, description.keywords
+    if "endpoint" in keywords:
+        return [description]  # host= is the name in the certificate alone
+    if "host" in keywords:
+        return [
+            Description(args, {**keywords, "host": host})
+            for host in keywords["host"].split(",")
+        ]
+    return [
+        Description((args[0], host, *args[2:]), keywords)
+        for host in "".join(args[1:2]).split(",")
+    ]
+
+
+def _oneHost(reactor: Any, description: Description) -> MutualTLSClientEndpoint:
+    """Make a client endpoint for one host."""
     with endpoints.optionsOf(description, _CLIENT) as options:
         endpoints.checkNames(options, _CLIENT, _CLIENT.positional)
         identity = _identity(options)

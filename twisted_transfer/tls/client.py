@@ -17,7 +17,8 @@ a :class:`Gate` keeps the user's protocol from the connection until
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -342,3 +343,108 @@ class MutualTLSClientEndpoint:
         opened: Deferred[IProtocol] = Deferred(cancel)
         connecting.addCallback(reached).addBoth(fire)
         return opened
+
+
+NEXT_HOST = 0.25
+"""Seconds after which the next host is dialled, while one has not answered: the
+Connection Attempt Delay of RFC 8305, section 5."""
+
+
+@implementer(IStreamClientEndpoint)
+class FirstProvenClientEndpoint:
+    """
+    Dial several hosts of one partner, and take the first that is proven.
+
+    Another machine may have one of the addresses in the network where this is used, so
+    who answers first is not the partner, but who proves it.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, endpoints: Sequence[MutualTLSClientEndpoint]
+    ) -> None:
+        """
+        :param clock: measures the time.
+        :param endpoints: dial the hosts, the most probable first.
+        """
+        self._clock = clock
+        self._endpoints = endpoints
+
+    def connect(
+        self, protocolFactory: IProtocolFactory, leftovers: Leftovers | None = None
+    ) -> Deferred[IProtocol]:
+        """
+        :param protocolFactory: makes the protocol.
+        :param leftovers: as for :meth:`MutualTLSClientEndpoint.connect`.
+        :returns: a Deferred with the protocol.  It fails when none is left, with the
+            error of the host that came furthest.
+        """
+        dials = [
+            partial(each.connect, protocolFactory, leftovers)
+            for each in self._endpoints
+        ]
+        race = _Race(self._clock, dials)
+        race.dialNext()
+        return race.won
+
+
+class _Race:
+    """
+    Several dials, of which one is needed.
+
+    :ivar won: fires with the protocol of the first that succeeds.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, dials: Sequence[Callable[[], Deferred[IProtocol]]]
+    ) -> None:
+        self.won: Deferred[IProtocol] = Deferred(lambda ignored: self._stop())
+        self._clock = clock
+        self._dials = [*dials]
+        self._running: list[Deferred[IProtocol]] = []
+        self._next: IDelayedCall | None = None
+        self._failures: list[Failure] = []
+
+    def dialNext(self) -> None:
+        """Dial the next host, and soon the one after it."""
+        dialling = self._dials.pop(0)()
+        self._running.append(dialling)
+        if self._dials:
+            self._next = self._clock.callLater(NEXT_HOST, self.dialNext)
+        dialling.addBoth(self._ended, dialling)
+
+    def _ended(
+        self, result: IProtocol | Failure, dialling: Deferred[IProtocol]
+    ) -> None:
+        if dialling not in self._running:
+            return  # it was stopped
+        self._running.remove(dialling)
+        if not isinstance(result, Failure):
+            self._stop()
+            self.won.callback(result)
+            return
+        self._failures.append(result)
+        if self._dials:
+            self._stopWaiting()
+            self.dialNext()
+        elif not self._running:
+            self.won.errback(max(self._failures, key=_distance))
+
+    def _stop(self) -> None:
+        """Dial nobody any more."""
+        self._dials.clear()
+        self._stopWaiting()
+        running, self._running = self._running, []
+        for dialling in running:
+            dialling.cancel()
+
+    def _stopWaiting(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+
+
+def _distance(failure: Failure) -> int:
+    """:returns: how far a dial has come that has failed."""
+    error = failure.value
+    if isinstance(error, PeerRefused):
+        return 2 + error.proven
+    return int(isinstance(error, (NotAdmitted, PartnerTimeout)))

@@ -35,6 +35,7 @@ from twisted_transfer.command.job import (
     sourceAt,
 )
 from twisted_transfer.command.reports import ProgressBar
+from twisted_transfer.connecting import invitations
 from twisted_transfer.connecting.invitations import partnersPart
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.sources import FileSource
@@ -197,6 +198,15 @@ class JobTests(SynchronousTestCase):
         assert found is not None
         self.assertEqual(len(report.said), 2)
         self.assertNotIn(found[1], "".join(report.said))
+
+    def test_oneTicket(self) -> None:
+        """Over mtls one line names all addresses, so that there is one to paste."""
+        found = ["192.0.2.7", "2001:db8::7"]
+        self.patch(invitations, "reachableHosts", lambda bound: found)
+        [secret] = self.waited("transfer:passive:mtls:port=4000").secrets
+        command = TransferDescription.parse(shlex.split(secret)[-1]).socketCommand
+        assert command is not None
+        self.assertEqual(command.keywords["host"], "192.0.2.7,2001:db8::7")
 
     def test_notConfidential(self) -> None:
         """Where others may read it, no invitation is made."""
@@ -679,35 +689,29 @@ class PartnerCommandsTests(SynchronousTestCase):
         options: str,
         paths: Sequence[str],
         needed: str = "",
+        hosts: Sequence[str | None] = (None,),
     ) -> list[str]:
         """:returns: the partner's command lines."""
-        address = self.successResultOf(connector.whenListening())
         return self.successResultOf(
             Deferred.fromCoroutine(
-                partnerCommands(connector, address, options, paths, needed)
+                partnerCommands(connector, hosts, options, paths, needed)
             )
         )
 
     def test_everyAddress(self) -> None:
         """There is one for each address; each reads back as it was meant."""
-        found = ["192.0.2.7", "2001:db8::7", "fd00::1"]
-        self.patch(jobs, "reachableHosts", lambda bound: found)
-        connector = self.listening("mtls:port=4000")
-        invited = self.successResultOf(connector.invitation("192.0.2.7"))
-        proof = TransferDescription.parse(invited).socketCommand
-        assert proof is not None
-        lines = self.commands(connector, "send --raw", ["a b"])
-        hosts = []
+        hosts = ["192.0.2.7", "2001:db8::7", "fd00::1"]
+        connector = self.listening("tcp:port=4000")
+        lines = self.commands(connector, "send --raw", ["a b"], hosts=hosts)
+        found = []
         for line in lines:
             *words, description = shlex.split(line)
             self.assertEqual(words, ["twisted-transfer", "send", "--raw", "a b"])
             command = TransferDescription.parse(description).socketCommand
             assert command is not None
-            self.assertEqual(command.args, ("mtls",))
-            self.assertEqual(command.keywords["secret"], proof.keywords["secret"])
-            self.assertEqual(command.keywords["pin"], proof.keywords["pin"])
-            hosts.append(command.keywords["host"])
-        self.assertEqual(hosts, found)
+            self.assertEqual(command.args, ("tcp",))
+            found.append(command.keywords["host"])
+        self.assertEqual(found, hosts)
 
     def test_unix(self) -> None:
         """A UNIX socket has one path."""

@@ -101,6 +101,23 @@ class InvitationTests(SynchronousTestCase):
         for host in ("0.0.0.0", "::"):
             self.assertRaises(BadOption, invitation, None, V4, host)
 
+    def test_severalHosts(self) -> None:
+        """Where it can be proven who answers, all hosts are named, else the first."""
+        self.patch(
+            invitations, "reachableHosts", lambda bound: ["192.0.2.7", "fd00::1"]
+        )
+        anywhere = IPv6Address("TCP", "::", 4000)
+        for command, expected in (
+            ("mtls:port=0", "192.0.2.7,fd00::1"),
+            ("tls:/pems", "192.0.2.7"),
+            (None, "192.0.2.7"),
+        ):
+            read = TransferDescription.parse(invitation(command, anywhere, None))
+            keywords = {"host": read.host}
+            if read.socketCommand is not None:
+                keywords = dict(read.socketCommand.keywords)
+            self.assertEqual(keywords["host"], expected)
+
     def test_wrapped(self) -> None:
         """What ``mtls`` wraps is dialled in its own way."""
         proof = {"pin": "p", "secret": "s"}

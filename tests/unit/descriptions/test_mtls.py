@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,12 +32,40 @@ from tests.support.mtlsends import identityFiles
 from tests.support.pems import certificatePEM, keyPEM, makeKey
 from tests.support.programs import Program
 from twisted_transfer import BadDescription, TransferConnector
-from twisted_transfer.tls.client import MutualTLSClientEndpoint
+from twisted_transfer.tls.client import NEXT_HOST, MutualTLSClientEndpoint
 from twisted_transfer.tls.keys import Identity, Secret
 
 _PASSPHRASE = b"correct horse"
 _PIN = Identity.ephemeral().pin
 _SECRET = Secret.fresh().text
+
+
+class SeveralHostsTests(SynchronousTestCase):
+    """Several hosts of one partner."""
+
+    def test_read(self) -> None:
+        """They stand where one stands, with commas between them."""
+        reactor = MemoryReactorClock()
+        proof = f"pin={_PIN}:secret={_SECRET}"
+        for text in (
+            rf"mtls:host=192.0.2.7,fd00\:\:1:port=4000:{proof}",
+            rf"mtls:192.0.2.7,fd00\:\:1:4000:{proof}",
+        ):
+            endpoint = clientFromString(reactor, text)
+            connecting = endpoint.connect(Factory.forProtocol(Protocol))
+            reactor.advance(NEXT_HOST)
+            dialled = [host for host, *_ in reactor.tcpClients]
+            self.assertEqual(dialled, ["192.0.2.7", "fd00::1"])
+            connecting.cancel()
+            self.failureResultOf(connecting)
+            reactor.tcpClients.clear()
+
+    def test_invalid(self) -> None:
+        """Each of them is checked."""
+        reactor = MemoryReactorClock()
+        for hosts in ("192.0.2.7,", "a,b c", ",a"):
+            text = f"mtls:host={hosts}:port=4000:pin={_PIN}:secret={_SECRET}"
+            self.assertRaises(BadDescription, clientFromString, reactor, text)
 
 
 class StringsTestCase(SynchronousTestCase):

@@ -11,12 +11,14 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError, NoProtocol
+from twisted.internet.error import ConnectError, ConnectionRefusedError, NoProtocol
 from twisted.internet.interfaces import IHandshakeListener, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from tests.support.folders import newFolder
 from tests.support.mtlsends import Hand, serverContext, unreadableFiles
@@ -30,7 +32,9 @@ from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.tls.client import (
     CONFIRM_TIMEOUT,
     CONFIRMATION_STEPS,
+    NEXT_HOST,
     Confirmation,
+    FirstProvenClientEndpoint,
     Gate,
     MutualTLSClientEndpoint,
 )
@@ -630,3 +634,90 @@ class StepsTests(GateTestCase):
         else:
             self.reactor.turn(CONFIRM_TIMEOUT)
             self.reactor.turn(_TIMEOUT)
+
+
+class _Host:
+    """A host that answers as the test says."""
+
+    def __init__(self) -> None:
+        self.dials: list[Deferred[Any]] = []
+        self.cancelled = 0
+
+    def connect(self, factory: Any, leftovers: Any) -> Deferred[Any]:
+        def cancel(dialling: Deferred[Any]) -> None:
+            self.cancelled += 1
+
+        self.dials.append(Deferred(cancel))
+        return self.dials[-1]
+
+
+class FirstProvenTests(SynchronousTestCase):
+    """Several hosts of one partner."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hosts = [_Host() for _ in range(3)]
+        endpoints: Any = self.hosts
+        endpoint = FirstProvenClientEndpoint(self.clock, endpoints)
+        verifyObject(IStreamClientEndpoint, endpoint)
+        factory: Any = None
+        self.connecting = endpoint.connect(factory)
+
+    def dialled(self) -> list[int]:
+        """:returns: how often each was dialled."""
+        return [len(host.dials) for host in self.hosts]
+
+    def test_first(self) -> None:
+        """The first alone is dialled, if it answers soon."""
+        protocol = Protocol()
+        self.hosts[0].dials[0].callback(protocol)
+        self.assertIs(self.successResultOf(self.connecting), protocol)
+        self.assertEqual(self.dialled(), [1, 0, 0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_slow(self) -> None:
+        """While one does not answer the next ones are dialled, and the others end."""
+        self.clock.advance(NEXT_HOST)
+        self.assertEqual(self.dialled(), [1, 1, 0])
+        self.clock.advance(NEXT_HOST)
+        self.assertEqual(self.dialled(), [1, 1, 1])
+        protocol = Protocol()
+        self.hosts[1].dials[0].callback(protocol)
+        self.assertIs(self.successResultOf(self.connecting), protocol)
+        self.assertEqual([host.cancelled for host in self.hosts], [1, 0, 1])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_fails(self) -> None:
+        """Where one fails, the next one is dialled at once."""
+        self.hosts[0].dials[0].errback(NotAdmitted("another machine"))
+        self.assertEqual(self.dialled(), [1, 1, 0])
+        self.clock.advance(NEXT_HOST / 2)
+        self.assertEqual(self.dialled(), [1, 1, 0])
+        self.hosts[1].dials[0].callback(Protocol())
+        self.successResultOf(self.connecting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_allFail(self) -> None:
+        """The error is that of the host which came furthest."""
+        refused = PeerRefused("not you")
+        refused.proven = True
+        for errors, expected in (
+            ([ConnectError(), NotAdmitted("other"), ConnectError()], NotAdmitted),
+            ([PeerRefused("?"), refused, NotAdmitted("other")], PeerRefused),
+            ([ConnectError(), ConnectError(), ConnectError()], ConnectError),
+        ):
+            self.setUp()
+            for host, error in zip(self.hosts, errors, strict=True):
+                host.dials[0].errback(error)
+            found = self.failureResultOf(self.connecting).value
+            self.assertIsInstance(found, expected)
+            self.assertTrue(expected is not PeerRefused or found is refused)
+
+    def test_cancelled(self) -> None:
+        """Cancelled, it dials nobody any more."""
+        self.hosts[0].dials[0].errback(NotAdmitted("another machine"))
+        self.clock.advance(NEXT_HOST)
+        self.connecting.cancel()
+        self.failureResultOf(self.connecting, CancelledError)
+        self.assertEqual([host.cancelled for host in self.hosts], [0, 1, 1])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
