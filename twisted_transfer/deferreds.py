@@ -45,11 +45,14 @@ class Promise(Generic[_T]):
     :ivar fired: whether the result is known.
     """
 
-    fired = False
+    __slots__ = ("_result", "_waiting", "fired")
+
     _result: _T | Failure
 
     def __init__(self) -> None:
-        self._waiting: list[Deferred[_T]] = []
+        self.fired = False
+        # Made when somebody waits: there are many promises, and few are waited for.
+        self._waiting: list[Deferred[_T]] | None = None
 
     def wait(self) -> Deferred[_T]:
         """
@@ -58,6 +61,8 @@ class Promise(Generic[_T]):
         """
         if self.fired:
             return _fired(self._result)
+        if self._waiting is None:
+            self._waiting = []
         waiter: Deferred[_T] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
         return waiter
@@ -72,8 +77,8 @@ class Promise(Generic[_T]):
             return
         self.fired = True
         self._result = result
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
+        waiting, self._waiting = self._waiting, None
+        for waiter in waiting or ():
             waiter.callback(result)
 
 
@@ -83,24 +88,19 @@ def _fired(result: _T | Failure) -> Deferred[_T]:
     return deferred
 
 
-class Shielded(Deferred[Any]):
-    """A Deferred that cannot be cancelled."""
-
-    def cancel(self) -> None:
-        """Do nothing: what is waited for takes the time that it takes."""
-
-
 class Leftovers:
     """
     What an operation has opened and what has to be gone before it is over:
     ports, connections, timers.
     """
 
+    __slots__ = ("_count", "_waiting")
+
     _log = Logger()
 
     def __init__(self) -> None:
         self._count = 0
-        self._waiting: list[Callable[[], object]] = []
+        self._waiting: list[Callable[[], object]] | None = None
 
     def add(self, going: Deferred[Any]) -> None:
         """
@@ -116,8 +116,8 @@ class Leftovers:
             self._log.failure("while closing a connection attempt", result)
         self._count -= 1
         if not self._count:
-            waiting, self._waiting = self._waiting, []
-            for call in waiting:
+            waiting, self._waiting = self._waiting, None
+            for call in waiting or ():
                 call()
 
     def then(self, call: Callable[[], object]) -> None:
@@ -125,7 +125,7 @@ class Leftovers:
         :param call: is called when nothing is left, perhaps at once.
         """
         if self._count:
-            self._waiting.append(call)
+            self._waiting = [*(self._waiting or ()), call]
         else:
             call()
 

@@ -15,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_transfer.deferreds import (
     Leftovers,
     Promise,
-    Shielded,
     atMost,
     severed,
     within,
@@ -177,6 +176,13 @@ class LeftoversTests(SynchronousTestCase):
             thing.errback(error)
             self.assertIsNone(self.successResultOf(waiting))
             self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
+
+
+class Shielded(Deferred[Any]):
+    """A Deferred that cannot be cancelled."""
+
+    def cancel(self) -> None:
+        """Do nothing: what is waited for takes the time that it takes."""
 
 
 class SeveredTests(SynchronousTestCase):

@@ -210,8 +210,6 @@ class Admission(Factory):
 
     :ivar accepted: how many candidates came.
     :ivar admitted: how many of them were admitted: 0 or 1.
-    :ivar dropped: how many were dropped, by reason: ``address``, ``late``,
-        ``evicted``, ``timeout``, ``hung up``, ``refused``, ``unproven``, ``closed``.
     """
 
     noisy = False
@@ -246,9 +244,21 @@ class Admission(Factory):
         self.winner: Deferred[Link] = Deferred()
         self.accepted = 0
         self.admitted = 0
-        self.dropped: Counter[str] = Counter()
-        # When the log warned of each reason, and of how many.
-        self._told: dict[str, tuple[float, int]] = {}
+
+    # Not made before there is something to count: thousands may wait.
+
+    @cached_property
+    def dropped(self) -> Counter[str]:
+        """
+        How many candidates were dropped, by reason: ``address``, ``late``, ``evicted``,
+        ``timeout``, ``hung up``, ``refused``, ``unproven``, ``closed``.
+        """
+        return Counter()
+
+    @cached_property
+    def _told(self) -> dict[str, tuple[float, int]]:
+        """When the log warned of each reason, and of how many."""
+        return {}
 
     def serveBy(self, factory: IProtocolFactory) -> None:
         """

@@ -5,8 +5,9 @@ The connector: one connection to one partner, whichever of them dials.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from copy import copy
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,7 +26,7 @@ from twisted_transfer.connecting.admission import AddressFilter, Admission, disc
 from twisted_transfer.connecting.dialling import dial
 from twisted_transfer.connecting.invitations import InvitingServerEndpoint, invitation
 from twisted_transfer.connecting.listening import listen
-from twisted_transfer.deferreds import Leftovers, Promise, Shielded, within
+from twisted_transfer.deferreds import Leftovers, Promise, within
 from twisted_transfer.descriptions.endpoints import (
     DualStackServerEndpoint,
     clientEndpoint,
@@ -142,16 +143,16 @@ class _Connecting(Deferred[TransferChannel]):
     Cancelling it ends the attempt; it fires when everything of that is gone.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    def __init__(self, connector: TransferConnector) -> None:
         super().__init__()
-        self._stop = stop
+        self._connector = connector
 
     def cancel(self) -> None:
         """End the attempt, or cancel what the user's callbacks wait for."""
         if self.called:
             super().cancel()
         else:
-            self._stop()
+            self._connector._cancel()
 
 
 class TransferConnector:
@@ -324,10 +325,21 @@ class TransferConnector:
         self._step(ConnectorState.CONNECTING)
         if self._listening.fired:
             self._listening = Promise()
+        self._over = Promise()
+        self._running = None
+        self._connecting = connecting = _Connecting(self)
+        if self._within is not None:
+            within(self.reactor, connecting, self._within, self._tooLate)
         if self.mode is Mode.ACTIVE:
             leftovers = Leftovers()
-            attempt = dial(
-                self.reactor, self._endpoint, self._retryFor, leftovers, self._protocols
+            attempt = Deferred.fromCoroutine(
+                dial(
+                    self.reactor,
+                    self._endpoint,
+                    self._retryFor,
+                    leftovers,
+                    self._protocols,
+                )
             )
         else:
             self.candidates = admission = Admission(
@@ -337,29 +349,21 @@ class TransferConnector:
                 admission.serveBy(self._served)
             leftovers = admission.leftovers
             attempt = listen(self._endpoint, admission, self._bound)
-        self._over = Promise()
-        self._running = None
-        self._connecting = connecting = _Connecting(self._cancel)
-        if self._within is not None:
-            within(self.reactor, connecting, self._within, self._tooLate)
-        self._running = Deferred.fromCoroutine(self._connect(attempt, leftovers))
-        self._running.addBoth(self._finished, leftovers)
+        self._running = attempt
+        attempt.addBoth(self._attempted, leftovers)
         return connecting
 
-    async def _connect(
-        self, attempt: Coroutine[Any, Any, Link], leftovers: Leftovers
-    ) -> TransferChannel:
-        try:
-            link = await attempt
-            if self._state is ConnectorState.CANCELLED:
-                # From within a call of the endpoint's, which nothing could interrupt.
-                discard(link, leftovers)
-                raise CancelledError()
-        except Exception:
-            gone: Deferred[None] = Shielded()
-            leftovers.then(lambda: gone.callback(None))
-            await gone
-            raise
+    def _attempted(self, result: Link | Failure, leftovers: Leftovers) -> None:
+        if isinstance(result, Link):
+            if self._state is not ConnectorState.CANCELLED:
+                self._finished(self._channel(result), leftovers)
+                return
+            # From within a call of the endpoint's, which nothing could interrupt.
+            discard(result, leftovers)
+            result = Failure(CancelledError())
+        leftovers.then(partial(self._finished, result, leftovers))
+
+    def _channel(self, link: Link) -> TransferChannel:
         dialled = self.mode is Mode.ACTIVE
         return TransferChannel(
             link, self, self._settings, dialled, self._acceptUnclosed, self._idle

@@ -7,11 +7,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
 
 from twisted_transfer.channel.link import Link
 from twisted_transfer.connecting.admission import Admission, discard
@@ -34,13 +36,12 @@ def acceptFew(port: Any) -> None:
     """
     if not hasattr(port, "numberAccepts"):
         return
-    accept = port.doRead
+    port.doRead = partial(_acceptFew, port)
 
-    def doRead() -> object:
-        port.numberAccepts = ACCEPTS
-        return accept()
 
-    port.doRead = doRead
+def _acceptFew(port: Any) -> object:
+    port.numberAccepts = ACCEPTS
+    return type(port).doRead(port)
 
 
 def removeLock(error: CannotListenError) -> None:
@@ -58,49 +59,80 @@ def removeLock(error: CannotListenError) -> None:
                 os.unlink(path + b".lock")
 
 
-async def listen(
+def listen(
     endpoint: Any, admission: Admission, onListening: Callable[[IAddress], None]
-) -> Link:
+) -> Deferred[Link]:
     """
     Listen until the partner is admitted, then close the port.
+
+    Thousands of connectors may be waiting at a time, so there is no coroutine that
+    waits: its frame, and what runs it, take more memory than all else.
 
     :param endpoint: the endpoint to listen on.
     :param admission: decides who the partner is; its leftovers get the port and
         the connections that are dropped.
     :param onListening: gets the bound address as soon as it is known.
-    :returns: the connection, when the port is closed.
-    :raises CannotListenError: (or another error of the endpoint's) if there can be
-        no port.
+    :returns: a Deferred with the connection, when the port is closed.  It fails with
+        ``CannotListenError`` (or another error of the endpoint's) if there can be no
+        port.  It may be cancelled.
     """
-    leftovers = admission.leftovers
+    listening: Deferred[Any] = severed(
+        maybeDeferred(endpoint.listen, admission), partial(_stop, admission)
+    )
+    return listening.addCallbacks(
+        _wait,
+        _failed,
+        callbackArgs=(admission, onListening),
+        errbackArgs=(admission,),
+    )
 
-    def stop(port: Any) -> None:
-        # Standard input is listened on without a port that could be stopped.
-        if hasattr(port, "stopListening"):
-            leftovers.add(maybeDeferred(port.stopListening))
 
-    link: Link | None = None
+def _stop(admission: Admission, port: Any) -> None:
+    """Stop listening."""
+    # Standard input is listened on without a port that could be stopped.
+    if hasattr(port, "stopListening"):
+        admission.leftovers.add(maybeDeferred(port.stopListening))
+
+
+def _wait(
+    port: Any, admission: Admission, onListening: Callable[[IAddress], None]
+) -> Deferred[Link]:
+    """Tell where the port is, and wait for the partner."""
+    acceptFew(port)
+    # A port that has our factory has it without a wrapper around it.
+    admission.wrapped = getattr(port, "factory", admission) is not admission
     try:
-        port = await severed(maybeDeferred(endpoint.listen, admission), stop)
-        acceptFew(port)
-        # A port that has our factory has it without a wrapper around it.
-        admission.wrapped = getattr(port, "factory", admission) is not admission
-        try:
-            onListening(port.getHost())
-            link = await admission.winner
-        finally:
-            stop(port)
-            admission.close()
-        # The partner must find the port closed from the moment on in which the
-        # user hears of it.
-        await leftovers.cleared()
-    except Exception as error:
+        onListening(port.getHost())
+    except Exception:
+        _stop(admission, port)
         admission.close()
-        if link is not None:
-            discard(link, leftovers)
-        if isinstance(error, CannotListenError):
-            removeLock(error)
-        if isinstance(error, OSError):
-            raise CannotListenError(None, error.filename, error) from error
         raise
-    return link
+    return admission.winner.addBoth(_close, port, admission)
+
+
+def _close(result: Link | Failure, port: Any, admission: Admission) -> Any:
+    """Close the port, and wait until it and all who are dropped are gone."""
+    _stop(admission, port)
+    admission.close()
+    if isinstance(result, Failure):
+        return result
+    link = result
+
+    def failed(failure: Failure) -> Failure:
+        discard(link, admission.leftovers)
+        return failure
+
+    # The partner must find the port closed from the moment on in which the
+    # user hears of it.
+    return admission.leftovers.cleared().addCallbacks(lambda ignored: link, failed)
+
+
+def _failed(failure: Failure, admission: Admission) -> Failure:
+    """Admit nobody, and say in Twisted's way why there could be no port."""
+    admission.close()
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        removeLock(error)
+    if isinstance(error, OSError):
+        raise CannotListenError(None, error.filename, error) from error
+    return failure

@@ -15,12 +15,13 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, NamedTuple
 
 from OpenSSL import SSL
 from twisted.internet import endpoints, interfaces, ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import CannotListenError, ConnectBindError
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.plugin import getPlugins
@@ -30,7 +31,6 @@ from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
 from twisted_transfer.channel.proxied import ProxiedServerEndpoint
-from twisted_transfer.deferreds import deferring
 from twisted_transfer.descriptions import inherited, pem, values
 from twisted_transfer.descriptions.strings import (
     Description,
@@ -563,10 +563,19 @@ first segment, too, which comes again only a second later."""
 _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
-def _onlyIPv6() -> bool:
-    """Tell whether a new IPv6 socket is for IPv6 alone, as the system has it set."""
-    with suppress(OSError), socket.socket(socket.AF_INET6) as fresh:
+@cache
+def _fresh() -> bool:
+    with socket.socket(socket.AF_INET6) as fresh:
         return bool(fresh.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+
+def _onlyIPv6() -> bool:
+    """
+    Tell whether a new IPv6 socket is for IPv6 alone, as the system has it set when
+    this is asked first: a socket takes as long as all else.
+    """
+    with suppress(OSError):
+        return _fresh()
     return False
 
 
@@ -589,8 +598,7 @@ class DualStackServerEndpoint:
         self._port = port
         self._backlog = backlog
 
-    @deferring
-    async def listen(self, protocolFactory: interfaces.IProtocolFactory) -> Any:
+    def listen(self, protocolFactory: interfaces.IProtocolFactory) -> Deferred[Any]:
         """
         Listen.
 
@@ -598,15 +606,21 @@ class DualStackServerEndpoint:
         :returns: a Deferred with the port, or a ``CannotListenError``.
         """
         if _onlyIPv6():
-            return self._listenForBoth(protocolFactory)
-        try:
-            six = endpoints.TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
-            return await six.listen(protocolFactory)
-        except CannotListenError as error:
-            if getattr(error.socketError, "errno", None) not in _WITHOUT_IPV6:
-                raise
+            return execute(self._listenForBoth, protocolFactory)
+        six = endpoints.TCP6ServerEndpoint(self._reactor, self._port, self._backlog)
+        listening: Deferred[Any] = six.listen(protocolFactory)
+        return listening.addErrback(self._withoutIPv6, protocolFactory)
+
+    def _withoutIPv6(
+        self, failure: Failure, protocolFactory: interfaces.IProtocolFactory
+    ) -> Any:
+        """Listen on IPv4 if there is no IPv6."""
+        failure.trap(CannotListenError)
+        error: Any = failure.value
+        if getattr(error.socketError, "errno", None) not in _WITHOUT_IPV6:
+            return failure
         four = endpoints.TCP4ServerEndpoint(self._reactor, self._port, self._backlog)
-        return await four.listen(protocolFactory)
+        return four.listen(protocolFactory)
 
     def _listenForBoth(self, protocolFactory: interfaces.IProtocolFactory) -> Any:
         """Listen on a socket that Twisted does not make: it takes the setting."""

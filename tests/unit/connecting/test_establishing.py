@@ -464,7 +464,7 @@ class WaitTests(SynchronousTestCase):
     ) -> tuple[Leftovers, SimulatedServerEndpoint, Deferred[Link]]:
         endpoint = SimulatedServerEndpoint(self.reactor, **how)
         admission = Admission(self.reactor)
-        waiting = Deferred.fromCoroutine(listen(endpoint, admission, self.bound.append))
+        waiting = listen(endpoint, admission, self.bound.append)
         return admission.leftovers, endpoint, waiting
 
     def test_succeeds(self) -> None:
@@ -491,9 +491,7 @@ class WaitTests(SynchronousTestCase):
                 return super().listen(WrappingFactory(protocolFactory))
 
         endpoint = Wrapping(self.reactor)
-        waiting = Deferred.fromCoroutine(
-            listen(endpoint, Admission(self.reactor), self.bound.append)
-        )
+        waiting = listen(endpoint, Admission(self.reactor), self.bound.append)
         factory = endpoint._factory
         sockets = []
         for _ in range(5):  # in one wake-up of the port
@@ -523,9 +521,7 @@ class WaitTests(SynchronousTestCase):
 
         admission = Admission(self.reactor)
         waiting = listen(Raising(self.reactor), admission, self.bound.append)
-        failure = self.failureResultOf(
-            Deferred.fromCoroutine(waiting), CannotListenError
-        )
+        failure = self.failureResultOf(waiting, CannotListenError)
         self.assertIn("/run/x", str(failure.value))
         self.assertIsInstance(failure.value.socketError, PermissionError)
 
