@@ -5,6 +5,7 @@ What the command lines of all commands have in common.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ STANDARD = "-"
 """The word that stands for standard input or output."""
 
 _LONGEST = 65536
+
+# What Twisted's error for it begins with.
+_UNKNOWN = "Unknown command: "
 
 # Also within a description that is quoted in another one.
 _SECRET = re.compile(r"secret\\*=", re.IGNORECASE)
@@ -51,7 +55,8 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
 
     :param argument: a description, ``@FILE`` or ``-``.
     :param standardInput: for ``-``.
-    :returns: the description, without white space around it.
+    :returns: the description, without white space around it; also out of the whole
+        command that the partner's side shows.
     :raises UsageError: if it cannot be read.
     """
     if argument != STANDARD and not argument.startswith("@"):
@@ -90,8 +95,22 @@ def readDescription(argument: str, standardInput: TextIO | None) -> str:
             f"{where} has {len(lines) or 'no'} lines; "
             "give one line with a transfer: description"
         )
-    # It may have been pasted with the quotes that a shell needs.
-    return lines[0].removeprefix("'").removesuffix("'")
+    return _pasted(lines[0])
+
+
+def _pasted(line: str) -> str:
+    """
+    :param line: a description, maybe in the quotes that a shell needs; or the whole
+        command that the partner's side shows, as ``partner: twisted-transfer ...``.
+    :returns: the description.
+    """
+    description = line.removeprefix("'").removesuffix("'")
+    if not description.startswith("transfer:"):
+        with suppress(ValueError):  # its quotes are not closed
+            last = shlex.split(line)[-1]
+            if last.startswith("transfer:"):
+                return last
+    return description
 
 
 def parseDescription(text: str) -> TransferDescription:
@@ -111,10 +130,46 @@ def parseDescription(text: str) -> TransferDescription:
         raise UsageError(str(error)) from error
 
 
+def _meant(word: str, names: Sequence[str], dashes: str = "") -> str:
+    """
+    Ask whether something else was meant.
+
+    :param word: what is unknown.
+    :param names: what is known.
+    :param dashes: what stands before each of them on a command line.
+    :returns: the question, to be put behind an error; empty if nothing is similar.
+    """
+    from difflib import get_close_matches
+
+    begun = [name for name in names if name.startswith(word)]
+    similar = [dashes + name for name in begun or get_close_matches(word, names)]
+    *others, last = similar or [""]
+    choice = f"{', '.join(others)} or {last}" if others else last
+    return choice and f"; did you mean {choice}?"
+
+
 class Versioned(Options):
-    """Options that show the version of this library, not of Twisted."""
+    """
+    Options that show the version of this library, not of Twisted, and know ``-h``.
+    """
 
     longdesc = ""
+
+    opt_h = Options.opt_help
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Ask whether a similar option was meant, if one is unknown."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except UsageError as error:
+            unknown = error.__context__
+            if not isinstance(unknown, GetoptError):
+                raise
+            names = sorted(name.removesuffix("=") for name in self.longOpt)
+            if unknown.opt in names or len(unknown.opt) < 2:
+                raise
+            meant = _meant(unknown.opt, names, "--")
+            raise UsageError(f"{error}{meant}") from error
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
@@ -156,12 +211,22 @@ class CommandLine(Versioned):
         return whole.removesuffix(CommandLine.synopsis).rstrip()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Exit with the status of a wrong command line, and say what is wrong."""
+        """
+        Take ``help`` and ``help COMMAND`` for ``--help``; exit with the status of a
+        wrong command line, and say what is wrong.
+        """
+        given = list(sys.argv[1:] if options is None else options)
+        if given[:1] == ["help"]:
+            given = [*given[1:], "--help"]
         try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
+            super().parseOptions(given)
         except UsageError as error:
             command = f" {self.subCommand}" if self.subCommand else ""
-            said = sayable(concealed(str(error)))
+            said = str(error)
+            word = said.removeprefix(_UNKNOWN)
+            if word != said:
+                said += _meant(word, [row[0] for row in self.subCommands])
+            said = sayable(concealed(said))
             ConsoleReport(sys.stderr).complain(
                 f"{said}\n(see: {self.program}{command} --help)"
             )
@@ -190,4 +255,4 @@ class Worded(Versioned):
                 for name, value in flags
             ]
             given += ["--", *words]
-        super().parseOptions(given)  # type: ignore[no-untyped-call]
+        super().parseOptions(given)

@@ -158,7 +158,8 @@ async def partnerCommands(
 
 _KEEP_IT = """\
 (It holds a secret, good for one connection.  Where others can see command lines,
-put - in the place of the description, and paste that when asked.)"""
+put - in the place of the description, and paste that when asked, or all of the
+line.)"""
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ class CommandOptions(CommandLine):
 {usage}
 One connection between two partners; either can dial, whoever sends.
 
-  twisted-transfer COMMAND --help    the options of one command, with an example
+  twisted-transfer help COMMAND      the options of one command, with an example
   twisted-transfer demo              see it work
 
 Exit status: 0 done, 2 usage, 3 the partner never came, 4 refused or not proven,

@@ -30,9 +30,18 @@ class MainTests(SynchronousTestCase):
 
     def test_help(self) -> None:
         """Help is on standard output, for the whole and for each command."""
-        for words in ([], ["send"], ["receive"], ["demo"]):
+        for words, asked in (
+            ([], ["--help"]),
+            ([], ["-h"]),
+            ([], ["help"]),
+            (["send"], ["send", "--help"]),
+            (["send"], ["send", "-h"]),
+            (["receive"], ["help", "receive"]),
+            (["bridge"], ["bridge", "-h"]),
+            (["demo"], ["help", "demo"]),
+        ):
             self.out.truncate(0)
-            error = self.assertRaises(SystemExit, main, [*words, "--help"])
+            error = self.assertRaises(SystemExit, main, asked)
             self.assertIn(error.code, (0, None))
             shown = self.out.getvalue().lstrip("\0")
             self.assertTrue(
@@ -88,6 +97,31 @@ class MainTests(SynchronousTestCase):
             self.assertIn(said, self.err.getvalue())
             self.assertIn(way, self.err.getvalue())
         self.assertEqual(self.out.getvalue(), "")
+
+    def test_meant(self) -> None:
+        """An unknown word is told with those that it resembles, if there are any."""
+        for words, said in (
+            (["sned"], "Unknown command: sned; did you mean send?"),
+            (["help", "recieve"], "did you mean receive?"),
+            (["frobnicate"], "Unknown command: frobnicate"),
+            (
+                ["send", "--idel=3"],
+                "option --idel not recognized; did you mean --idle?",
+            ),
+            (
+                ["receive", "--max", "x"],
+                "did you mean --max-files, --max-size or --max-total?",
+            ),
+            (["receive", "--max-size"], "option --max-size requires argument"),
+            (["send", "--frobnicate"], "option --frobnicate not recognized"),
+            (["--versoin"], "did you mean --version?"),
+        ):
+            self.err.truncate(0)
+            error = self.assertRaises(SystemExit, main, words)
+            self.assertEqual(error.code, 2)
+            self.assertTrue(
+                self.err.getvalue().split("\n")[0].endswith(said), self.err.getvalue()
+            )
 
     def test_interrupted(self) -> None:
         """Ctrl-C while it reads a description is no reason for a traceback."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
+from shlex import quote
 
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
@@ -69,6 +70,23 @@ class ReadDescriptionTests(SynchronousTestCase):
         self.assertEqual(readDescription("-", stream), _DIAL)
         self.assertEqual(stream.read(), "more\n")
         self.assertEqual(readDescription("-", StringIO(f"\ufeff{_DIAL}\n")), _DIAL)
+
+    def test_pasted(self) -> None:
+        """So is the whole command, as the partner's side shows it."""
+        spaced = "transfer:active:unix:path=/a 'b"
+        for line, description in (
+            (f"'{_DIAL}'", _DIAL),
+            (f"twisted-transfer send x {_DIAL}", _DIAL),
+            (f"partner: twisted-transfer receive --raw 'a b' '{_DIAL}'", _DIAL),
+            (f"  or: twisted-transfer send - {_DIAL}\n", _DIAL),
+            (f"twisted-transfer send x {quote(spaced)}", spaced),
+            # A description has any characters, and is taken as it is.
+            (spaced, spaced),
+            # What has none is left for the parser to refuse.
+            ("twisted-transfer send 'x", "twisted-transfer send 'x"),
+            ("twisted-transfer send x", "twisted-transfer send x"),
+        ):
+            self.assertEqual(readDescription("-", StringIO(line)), description)
 
     def test_badFile(self) -> None:
         """A file that has no description in it is named."""
