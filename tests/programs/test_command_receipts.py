@@ -4,6 +4,7 @@ The command with receipts, in processes of its own.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -87,6 +88,26 @@ class MovingTests(ProcessTestCase):
                 re.findall(rf"^{done} (.*?): (\d+) bytes .*stored", program.said, re.M),
                 [(path.name, str(len(content))) for path, content in files],
             )
+
+    def test_sha256(self) -> None:
+        """The receiver shows the SHA-256 of what it has stored, if that is wanted."""
+        source, content = self.file(3_000_000)
+        inbox = self.folder / "inbox"
+        inbox.mkdir()
+        sha256 = hashlib.sha256(content).hexdigest()
+        raw: list[str]
+        for raw, path, stored in (
+            ([], self.target, self.target),
+            ([], inbox, inbox / "source"),
+            (["--raw", "--force"], self.target, self.target),
+        ):
+            words = ["receive", "--sha256", *raw, str(path), _WAIT]
+            receiver = Program(self, words)
+            dial = _dial(receiver.port())
+            sender = Program(self, ["send", *raw[:1], str(source), dial])
+            self.assertEqual((sender.end(), receiver.end()), (0, 0))
+            last = receiver.said.splitlines()[-1]
+            self.assertEqual(last, f"SHA-256 of {stored}: {sha256}")
 
     def test_streams(self) -> None:
         """

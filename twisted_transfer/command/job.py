@@ -4,6 +4,7 @@ One transfer from beginning to end, as the command and the service make it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorThreads
 
 from twisted_transfer.addresses import addressText, hostText
 from twisted_transfer.channel.channel import TransferChannel
@@ -37,8 +38,14 @@ from twisted_transfer.descriptions.transfer import TransferDescription
 from twisted_transfer.errors import BadOption, DestinationError, SourceError
 from twisted_transfer.interfaces import Destination, Source
 from twisted_transfer.printable import printable
+from twisted_transfer.receipts.digest import RunningDigest
 from twisted_transfer.receipts.receipt import Receipt
-from twisted_transfer.transfers.folder import MAX_FILES, MAX_NAME, FolderDestination
+from twisted_transfer.transfers.folder import (
+    MAX_FILES,
+    MAX_NAME,
+    FolderDestination,
+    suggestedName,
+)
 from twisted_transfer.transfers.transfers import Receiver, Transmitter
 
 SOON = 1.0
@@ -162,6 +169,41 @@ put - in the place of the description, and paste that when asked, or all of the
 line.)"""
 
 
+@deferring
+async def sha256Of(reactor: IReactorThreads | None, path: str, receipt: Receipt) -> str:
+    """
+    Find the SHA-256 of a received file, as it is stored.
+
+    It is read once more, and with its SHA-256 the digest of the receipt is computed.
+
+    :param reactor: has the thread that reads it; without it, the caller does.
+    :param path: the file.
+    :param receipt: what was received.
+    :returns: a Deferred with the SHA-256, 64 hexadecimal digits.  It fails with
+        ``DestinationError`` if the file cannot be read, or is not what was received
+        any more.  It may be cancelled.
+    """
+    digest, sha256 = RunningDigest(reactor), hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            await digest.hashFile(file.fileno(), size, sha256)
+    except OSError as error:
+        raise DestinationError(
+            f"{path} is stored, but cannot be read for its SHA-256: {reasonText(error)}"
+        ) from error
+    if receipt.digest is not None:
+        same = receipt.digest == digest.digest()
+    else:
+        same = receipt.size == size
+    if not same:
+        raise DestinationError(
+            f"{path} was stored, and another program has changed it since; there is no "
+            "SHA-256 of what was received, let it be sent again"
+        )
+    return sha256.hexdigest()
+
+
 @dataclass(frozen=True)
 class Request:
     """
@@ -179,6 +221,7 @@ class Request:
     :ivar size: of a raw transfer, how many bytes are received; None: all up to the
         end of the connection.
     :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
+    :ivar sha256: whether the SHA-256 of each file that is stored is told.
     """
 
     sends: bool
@@ -191,6 +234,7 @@ class Request:
     maxTotal: int | None = None
     size: int | None = None
     standardOutput: int = 1
+    sha256: bool = False
 
 
 class Job:
@@ -228,7 +272,10 @@ class Job:
         """
         try:
             self._check()
-            await self._transfer().start()
+            transfer = self._transfer()
+            await transfer.start()
+            if self._request.sha256:
+                await self._tellSHA256(transfer.receipts)
         except CancelledError:
             self._closeBar()
             if self._moving is not None:
@@ -241,6 +288,17 @@ class Job:
             self._look(None)
             self._closeBar()
         return reports.Status.DONE
+
+    async def _tellSHA256(self, receipts: Sequence[Receipt]) -> None:
+        """Say the SHA-256 of each file that is stored."""
+        [path] = self._request.paths
+        inFolder = os.path.isdir(path)
+        for receipt in receipts:
+            stored = path
+            if inFolder and receipt.name is not None:
+                stored = os.path.join(path, suggestedName(receipt.name) or "")
+            said = await sha256Of(self._reactor, stored, receipt)
+            self._report.say(f"SHA-256 of {printable(stored)}: {said}")
 
     def _stopped(self, what: str) -> str:
         """:returns: what a user has to know who has stopped a transfer."""

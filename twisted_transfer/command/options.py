@@ -150,6 +150,14 @@ class TransferOptions(Worded):
                 "--size and --accept-unclosed are for --raw: with receipts the sender "
                 "says how much it is and when it has sent everything"
             )
+        sha256 = bool(self.get("sha256", False))
+        if sha256 and STANDARD in paths:
+            raise UsageError(
+                "--sha256 is for what is stored in a file; for standard output there "
+                "is sha256sum"
+            )
+        if sha256 and self.get("quiet", False):
+            raise UsageError("--quiet would hide what --sha256 shows; leave one out")
         if self["idle"] is not None:
             description = replace(description, idle=self["idle"])
         if unclosed:
@@ -164,6 +172,7 @@ class TransferOptions(Worded):
             maxFiles=self.get("max-files", MAX_FILES),
             maxTotal=self.get("max-total"),
             size=size,
+            sha256=sha256,
         )
 
     def job(self, reactor: Any, report: Report) -> Job:
@@ -238,6 +247,7 @@ class ReceiveOptions(TransferOptions):
     synopsis = "[options] PATH|FOLDER|- DESCRIPTION"
     optFlags: ClassVar[list[list[str | None]]] = [
         ["force", "f", "Replace what exists at PATH."],
+        ["sha256", None, "Read each stored file once more, and show its SHA-256."],
         [
             "accept-unclosed",
             None,

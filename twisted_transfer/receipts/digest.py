@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from threading import Lock
+from typing import Protocol
 
 from blake3 import blake3
 from twisted.internet.interfaces import IReactorThreads
@@ -26,6 +27,13 @@ in memory than the system wants them."""
 
 _PROOF = "twisted_transfer 2026-11 receipts version 1, proof of a prefix"
 """The context of the key derivation (BLAKE3's specification, section 6.2)."""
+
+
+class Hash(Protocol):
+    """Whatever is given bytes to hash, as those of :mod:`hashlib` are."""
+
+    def update(self, data: bytes, /) -> object:
+        """:param data: the next ones."""
 
 
 def prover(nonce: bytes, length: int) -> blake3:
@@ -169,7 +177,7 @@ class RunningDigest:
         return self._reading.count
 
     @deferring
-    async def hashFile(self, fd: int, length: int, also: blake3 | None = None) -> int:
+    async def hashFile(self, fd: int, length: int, also: Hash | None = None) -> int:
         """
         Begin with what stands in a file, from its beginning on.
 
@@ -201,7 +209,7 @@ class _Reading:
     count = 0
     _stopped = False
 
-    def __init__(self, fd: int, length: int, also: blake3 | None) -> None:
+    def __init__(self, fd: int, length: int, also: Hash | None) -> None:
         self.hash = blake3()
         self._also = also
         self._fd = fd

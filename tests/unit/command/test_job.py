@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -103,6 +104,45 @@ class KeepingReport:
     def progress(self, label: str) -> KeepingBar | None:
         self.labels.append(label)
         return self.bar
+
+
+class SHA256Tests(SynchronousTestCase):
+    """The SHA-256 of a file that was received."""
+
+    # FIPS 180-4's example of one block.
+    ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+    def setUp(self) -> None:
+        self.path = newFolder(self) / "file"
+        self.path.write_bytes(b"abc")
+
+    def sha256(self, receipt: Receipt) -> Deferred[str]:
+        """:returns: what becomes of it, without threads."""
+        return jobs.sha256Of(None, str(self.path), receipt)
+
+    def test_stored(self) -> None:
+        """It is that of the file, with a receipt that is for it or without."""
+        for digest in (None, blake3(b"abc").digest()):
+            receipt = Receipt("x", 3, digest, 3)
+            self.assertEqual(self.successResultOf(self.sha256(receipt)), self.ABC)
+
+    def test_changed(self) -> None:
+        """There is none of a file that is not what was received any more."""
+        for receipt in (
+            Receipt("x", 3, blake3(b"abd").digest(), 3),
+            Receipt(None, 4, None, 4),
+        ):
+            failure = self.failureResultOf(self.sha256(receipt), DestinationError)
+            self.assertIn(f"{self.path} was stored, and", str(failure.value))
+
+    def test_unreadable(self) -> None:
+        """Nor of one that is gone."""
+        self.path.unlink()
+        receipt = Receipt(None, 3, None, 3)
+        failure = self.failureResultOf(self.sha256(receipt), DestinationError)
+        self.assertIn(
+            "cannot be read for its SHA-256: No such file", str(failure.value)
+        )
 
 
 class JobTests(SynchronousTestCase):

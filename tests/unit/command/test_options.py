@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.folders import newFolder
 from twisted_transfer.command.commandline import readDescription
 from twisted_transfer.command.options import (
+    ReceiveCommand,
     ReceiveOptions,
     SendOptions,
     TransferOptions,
@@ -192,6 +193,20 @@ class TransferOptionsTests(SynchronousTestCase):
                 UsageError, ReceiveOptions().parseOptions, [wrong, "path", _DIAL]
             )
             self.assertIn(wrong.partition("=")[0], str(error))
+
+    def test_sha256(self) -> None:
+        """It is of what is stored, and not hidden."""
+        for words, wanted in (([], False), (["--sha256"], True)):
+            options = ReceiveOptions()
+            options.parseOptions([*words, "path", _DIAL])
+            self.assertIs(options.request.sha256, wanted)
+        for words in (["-"], ["path", "--quiet"]):
+            error = self.assertRaises(
+                UsageError,
+                ReceiveCommand().parseOptions,
+                ["--sha256", *words, _DIAL],
+            )
+            self.assertIn("--sha256", str(error))
 
     def test_maxSize(self) -> None:
         """How much is taken, wherever that stands and however it is written."""
