@@ -256,6 +256,14 @@ class Job:
         self._looking: IDelayedCall | None = None
         # What is on its way, as it may be shown, or None.
         self._moving: str | None = None
+        # What is sent, and how many bytes that has, or None if that is not known.
+        self._sources: list[Source] = []
+        self._total: int | None = None
+        self._barOfAll: reports.ProgressBar | None = None
+        # What is over: files, the bytes that they have, and those of them that were
+        # moved since this was connected.
+        self._files = self._size = self._moved = 0
+        self._since = 0.0
         command = request.description.socketCommand
         self._waits = request.description.mode == "passive"
         self._invites = self._waits and command is not None and makesInvitation(command)
@@ -274,6 +282,7 @@ class Job:
             self._check()
             transfer = self._transfer()
             await transfer.start()
+            self._sayTotal()
             if self._request.sha256:
                 await self._tellSHA256(transfer.receipts)
         except CancelledError:
@@ -299,6 +308,18 @@ class Job:
                 stored = os.path.join(path, suggestedName(receipt.name) or "")
             said = await sha256Of(self._reactor, stored, receipt)
             self._report.say(f"SHA-256 of {printable(stored)}: {said}")
+
+    def _sayTotal(self) -> None:
+        """Say how much several files were together."""
+        if self._files > 1:
+            self._closeBar()
+            what = f"{self._did} {self._files} files:"
+            seconds = self._reactor.seconds() - self._since
+            self._report.say(reports.summary(what, self._moved, seconds))
+
+    @property
+    def _did(self) -> str:
+        return "sent" if self._request.sends else "received"
 
     def _stopped(self, what: str) -> str:
         """:returns: what a user has to know who has stopped a transfer."""
@@ -341,8 +362,8 @@ class Job:
         request, reactor = self._request, self._reactor
         connector = TransferConnector.fromDescription(reactor, request.description)
         if request.sends:
-            sources = [sourceAt(reactor, path) for path in request.paths]
-            return Transmitter(connector, sources, raw=request.raw, watch=self)
+            self._sources = [sourceAt(reactor, path) for path in request.paths]
+            return Transmitter(connector, self._sources, raw=request.raw, watch=self)
         [path] = request.paths
         target: Destination | FolderDestination
         if os.path.isdir(path) and not request.raw:
@@ -414,7 +435,11 @@ class Job:
         peer = addressText(channel.getPeer())
         # The dialling end of a UNIX socket has no name.
         self._report.say(f"connected to {peer}" if peer else "connected")
-        self._look(self._reactor.seconds())
+        sizes = [source.size for source in self._sources]
+        known = [size for size in sizes if size is not None]
+        self._total = sum(known) if len(known) == len(sizes) else None
+        self._since = self._reactor.seconds()
+        self._look(self._since)
 
     def _look(self, since: float | None, last: float | None = None) -> None:
         """
@@ -449,14 +474,14 @@ class Job:
             elif any(map(_isStream, request.paths)):
                 ours = "input" if request.sends else "output"
                 why += f", or for its own {ours}"
+        self._sayAside(f"nothing has moved for {seconds:.0f} seconds: {why}")
 
-        def say() -> None:
-            self._report.say(f"nothing has moved for {seconds:.0f} seconds: {why}")
-
+    def _sayAside(self, text: str) -> None:
+        """Say something while there may be a bar."""
         if self._bar is None:
-            say()
+            self._report.say(text)
         else:
-            self._bar.aside(say)
+            self._bar.aside(lambda: self._report.say(text))
 
     def checks(self, name: str | None, size: int) -> Progress:
         """Show a bar for what is read before a file goes on."""
@@ -464,31 +489,62 @@ class Job:
         return self._shows(f"checking what there is{what}")
 
     def begins(self, name: str | None, size: int | None, offset: int) -> Progress:
-        """Show a bar for the next file."""
+        """Show a bar for the next file; or go on with that for all that are sent."""
         doing = "sending" if self._request.sends else "receiving"
         self._moving = _shown(name)
         self._began = self._reactor.seconds()
-        return self._shows(f"{doing}{self._moving}")
+        many = len(self._sources)
+        if many < 2:
+            return self._shows(f"{doing}{self._moving}")
+        label = f"{doing} {self._files + 1} of {many}:{self._moving}"
+        overall = self._size, self._total
+        if self._bar is not None and self._bar is self._barOfAll:
+            self._bar.goOn(label, offset)
+            return self._tells(overall)
+        progress = self._shows(label, overall)
+        self._barOfAll = self._bar
+        return progress
 
-    def _shows(self, label: str) -> Progress:
-        """:returns: what shows how far it is, where there is a terminal."""
+    def _shows(
+        self, label: str, overall: tuple[int, int | None] | None = None
+    ) -> Progress:
+        """
+        Show a new bar, where there is a terminal.
+
+        :param label: what is going on.
+        :param overall: see :meth:`_tells`.
+        :returns: what shows how far it is.
+        """
         self._closeBar()
-        self._bar = bar = self._report.progress(label)
+        self._bar = self._report.progress(label)
+        return self._tells(overall)
 
-        def moved(count: int, total: int | None, rate: float) -> None:
-            self._far = count, total
+    def _tells(self, overall: tuple[int, int | None] | None) -> Progress:
+        """
+        :param overall: of several files, the bytes that are over, and those of all or
+            None if that is not known; None: the bar is for one file.
+        :returns: what has the bar show how far a file is.
+        """
+        bar = self._bar
+
+        def moved(count: int, size: int | None, rate: float) -> None:
+            self._far = count, size
             if bar is not None:
-                bar(count, total, rate)
+                before, total = overall or (0, size)
+                bar(before + count, total, rate)
 
         return moved
 
     def ends(self, receipt: Receipt) -> None:
         """Say that the file has arrived."""
-        self._closeBar()
+        if len(self._sources) < 2:
+            self._closeBar()
         self._moving = None
-        done = "sent" if self._request.sends else "received"
+        self._files += 1
+        self._size += receipt.size
+        self._moved += receipt.moved
         seconds = self._reactor.seconds() - self._began
-        what = f"{done}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"
+        what = f"{self._did}{_shown(receipt.name)}{'' if receipt.name is None else ':'}"
         said = reports.summary(what, receipt.moved, seconds)
         if receipt.digest is not None:
             before = receipt.size - receipt.moved
@@ -497,7 +553,7 @@ class Job:
             said += "; delivered" if receipt.delivered else "; stored"
             if self._request.sends:
                 said += " by the partner"
-        self._report.say(said)
+        self._sayAside(said)
 
     def _closeBar(self) -> None:
         bar, self._bar = self._bar, None

@@ -194,6 +194,22 @@ class ProgressBar:
             leave=False,
         )
 
+    def goOn(self, label: str, skipped: int) -> None:
+        """
+        Go on with the next of several files.
+
+        :param label: what is going on.
+        :param skipped: how many of its bytes an earlier try has moved, which says
+            nothing of the rate.
+        """
+        self._label = label
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.set_description(label, refresh=False)
+                self._bar.initial += skipped
+                self._bar.n += skipped
+                self._bar.last_print_n += skipped
+
     def aside(self, say: Callable[[], object]) -> None:
         """
         Have the bar make room for a line.

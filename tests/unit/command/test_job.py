@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 from blake3 import blake3
@@ -24,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import leavePart, newFolder, partOf
+from tests.support.talks import ThreadedClock
 from twisted_transfer import TransferConnector
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import job as jobs
@@ -53,7 +55,7 @@ from twisted_transfer.receipts.receiving import (
 from twisted_transfer.receipts.sending import (
     DigestedSource,
 )
-from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.testing.memory import MemoryListener, memoryPair, settle
 
 
 class KeepingBar(ProgressBar):
@@ -64,6 +66,10 @@ class KeepingBar(ProgressBar):
         self.told: list[tuple[int, int | None]] = []
         self.closed = 0
         self.asides = 0
+        self.labels: list[tuple[str, int]] = []
+
+    def goOn(self, label: str, skipped: int) -> None:
+        self.labels.append((label, skipped))
 
     def aside(self, say: Callable[[], object]) -> None:
         self.asides += 1
@@ -536,6 +542,83 @@ class WatchTests(SynchronousTestCase):
         for told in (*self.report.labels, *self.report.said):
             self.assertTrue(told.isprintable(), told)
             self.assertIn("red", told)
+
+
+class SeveralTests(SynchronousTestCase):
+    """What both sides say of several files."""
+
+    def move(self, bar: KeepingBar | None, *sizes: int) -> tuple[KeepingReport, ...]:
+        """:returns: what the sender and the receiver of some files were told."""
+        clock: Any = ThreadedClock()
+        listener = MemoryListener(clock)
+        connectors = {
+            "passive": TransferConnector(clock, "passive", socketCommand=listener),
+            "active": TransferConnector(clock, socketCommand=listener.client()),
+        }
+        self.patch(
+            jobs,
+            "TransferConnector",
+            SimpleNamespace(fromDescription=lambda clock, it: connectors[it.mode]),
+        )
+        folder, target = newFolder(self), newFolder(self)
+        paths = [folder / f"file{number}" for number in range(len(sizes))]
+        for path, size in zip(paths, sizes, strict=True):
+            path.write_bytes(os.urandom(size))
+        # The first one goes on behind what is there.
+        leavePart(target / "file0", paths[0].read_bytes()[:100_000])
+        sending, receiving = KeepingReport(), KeepingReport()
+        sending.bar = bar
+        passive, active = (
+            TransferDescription.parse(f"transfer:{mode}:port=1")
+            for mode in ("passive", "active")
+        )
+        receives = Request(False, (str(target),), passive)
+        sends = Request(True, tuple(map(str, paths)), active)
+        runs = [
+            Job(clock, request, report).run()
+            for request, report in ((receives, receiving), (sends, sending))
+        ]
+        settle(clock, 100_000)
+        self.assertEqual([self.successResultOf(run) for run in runs], [0, 0])
+        return sending, receiving
+
+    def test_total(self) -> None:
+        """At the end both sides say how many they were, and what has moved."""
+        for did, report in zip(
+            ("sent", "received"), self.move(None, 200_000, 150_000, 5, 6), strict=True
+        ):
+            *files, total = (line for line in report.said if line.startswith(did))
+            self.assertEqual(len(files), 4)
+            self.assertIn("100000 bytes", files[0])
+            self.assertTrue(total.startswith(f"{did} 4 files: 250011 bytes in "), total)
+
+    def test_one(self) -> None:
+        """There is no total of one file."""
+        for did, report in zip(
+            ("sent", "received"), self.move(None, 200_000), strict=True
+        ):
+            [line] = (line for line in report.said if line.startswith(did))
+            self.assertNotIn("files", line)
+
+    def test_bar(self) -> None:
+        """
+        The sender has one bar for all of them, which says which it is, how much of all
+        has moved, and makes room for the line of each.
+        """
+        bar = KeepingBar()
+        report, _ = self.move(bar, 200_000, 150_000, 100_000)
+        checking, label = report.labels
+        self.assertIn("checking", checking)
+        self.assertEqual(label, "sending 1 of 3: file0")
+        self.assertEqual(
+            bar.labels,
+            [("sending 2 of 3: file1", 0), ("sending 3 of 3: file2", 0)],
+        )
+        moved = bar.told[bar.told.index((100_000, 450_000)) :]
+        self.assertEqual(moved, sorted(moved))
+        self.assertEqual({total for _, total in moved}, {450_000})
+        self.assertEqual(moved[-1][0], 450_000)
+        self.assertEqual(bar.asides, 3)
 
 
 def digestedSourceAt(reactor: Any, path: str) -> DigestedSource:

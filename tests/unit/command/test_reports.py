@@ -258,6 +258,27 @@ class ProgressBarTests(SynchronousTestCase):
         self.assertNotIn("G/s", stream.getvalue())
         bar.close()
 
+    def test_nextFile(self) -> None:
+        """
+        For the next file it has another label; what was there of that counts as done,
+        but not as fast.
+        """
+        stream = StringIO()
+        bar = ProgressBar("sending 1 of 2", stream)
+        seconds = [0.0]
+        self.patch(tqdm.std, "time", lambda: seconds[0])
+        for step in range(3):
+            seconds[0] = float(step)
+            bar(step * 1024**2, 2 * 1024**3)
+        bar.goOn("sending 2 of 2", 1024**3)
+        for step in range(3, 5):
+            seconds[0] = float(step)
+            bar(1024**3 + step * 1024**2, 2 * 1024**3)
+        last = stream.getvalue().rpartition("\r")[2]
+        self.assertRegex(last, r"^sending 2 of 2:  50%.*1\.\d\dG/2\.00G.*1\.0\dMiB/s")
+        self.assertNotIn("G/s", stream.getvalue())
+        bar.close()
+
     def test_noThread(self) -> None:
         """No thread is started to watch over it."""
         before = threading.active_count()
