@@ -5,16 +5,21 @@ Measure what the library costs on top of Twisted, in one process on one reactor.
 
 - own Python calls for each 64 KiB chunk that is received, by ``sys.setprofile``;
 - 4,000 round trips of a message of 64 bytes, 200 MB through a protocol at both ends,
-  and the set-up and end of connections: each compared with plain Twisted endpoints, in
-  turn, as ratios of the medians.
+  and the set-up and end of connections, plain and over ``mtls``: each compared with
+  Twisted's own endpoints, in turn, as ratios of the medians;
+- memory and CPU of connectors that wait, up to 10,000 at a time, in a process of their
+  own, and of as many ports of Twisted's in another.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+import resource
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,23 +29,47 @@ from types import FrameType
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP4ServerEndpoint,
+    clientFromString,
+    serverFromString,
+    wrapClientTLS,
+    wrapServerTLS,
+)
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import react
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 import twisted_transfer
+from benchmarks.speed.keys import makeKeys
+from benchmarks.speed.peers.with_twisted import clientTLS, serverTLS
 from twisted_transfer import FileDestination, TransferConnector, receive
 
 CHUNK = bytes(65536)
 OWN = str(Path(twisted_transfer.__file__).parent) + os.sep
 
 
+WAITING = (100, 1000, 10_000)
+"""How many wait when their memory is measured."""
+
+
+@implementer(IHandshakeListener)
 class Ended(Protocol):
-    """A protocol whose :attr:`ended` fires when its connection has ended."""
+    """
+    A protocol whose :attr:`ended` fires when its connection has ended, and
+    :attr:`proven` when a handshake of TLS has.
+    """
 
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
+        self.proven: Deferred[None] = Deferred()
+
+    def handshakeCompleted(self) -> None:
+        """Say so."""
+        self.proven.callback(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say so."""
@@ -166,6 +195,56 @@ async def transfer(reactor: Any, server: Protocol, client: Protocol) -> None:
     near.start(client)
 
 
+def securely(reactor: Any, folder: Path) -> tuple[Pair, Pair]:
+    """
+    Make all that can be used again, over TLS with the same keys.
+
+    :param folder: where the keys are.
+    :returns: what connects two protocols by Twisted's own endpoints, and what does so
+        by connectors.
+    """
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    own = f"certificate={certificate}:privateKey={key}:trustRoots={certificate}"
+    ourPort: Any = serverFromString(
+        reactor, f"mtls:port={port}:interface=127.0.0.1:{own}"
+    )
+    ourDialling: Any = clientFromString(
+        reactor, f"mtls:host=127.0.0.1:port={port}:hostname=localhost:{own}"
+    )
+    theirPort = wrapServerTLS(
+        serverTLS(str(certificate), str(key)),
+        TCP4ServerEndpoint(reactor, port, interface="127.0.0.1"),
+    )
+    theirDialling = wrapClientTLS(
+        clientTLS(str(certificate), str(key)),
+        TCP4ClientEndpoint(reactor, "127.0.0.1", port),
+    )
+
+    async def twisted(reactor: Any, server: Protocol, client: Protocol) -> None:
+        accepted: Deferred[None] = Deferred()
+        listening: Any = await theirPort.listen(One(server, accepted))
+        factory: Any = Factory.forProtocol(lambda: client)
+        factory.noisy = False
+        await theirDialling.connect(factory)
+        assert isinstance(server, Ended) and isinstance(client, Ended)
+        await DeferredList([accepted, server.proven, client.proven])
+        await listening.stopListening()
+
+    async def connectors(reactor: Any, server: Protocol, client: Protocol) -> None:
+        waiter = TransferConnector(reactor, "passive", socketCommand=ourPort)
+        waiting = waiter.connect()
+        await waiter.whenListening()
+        near = await TransferConnector(reactor, socketCommand=ourDialling).connect()
+        far = await waiting
+        far.start(server)
+        near.start(client)
+
+    return twisted, connectors
+
+
 async def echo(reactor: Any, pair: Pair) -> float:
     """:returns: the seconds that 4,000 round trips take."""
     pinger = Pinger(4000)
@@ -249,21 +328,89 @@ async def calls(reactor: Any, inFile: bool) -> float:
     return own.count / max(own.reads, 1000)
 
 
+def hold(reactor: Any, kind: str) -> Callable[[], Awaitable[object]]:
+    """
+    :param kind: ``connectors`` or ``ports``.
+    :returns: what makes another one that waits.
+    """
+    interface = "::" if socket.has_dualstack_ipv6() else ""
+
+    async def port() -> object:
+        return reactor.listenTCP(0, Factory.forProtocol(Protocol), interface=interface)
+
+    async def connector() -> object:
+        waiter = TransferConnector(reactor, "passive")
+        waiting = waiter.connect()
+        await waiter.whenListening()
+        return waiter, waiting
+
+    return connector if kind == "connectors" else port
+
+
+async def holdMany(reactor: Any, kind: str) -> None:
+    """Let more and more of them wait, and print what each takes: KiB, and µs of CPU."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Factory.noisy = False
+    make = hold(reactor, kind)
+    held = [await make() for _ in range(50)]  # what is made once is there then
+    start = resident()
+    cpu, count = 0.0, 0
+    for number in WAITING:
+        began = time.process_time()
+        while count < number:
+            held.append(await make())
+            count += 1
+        cpu += time.process_time() - began
+        each = (resident() - start) / count / 1024
+        print(f"{number} {each:.3f} {cpu / count * 1e6:.1f}", flush=True)
+    os._exit(0)  # to end all of them is not what is measured
+
+
+def resident() -> int:
+    """:returns: how many bytes of memory this process has."""
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def compareWaiting() -> None:
+    """Print what a connector that waits takes, and a port of Twisted's."""
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for kind in ("ports", "connectors"):
+        command = [sys.executable, "-m", "benchmarks.overhead", "--hold", kind]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        found[kind] = [
+            tuple(map(float, line.split())) for line in output.stdout.splitlines()
+        ]
+    for port, own in zip(found["ports"], found["connectors"], strict=True):
+        number = f"{port[0]:.0f}"
+        print(f"KiB of a waiting connector, {number} of them: {own[1]:.2f}")
+        print(f"KiB of a Twisted port, {number} of them: {port[1]:.2f}")
+        print(f"µs of CPU to make a connector wait, {number} of them: {own[2]:.0f}")
+        print(f"µs of CPU to make a Twisted port, {number} of them: {port[2]:.0f}")
+
+
 async def ratio(
-    reactor: Any, measure: Callable[[Any, Pair], Awaitable[float]], rounds: int
+    reactor: Any,
+    measure: Callable[[Any, Pair], Awaitable[float]],
+    rounds: int,
+    pairs: tuple[Pair, Pair] = (plain, transfer),
 ) -> float:
     """
     Measure both ways in turn.
 
+    :param pairs: Twisted's own, and that of connectors.
     :returns: the rate through connectors, as a part of plain Twisted's.
     """
-    times: dict[Pair, list[float]] = {plain: [], transfer: []}
+    times: dict[Pair, list[float]] = {pair: [] for pair in pairs}
     for turn in range(rounds + 1):
         for pair, found in times.items():
             seconds = await measure(reactor, pair)
             if turn:  # the first warms up
                 found.append(seconds)
-    return statistics.median(times[plain]) / statistics.median(times[transfer])
+    one, other = (statistics.median(found) for found in times.values())
+    return one / other
 
 
 async def main(reactor: Any, rounds: int) -> None:
@@ -278,10 +425,23 @@ async def main(reactor: Any, rounds: int) -> None:
     ):
         found = await ratio(reactor, measure, rounds)
         print(f"{text}, plain Twisted = 1: {found:.2f}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        makeKeys(Path(folder))
+        pairs = securely(reactor, Path(folder))
+        found = await ratio(reactor, setUp, rounds, pairs)
+    print(f"mtls set-ups a CPU second, Twisted's TLS = 1: {found:.2f}", flush=True)
+    compareWaiting()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs (5)")
+    parser.add_argument("--hold", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    react(lambda reactor: Deferred.fromCoroutine(main(reactor, options.rounds)))
+    react(
+        lambda reactor: Deferred.fromCoroutine(
+            holdMany(reactor, options.hold)
+            if options.hold
+            else main(reactor, options.rounds)
+        )
+    )

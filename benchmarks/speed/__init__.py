@@ -1,0 +1,3 @@
+"""
+How fast this library is, beside the programs and libraries that do as much.
+"""
