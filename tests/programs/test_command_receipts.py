@@ -170,7 +170,10 @@ class MovingTests(ProcessTestCase):
         self.assertIn("; stored by the partner\n", sender.said)
 
     def test_bars(self) -> None:
-        """On a terminal each file has a bar of its own, wiped out at its end."""
+        """
+        On a terminal each file has a bar of its own, or all that are sent have one; it
+        makes way for the line of each, and is wiped out at the end.
+        """
         paths = [str(self.file(_MUCH // 3, name)[0]) for name in ("one", "two")]
         inbox = self.folder / "inbox"
         inbox.mkdir()
@@ -180,16 +183,21 @@ class MovingTests(ProcessTestCase):
         programs = (receiver, sender)
         for program in programs:
             self.assertEqual(program.end(), 0, program.said)
-        for program, doing, done in zip(
-            programs, ("receiving", "sending"), ("received", "sent"), strict=True
-        ):
-            for name in ("one", "two"):
-                bars = re.findall(rf"{doing} {name}:+ +(\d+)%\|", program.said)
+        for number, name in enumerate(("one", "two")):
+            for program, label, done, begin in (
+                (receiver, f"receiving {name}", "received", 0),
+                (sender, f"sending {number + 1} of 2: {name}", "sent", 50 * number),
+            ):
+                bars = re.findall(rf"{label}:+ +(\d+)%\|", program.said)
                 # There is a bar from the first byte on.
-                self.assertEqual(bars[0], "0")
+                self.assertEqual(int(bars[0]), begin)
                 self.assertRegex(
-                    program.said, rf"{doing} {name}:+ +\d+%\|.*?\r +\r{done} {name}: "
+                    program.said, rf"{label}:+ +\d+%\|.*?\r +\r{done} {name}: "
                 )
+        for program, done in ((receiver, "received"), (sender, "sent")):
+            self.assertRegex(
+                program.said, rf"\r +\r{done} 2 files: \d+ bytes in .*\s\Z"
+            )
 
 
 class GoingOnTests(ProcessTestCase):

@@ -205,10 +205,10 @@ class ProgressBar:
         self._label = label
         with suppress(OSError, ValueError):
             if self._bar is not None:
-                self._bar.set_description(label, refresh=False)
                 self._bar.initial += skipped
                 self._bar.n += skipped
                 self._bar.last_print_n += skipped
+                self._bar.set_description(label)
 
     def aside(self, say: Callable[[], object]) -> None:
         """
