@@ -129,11 +129,11 @@ def pytest_collection_modifyitems(
             for package in mark.args:
                 if not isHere(package):
                     absent.add(package)
-                    reason = f"install the Debian package {package}"
+                    reason = f"install the package {package}"
                     item.add_marker(pytest.mark.skip(reason=reason))
     if absent and config.getoption("peers") == "required":
         raise pytest.UsageError(
-            "--peers=required: install the Debian packages " + " ".join(sorted(absent))
+            "--peers=required: install the packages " + " ".join(sorted(absent))
         )
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from twisted_transfer.errors import PeerRefused as PeerRefused
     from twisted_transfer.errors import QueueAborted as QueueAborted
     from twisted_transfer.errors import ReceiptMismatch as ReceiptMismatch
+    from twisted_transfer.errors import RelayFailed as RelayFailed
     from twisted_transfer.errors import SourceError as SourceError
     from twisted_transfer.errors import TransferError as TransferError
     from twisted_transfer.errors import Truncated as Truncated
@@ -77,7 +78,7 @@ else:
                 "DestinationError HalfCloseUnsupported LineTooLong "
                 "NotAdmitted NotAReceiptPartner NotEnoughData PartnerFailed "
                 "PartnerProtocolError PartnerStalled PartnerTimeout "
-                "PeerRefused QueueAborted ReceiptMismatch SourceError "
+                "PeerRefused QueueAborted ReceiptMismatch RelayFailed SourceError "
                 "TransferError Truncated Unclosed Undecodable"
             ),
             "receipts.receipt": "Receipt",

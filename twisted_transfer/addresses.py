@@ -7,7 +7,12 @@ from __future__ import annotations
 import os
 import socket
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import (
+    HostnameAddress,
+    IPv4Address,
+    IPv6Address,
+    UNIXAddress,
+)
 from twisted.internet.interfaces import IAddress
 
 from twisted_transfer.printable import printable
@@ -44,11 +49,26 @@ def addressText(address: IAddress | None) -> str:
         if address.host.startswith("::ffff:") and "." in address.host:
             return printable(f"{address.host.removeprefix('::ffff:')}:{address.port}")
         return printable(f"[{hostText(address)}]:{address.port}")
+    if isinstance(address, HostnameAddress):
+        host = address.hostname.decode("utf-8")
+        return printable(f"[{host}]" if ":" in host else host) + f":{address.port}"
     if isinstance(address, UNIXAddress):
         name = os.fsdecode(address.name or b"")
         # Linux: a name in the abstract namespace begins with a null.
         return printable(name.replace("\0", "@"))
     return "" if address is None else printable(str(address))
+
+
+def waitingText(address: IAddress) -> str:
+    """
+    Say where a passive side waits for its partner.
+
+    :param address: of its port.
+    :returns: a part of a sentence.
+    """
+    relayed = isinstance(address, HostnameAddress)
+    doing = "waiting at the relay" if relayed else "listening on"
+    return f"{doing} {addressText(address)}"
 
 
 def partnerText(address: IAddress | None) -> str:

@@ -84,6 +84,14 @@ class NotAdmitted(TransferError):
     """
 
 
+class RelayFailed(TransferError):
+    """
+    The relay at which the partner is met could not be reached, or did not help.
+
+    Check its address, and that it is a transit relay of magic-wormhole's.
+    """
+
+
 # The link: the connection under an established channel.
 
 

@@ -27,6 +27,7 @@ PLACES = {
     "channel": (2.4, 5),
     "tls": (1.3, 6),
     "text": (3.2, 6),
+    "meeting": (1.3, 7),
 }
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 116, 32, 130, 68
 

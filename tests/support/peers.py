@@ -1,5 +1,6 @@
 """
-Find out which other programs are on this machine, by their Debian packages.
+Find out which other programs are on this machine, by their Debian packages, or those
+of PyPI.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 
 _PROGRAMS = {
     "curl": "curl",
@@ -15,6 +17,7 @@ _PROGRAMS = {
     "socat": "socat",
     "tcl": "tclsh",
 }
+_PYTHON_PACKAGES = {"magic-wormhole-transit-relay": "wormhole_transit_relay"}
 _TCL_PACKAGES = {"tcllib": "transfer::connect", "tcl-tls": "tls"}
 # Seconds.
 _LONGEST = 10
@@ -23,10 +26,12 @@ _LONGEST = 10
 @cache
 def isHere(package: str) -> bool:
     """
-    Look for what the tests use of a Debian package.
+    Look for what the tests use of a package, of Debian or of PyPI.
 
     :param package: the name of the package.
     """
+    if package in _PYTHON_PACKAGES:
+        return find_spec(_PYTHON_PACKAGES[package]) is not None
     if package in _TCL_PACKAGES:
         return isHere("tcl") and _tclHas(_TCL_PACKAGES[package])
     return shutil.which(_PROGRAMS[package]) is not None

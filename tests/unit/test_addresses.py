@@ -14,10 +14,19 @@ from twisted.internet.address import (
 )
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import addressText, waitingText
 
 LO = socket.if_nametoindex("lo")
+
+
+@implementer(IAddress)
+class _Elsewhere:
+    """An address of a kind that nobody knows."""
+
+    def __str__(self) -> str:
+        return "elsewhere"
 
 
 class AddressTextTests(SynchronousTestCase):
@@ -50,5 +59,17 @@ class AddressTextTests(SynchronousTestCase):
 
     def test_other(self) -> None:
         """What is unknown is shown as it shows itself."""
-        address = HostnameAddress(b"host", 1)
+        address: IAddress = _Elsewhere()
         self.assertEqual(addressText(address), str(address))
+
+    def test_waiting(self) -> None:
+        """A port listens on its address, and waits at that of a relay."""
+        for address, text in (
+            (IPv4Address("TCP", "192.0.2.7", 4000), "listening on 192.0.2.7:4000"),
+            (HostnameAddress(b"h.example", 1), "waiting at the relay h.example:1"),
+            (
+                HostnameAddress(b"2001:db8::3", 1),
+                "waiting at the relay [2001:db8::3]:1",
+            ),
+        ):
+            self.assertEqual(waitingText(address), text)

@@ -19,7 +19,7 @@ _FOLDER = Path(__file__).resolve().parent.parent.parent / "twisted_transfer"
 # A folder may import those that stand before it, and "." is what stands in none.
 RANKS = (
     *("printable", "errors", "interfaces", "states", "handing"),
-    *("addresses", "layers", "deferreds"),
+    *("addresses", "layers", "deferreds", "meeting"),
     *("text", "tls", "channel", "descriptions", "connecting"),
     *("data", "testing", "receipts", "transfers", "__init__"),
     *("command", "twist", "__main__"),

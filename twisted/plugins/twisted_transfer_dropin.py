@@ -1,6 +1,6 @@
 """
-What Twisted finds: the endpoint types ``transfer`` and ``mtls``, and the ``transfer``
-command.
+What Twisted finds: the endpoint types ``transfer``, ``mtls`` and ``relay``, and the
+``transfer`` command.
 
 Every ``twist`` and ``twistd`` imports this module, whatever it then runs, and
 chooses its reactor afterwards.  So there are instances here and nothing else,
@@ -15,6 +15,7 @@ from twisted_transfer.twist.parsers import EndpointParser
 
 transferEndpoints = EndpointParser("transfer", "twisted_transfer.twist.endpoints")
 mutualTLSEndpoints = EndpointParser("mtls", "twisted_transfer.descriptions.mtls")
+relayEndpoints = EndpointParser("relay", "twisted_transfer.descriptions.relay")
 
 transferService = ServiceMaker(
     "Twisted Transfer",

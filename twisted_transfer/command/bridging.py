@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.python.usage import UsageError
 
 from twisted_transfer import errors
-from twisted_transfer.addresses import addressText
+from twisted_transfer.addresses import waitingText
 from twisted_transfer.command import reports
 from twisted_transfer.command.commandline import (
     STANDARD,
@@ -39,6 +39,7 @@ _PASSES = (
     errors.NotAdmitted,
     errors.PartnerTimeout,
     errors.PeerRefused,
+    errors.RelayFailed,
     errors.Truncated,
 )
 """The errors after which the next partner may do better."""
@@ -180,6 +181,6 @@ class BridgeJob:
             address = await connector.whenListening()
         except Exception:
             return  # the bridge fails as well, and says why
-        self._report.say(f"listening on {addressText(address)}")
+        self._report.say(waitingText(address))
         if command is not None and makesInvitation(command):
             self._report.tellSecret(f"partner: {await connector.invitation()}")

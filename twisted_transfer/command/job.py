@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorThreads
 
-from twisted_transfer.addresses import addressText, hostText
+from twisted_transfer.addresses import addressText, hostText, waitingText
 from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.command import reports
 from twisted_transfer.command.commandline import STANDARD
@@ -408,12 +408,14 @@ class Job:
             address = await connector.whenListening()
         except Exception:
             return  # the transfer fails as well, and says why
-        self._report.say(f"listening on {addressText(address)}")
+        self._report.say(waitingText(address))
         options = "receive" if self._request.sends else "send"
         if self._request.raw:
             options += " --raw"
         # An invitation holds a secret.
-        tell = self._report.tellSecret if self._invites else self._report.say
+        # So does the token of a relay.
+        isSecret = self._invites or isinstance(address, HostnameAddress)
+        tell = self._report.tellSecret if isSecret else self._report.say
         paths = self._request.paths
         socketCommand = self._request.description.socketCommand
         needed, meaning = partnersPart(socketCommand)

@@ -250,7 +250,7 @@ _STATUSES: tuple[tuple[Status, tuple[type[BaseException], ...]], ...] = (
     (Status.LOCAL, (ConnectBindError,)),
     (Status.TRUNCATED, (errors.PartnerStalled,)),
     (Status.NO_PARTNER, (errors.PartnerTimeout, ConnectError, DNSLookupError)),
-    (Status.NO_PARTNER, (socket.gaierror,)),
+    (Status.NO_PARTNER, (socket.gaierror, errors.RelayFailed)),
     (Status.REFUSED, (errors.PeerRefused, errors.NotAdmitted)),
     (Status.TRUNCATED, (errors.PartnerFailed, errors.Truncated)),
     (Status.TRUNCATED, (errors.ReceiptMismatch, errors.NotAReceiptPartner)),

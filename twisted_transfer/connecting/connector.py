@@ -35,6 +35,7 @@ from twisted_transfer.descriptions.endpoints import (
     withAddress,
 )
 from twisted_transfer.descriptions.mtls import belowInvitation, makesInvitation
+from twisted_transfer.descriptions.relay import requirePlain
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import (
     TransferDescription,
@@ -100,6 +101,7 @@ def openingEndpoint(
         description = withAddress(
             socketCommand, host=host if active else None, port=port
         )
+        requirePlain(description)
         if active:
             return clientEndpoint(reactor, description)
         if makesInvitation(description):

@@ -24,8 +24,10 @@ from twisted_transfer.errors import (
     NotAdmitted,
     PartnerTimeout,
     PeerRefused,
+    RelayFailed,
     TransferError,
 )
+from twisted_transfer.meeting.relay import RelayClientEndpoint
 from twisted_transfer.printable import reasonOf
 from twisted_transfer.tls.alpn import nameProtocols
 from twisted_transfer.tls.client import (
@@ -33,7 +35,10 @@ from twisted_transfer.tls.client import (
     MutualTLSClientEndpoint,
 )
 
-_MAY_PASS = (ConnectError, DNSLookupError, NotAdmitted, PartnerTimeout, PeerRefused)
+_MAY_PASS = (
+    *(ConnectError, DNSLookupError, NotAdmitted),
+    *(PartnerTimeout, PeerRefused, RelayFailed),
+)
 """What a dial may end with although the partner will be there soon."""
 
 
@@ -79,6 +84,7 @@ async def dial(
         complete the handshake.
     :raises PeerRefused: if it ended the TLS handshake.
     :raises NotAdmitted: if its certificate was not accepted.
+    :raises RelayFailed: if the relay cannot be reached at which it is met.
 
     With ``retryFor`` only the last try's error counts, but for a ``PeerRefused``
     that is proven: whatever else is said in a handshake may come from somebody
@@ -124,7 +130,10 @@ async def _dialOnce(
     factory = _Dialling(reactor, protocols)
     winner: Link | None = None
     arguments: tuple[Any, ...] = (factory,)
-    if isinstance(endpoint, FirstProvenClientEndpoint | MutualTLSClientEndpoint):
+    if isinstance(
+        endpoint,
+        FirstProvenClientEndpoint | MutualTLSClientEndpoint | RelayClientEndpoint,
+    ):
         # It has connections of which no link knows yet.
         arguments += (leftovers,)
     try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -23,6 +23,7 @@ from zope.interface import implementer
 from twisted_transfer.addresses import hostText
 from twisted_transfer.descriptions.mtls import makesInvitation
 from twisted_transfer.descriptions.pem import loadCertificates, readFile
+from twisted_transfer.descriptions.relay import partnersWay
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, hostName
 from twisted_transfer.errors import BadOption
@@ -195,6 +196,14 @@ def _dialling(
             wrapped = Description.parse(socketCommand.keywords["endpoint"])
             below = Description(*_dialling(wrapped, address, host))
             return ("mtls",), {"endpoint": below.toString()}
+        if kind == "relay" or "relay" in socketCommand.keywords:
+            if host is not None:
+                raise BadOption("host=: the partner dials the relay; leave it out")
+            if kind == "relay":
+                return ("relay",), dict(partnersWay(socketCommand).keywords)
+            meeting = ("relay", "token")
+            given = socketCommand.keywords
+            return ("mtls",), {each: given[each] for each in meeting if each in given}
     elif socketCommand is not None:
         kind = type(socketCommand).__name__
     if kind == "unix" and isinstance(address, UNIXAddress):
@@ -245,13 +254,15 @@ class InvitingServerEndpoint:
     the one key that it will accept.
     """
 
-    def __init__(self, reactor: Any, endpoint: IStreamServerEndpoint) -> None:
+    def __init__(
+        self, reactor: Any, below: Callable[[Secret], IStreamServerEndpoint]
+    ) -> None:
         """
         :param reactor: the clock of the handshakes.
-        :param endpoint: listens under TLS.
+        :param below: makes the endpoint that listens under TLS, by the secret.
         """
         self._reactor = reactor
-        self._endpoint = endpoint
+        self._below = below
         self._pinAndSecret: tuple[str, Secret] | None = None
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
@@ -264,7 +275,7 @@ class InvitingServerEndpoint:
         identity, secret = Identity.ephemeral(), Secret.fresh()
         self._pinAndSecret = identity.pin, secret
         policy = Policy(identity, frozenset({secret.identity().pin}))
-        endpoint = wrapServerTLS(policy, self._endpoint, clock=self._reactor)
+        endpoint = wrapServerTLS(policy, self._below(secret), clock=self._reactor)
         return maybeDeferred(endpoint.listen, protocolFactory)
 
     def proof(self) -> Mapping[str, str]:

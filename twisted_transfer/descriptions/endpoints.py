@@ -415,7 +415,8 @@ def serverOf(options: Mapping[str, str]) -> str:
     :returns: the host that the server's certificate has to be for: without a zone,
         which is this machine's.
     """
-    return options.get("hostname", options["host"]).partition("%")[0]
+    name = "hostname" if "hostname" in options else "host"
+    return options[name].partition("%")[0]
 
 
 def clientBelow(reactor: Any, options: Mapping[str, str]) -> IStreamClientEndpoint:

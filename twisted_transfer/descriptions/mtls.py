@@ -5,7 +5,7 @@ The endpoint type ``mtls``: from a description to an endpoint.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cryptography import x509
@@ -16,7 +16,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
-from twisted_transfer.descriptions import endpoints, pem
+from twisted_transfer.descriptions import endpoints, pem, relay
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.values import UnfitError, blaming
 from twisted_transfer.tls.client import (
@@ -26,11 +26,14 @@ from twisted_transfer.tls.client import (
 from twisted_transfer.tls.keys import Identity, Secret, checkedPin
 from twisted_transfer.tls.policy import Policy
 
-_PROOF = "certificate privateKey trustRoots pin endpoint"
+_PROOF = "certificate privateKey trustRoots pin endpoint relay token"
 _CLIENT = endpoints.Options.named(
     "host port", f"timeout bindAddress hostname secret {_PROOF}"
 )
 _SERVER = endpoints.Options.named("port", f"interface backlog {_PROOF}")
+
+# What says how the partner is reached; a relay stands in place of all of these.
+_WAYS = ("host", "port", "bindAddress", "interface", "backlog", "endpoint")
 
 
 def _identity(options: Mapping[str, str]) -> Identity:
@@ -94,7 +97,7 @@ def clientEndpoint(reactor: Any, description: Description) -> IStreamClientEndpo
 def _separate(description: Description) -> list[Description]:
     """:returns: a description for each of the hosts."""
     args, keywords = description.args, description.keywords
-    if "endpoint" in keywords:
+    if "endpoint" in keywords or "relay" in keywords:
         return [description]  # host= is the name in the certificate alone
     if "host" in keywords:
         return [
@@ -110,13 +113,20 @@ def _separate(description: Description) -> list[Description]:
 def _oneHost(reactor: Any, description: Description) -> MutualTLSClientEndpoint:
     """Make a client endpoint for one host."""
     with endpoints.optionsOf(description, _CLIENT) as options:
-        endpoints.checkNames(options, _CLIENT, _CLIENT.positional)
+        _checkWay(options, _CLIENT)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if "secret" in options and not pins:
             raise UnfitError("it is missing; copy the whole invitation", "pin")
-        policy = Policy(identity, pins, roots, endpoints.serverOf(options))
-        below = endpoints.clientBelow(reactor, options)
+        host = _partnerName(options)
+        policy = Policy(identity, pins, roots, host)
+        if host is None and policy.byAuthority:
+            raise UnfitError(
+                "no host is dialled, so nothing says for whom the partner's "
+                "certificate has to be; add hostname=NAME, or the pin= of its key "
+                "without trustRoots="
+            )
+        below = _clientBelow(reactor, options)
     timeout = int(options.get("timeout", "30"))
     # A partner that made an invitation uses this library, and sends tickets.
     return MutualTLSClientEndpoint(
@@ -124,10 +134,66 @@ def _oneHost(reactor: Any, description: Description) -> MutualTLSClientEndpoint:
     )
 
 
-def _checkServerNames(options: Mapping[str, str]) -> None:
-    """Require what a server needs: a port, or another description that has one."""
-    needed = () if "endpoint" in options else _SERVER.positional
-    endpoints.checkNames(options, _SERVER, needed)
+def _partnerName(options: Mapping[str, str]) -> str | None:
+    """Find the host that a server's certificate has to be for, if one is given."""
+    given = "host" in options or "hostname" in options
+    return endpoints.serverOf(options) if given else None
+
+
+def _clientBelow(reactor: Any, options: Mapping[str, str]) -> IStreamClientEndpoint:
+    """Make the endpoint that dials under TLS."""
+    if "relay" not in options:
+        return endpoints.clientBelow(reactor, options)
+    secret = Secret.fromText(options["secret"]) if "secret" in options else None
+    host, port, token = _meeting(options, secret)
+    timeout = int(options.get("timeout", "30"))
+    return relay.relayClient(reactor, host, port, token, timeout)
+
+
+def _meeting(options: Mapping[str, str], secret: Secret | None) -> tuple[str, int, str]:
+    """
+    Find out where the partner is met.
+
+    :param options: the options, with ``relay``.
+    :param secret: the secret of the invitation, if there is one.
+    :returns: the host and the port of the relay, and the token.
+    """
+    with blaming("relay"):
+        host, port = relay.splitAddress(options["relay"])
+    if secret is not None:
+        if "token" in options:
+            raise UnfitError("it comes from the invitation; leave it out", "token")
+        return host, port, secret.relayToken()
+    if "token" not in options:
+        raise UnfitError(
+            "without an invitation both sides need one token; add :token=VALUE, made "
+            "with: openssl rand -hex 32"
+        )
+    with blaming("token"):
+        relay.checkToken(options["token"])
+    return host, port, options["token"]
+
+
+def _checkWay(options: Mapping[str, str], names: endpoints.Options) -> None:
+    """
+    Require what says how the partner is reached, and that it is said once.
+
+    :param options: the options that are given.
+    :param names: those that the type has.
+    :raises UnfitError: if one is missing, or one too many.
+    """
+    isWhole = "relay" in options or "endpoint" in options
+    endpoints.checkNames(options, names, () if isWhole else names.positional)
+    if "relay" not in options and "token" in options:
+        raise UnfitError(
+            r"it is for a meeting at a relay; add relay=HOST\:PORT, or leave it out",
+            "token",
+        )
+    for option in _WAYS if "relay" in options else ():
+        if option in options:
+            raise UnfitError(
+                "the partner is met at the relay, so leave this out, or relay=", option
+            )
 
 
 def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpoint:
@@ -140,7 +206,7 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        _checkServerNames(options)
+        _checkWay(options, _SERVER)
         identity = _identity(options)
         pins, roots = _pins(options), _trustRoots(options)
         if not pins and roots is None:
@@ -149,8 +215,8 @@ def serverEndpoint(reactor: Any, description: Description) -> IStreamServerEndpo
                 "that issues the partners' certificates, or pin= with the pin of a "
                 "partner's key"
             )
-    policy = Policy(identity, pins, roots)
-    return wrapServerTLS(policy, _serverBelow(reactor, options), clock=reactor)
+        below = _serverBelow(reactor, options)
+    return wrapServerTLS(Policy(identity, pins, roots), below, clock=reactor)
 
 
 def makesInvitation(description: Description) -> bool:
@@ -163,17 +229,19 @@ def makesInvitation(description: Description) -> bool:
     return description.kind == "mtls" and "certificate" not in description.keywords
 
 
-def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndpoint:
+def belowInvitation(
+    reactor: Any, description: Description
+) -> Callable[[Secret], IStreamServerEndpoint]:
     """
-    Make the endpoint that an invitation leads to, without the TLS on it.
+    Make the endpoints that invitations lead to, without the TLS on them.
 
-    :param reactor: the reactor that the endpoint uses.
+    :param reactor: the reactor that the endpoints use.
     :param description: a server description that makes an invitation.
-    :returns: the endpoint.
+    :returns: a function from the secret of an invitation to the endpoint.
     :raises BadDescription: if the description is invalid.
     """
     with endpoints.optionsOf(description, _SERVER) as options:
-        _checkServerNames(options)
+        _checkWay(options, _SERVER)
         for option in ("privateKey", "pin", "trustRoots"):
             if option in options:
                 raise UnfitError(
@@ -182,11 +250,19 @@ def belowInvitation(reactor: Any, description: Description) -> IStreamServerEndp
                     "certificate=PATH",
                     option,
                 )
-    return _serverBelow(reactor, options)
+        # Here, so that an invalid one is refused at once.
+        below = _serverBelow(reactor, options, Secret.fresh())
+    if "relay" not in options:
+        return lambda secret: below
+    return lambda secret: _serverBelow(reactor, options, secret)
 
 
-def _serverBelow(reactor: Any, options: Mapping[str, str]) -> IStreamServerEndpoint:
+def _serverBelow(
+    reactor: Any, options: Mapping[str, str], secret: Secret | None = None
+) -> IStreamServerEndpoint:
     """Make the endpoint that listens under TLS."""
+    if "relay" in options:
+        return relay.relayServer(reactor, *_meeting(options, secret))
     if "endpoint" in options:
         return endpoints.serverEndpoint(reactor, Description.parse(options["endpoint"]))
     port, backlog = int(options["port"]), int(options.get("backlog", endpoints.BACKLOG))

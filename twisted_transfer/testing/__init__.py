@@ -18,6 +18,12 @@ Hostile peers, in memory or on real sockets:
 - :func:`ambush`: lets one peer wait for a client;
 - :func:`thiefEndpoint`: dials from another address, on real sockets.
 
+Relays, in memory or on real sockets:
+
+- :class:`Relay`: a transit relay for ``relay:`` endpoints;
+- :class:`SwappingRelay`, :class:`ReplayingRelay`, :class:`JoiningRelay`,
+  :class:`DroppingRelay`, :class:`DelayingRelay`: one bad thing each, to both sides.
+
 A test of a server that must not be used up by a thief who comes first::
 
     clock = Clock()
@@ -50,20 +56,34 @@ from twisted_transfer.testing.peers import (
     Scanner,
     Staller,
 )
+from twisted_transfer.testing.relays import (
+    DelayingRelay,
+    DroppingRelay,
+    JoiningRelay,
+    Relay,
+    ReplayingRelay,
+    SwappingRelay,
+)
 from twisted_transfer.testing.tlspeers import Impostor, ImpostorServer
 
 __all__ = [
+    "DelayingRelay",
     "Dripper",
+    "DroppingRelay",
     "Flooder",
     "Garbler",
     "HostilePeer",
     "Impostor",
     "ImpostorServer",
+    "JoiningRelay",
     "MemoryListener",
     "MemoryTransport",
+    "Relay",
+    "ReplayingRelay",
     "Resetter",
     "Scanner",
     "Staller",
+    "SwappingRelay",
     "ambush",
     "attack",
     "memoryPair",

@@ -179,7 +179,7 @@ class MemoryTransport(FileDescriptor):
         :param data: all that was written.
         :returns: how many bytes were delivered, or why none ever will be.
         """
-        piece = bytes(data[: self.bufferSize])
+        piece = bytes(data[: self.other.bufferSize])
         if piece and not self.other._reading:
             if self.other.disconnected or self.disconnecting:
                 return ConnectionLost("the other end is closed")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -40,6 +41,7 @@ from zope.interface import implementer
 from twisted_transfer.deferreds import Leftovers, Promise
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout, PeerRefused
 from twisted_transfer.layers import nameInLog
+from twisted_transfer.meeting.relay import RelayClientEndpoint
 from twisted_transfer.states import State
 from twisted_transfer.tls.policy import (
     Policy,
@@ -321,11 +323,15 @@ class MutualTLSClientEndpoint:
             accept this side, ``NotAdmitted`` if this side does not accept the
             partner, ``PartnerTimeout`` if the handshake takes too long.
         """
-        gates = _GateFactory(self, protocolFactory, leftovers or Leftovers())
-        connecting = maybeDeferred(
-            self._endpoint.connect,
+        leftovers = leftovers or Leftovers()
+        gates = _GateFactory(self, protocolFactory, leftovers)
+        arguments: tuple[Any, ...] = (
             TLSMemoryBIOFactory(self.policy, True, gates, clock=self.clock),
         )
+        if isinstance(self._endpoint, RelayClientEndpoint):
+            # It has connections of which no gate knows yet.
+            arguments += (leftovers,)
+        connecting = maybeDeferred(self._endpoint.connect, *arguments)
 
         def reached(ignored: object) -> Deferred[IProtocol]:
             assert gates.gate is not None

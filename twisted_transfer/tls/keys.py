@@ -39,6 +39,7 @@ SECRET_BYTES = 32
 """How long a secret is: as much as an Ed25519 key holds."""
 
 _PURPOSE = b"twisted_transfer invitation, key of the partner, version 1"
+_RELAY_PURPOSE = b"twisted_transfer invitation, token at a relay, version 1"
 
 # A pin is for a key, whatever a clock says: no certificate made here expires.
 _BEGIN = datetime.datetime(1970, 1, 2, tzinfo=datetime.timezone.utc)
@@ -141,10 +142,20 @@ class Secret:
         :returns: the identity, the same each time: its Ed25519 private key is the
             HKDF-SHA256 (RFC 5869) of the secret.
         """
-        derived = HKDF(SHA256(), SECRET_BYTES, salt=None, info=_PURPOSE)
-        return Identity.selfSigned(
-            Ed25519PrivateKey.from_private_bytes(derived.derive(self._data))
-        )
+        derived = self._derived(_PURPOSE, SECRET_BYTES)
+        return Identity.selfSigned(Ed25519PrivateKey.from_private_bytes(derived))
+
+    def relayToken(self) -> str:
+        """
+        Derive the token by which the two sides meet at a relay.
+
+        :returns: the token, the same each time, in hexadecimal digits: by it the relay
+            learns neither the secret nor a key.
+        """
+        return self._derived(_RELAY_PURPOSE, 32).hex()
+
+    def _derived(self, purpose: bytes, length: int) -> bytes:
+        return HKDF(SHA256(), length, salt=None, info=purpose).derive(self._data)
 
 
 @dataclass(frozen=True, repr=False)

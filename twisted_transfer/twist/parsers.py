@@ -1,5 +1,6 @@
 """
-The parsers of the endpoint types ``transfer`` and ``mtls``, as Twisted finds them.
+The parsers of the endpoint types ``transfer``, ``mtls`` and ``relay``, as Twisted finds
+them.
 
 Every ``twist`` command imports this module, so the rest of the package is imported
 only when there is a description to parse.

@@ -25,7 +25,7 @@ from twisted_transfer.connecting.invitations import (
 )
 from twisted_transfer.descriptions.strings import Description
 from twisted_transfer.descriptions.transfer import TransferDescription
-from twisted_transfer.tls.keys import Secret
+from twisted_transfer.tls.keys import Identity, Secret
 
 V4 = IPv4Address("TCP", "192.0.2.7", 4000)
 V6 = IPv6Address("TCP", "2001:db8::7", 4000)
@@ -120,7 +120,7 @@ class InvitationTests(SynchronousTestCase):
 
     def test_wrapped(self) -> None:
         """What ``mtls`` wraps is dialled in its own way."""
-        proof = {"pin": "p", "secret": "s"}
+        proof = {"pin": Identity.ephemeral().pin, "secret": Secret.fresh().text}
         for command, address, below in (
             (r"mtls:endpoint=tcp\:0", V6, r"tcp:host=2001\:db8\:\:7:port=4000"),
             (r"mtls:endpoint=unix\:/a", UNIXAddress(b"/a b:c"), r"unix:path=/a b\:c"),
@@ -130,6 +130,8 @@ class InvitationTests(SynchronousTestCase):
             assert read is not None
             self.assertEqual(read.args, ("mtls",))
             self.assertEqual(read.keywords, {"endpoint": below, **proof})
+            # The partner takes it.
+            TransferConnector.fromString(MemoryReactorClock(), text)
         self.assertRaises(
             BadOption, invitation, r"mtls:endpoint=haproxy\:tcp\:0", V4, None, proof
         )
@@ -217,9 +219,8 @@ class ProofTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         reactor = SimulatedReactor()
-        self.endpoint = InvitingServerEndpoint(
-            reactor, SimulatedServerEndpoint(reactor)
-        )
+        below = SimulatedServerEndpoint(reactor)
+        self.endpoint = InvitingServerEndpoint(reactor, lambda secret: below)
 
     def test_nothingYet(self) -> None:
         """Before there is a port there is no invitation."""

@@ -336,7 +336,9 @@ class PassiveMachine(_Machine):
         self.setUp(within)
         self.flavour = flavour
         self.endpoint = SimulatedServerEndpoint(self.reactor, stopsAtOnce=stopsAtOnce)
-        self.inviting = InvitingServerEndpoint(self.reactor, self.endpoint)
+        self.inviting = InvitingServerEndpoint(
+            self.reactor, lambda secret: self.endpoint
+        )
         policy = Policy(Identity.ephemeral(), frozenset({self.identity.pin}))
         self.connector = TransferConnector(
             self.reactor,

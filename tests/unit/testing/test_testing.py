@@ -24,7 +24,7 @@ from twisted_transfer.connecting.admission import (
     MAX_CANDIDATES,
     Admission,
 )
-from twisted_transfer.testing import attacks, memory, peers, tlspeers
+from twisted_transfer.testing import attacks, memory, peers, relays, tlspeers
 from twisted_transfer.testing.attacks import attack, siege
 from twisted_transfer.testing.memory import MemoryListener, settle
 from twisted_transfer.testing.peers import (
@@ -57,6 +57,14 @@ class NameTests(SynchronousTestCase):
                 "Resetter",
                 "Scanner",
                 "Staller",
+            ),
+            relays: (
+                "DelayingRelay",
+                "DroppingRelay",
+                "JoiningRelay",
+                "Relay",
+                "ReplayingRelay",
+                "SwappingRelay",
             ),
             tlspeers: ("Impostor", "ImpostorServer"),
         }
