@@ -196,7 +196,7 @@ class MovingTests(ProcessTestCase):
                 )
         for program, done in ((receiver, "received"), (sender, "sent")):
             self.assertRegex(
-                program.said, rf"\r +\r{done} 2 files: \d+ bytes in .*\s\Z"
+                program.said, rf"[\r\n]{done} 2 files: \d+ bytes in .*\s\Z"
             )
 
 
