@@ -364,6 +364,15 @@ class FileDestination:
             self._part = part
         return self._part
 
+    def checkRoom(self, size: int) -> None:
+        """
+        Check that the disk has room for the file, which is open.
+
+        :param size: how many bytes it will have.
+        :raises DestinationError: of the kind ``"too-large"``, if it has not.
+        """
+        self.resume().checkRoom(size)
+
     def startAt(self, offset: int) -> None:
         """
         Go on behind the first bytes of the part, and forget the others.

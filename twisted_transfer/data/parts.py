@@ -377,6 +377,21 @@ class Part:
         if not status.st_mode & stat.S_ISVTX:
             raise self._inTheWay("was not made by a transfer")
 
+    def checkRoom(self, size: int) -> None:
+        """
+        :param size: how many bytes the file will have.
+        :raises DestinationError: of the kind ``"too-large"``, if the disk has no room
+            for what of them is not there.
+        """
+        room = roomOn(self.fd)
+        if room is not None and size - heldBy(self.fd) > room:
+            raise DestinationError(
+                f"cannot store {self._target}: it has {size} bytes, and the disk has "
+                f"room for {room} more; make room, or choose a path on another disk",
+                "too-large",
+                "the receiver's disk has no room for it",
+            )
+
     def goOnAt(self, offset: int) -> None:
         """
         Forget what stands behind an offset, and write there next.
@@ -564,6 +579,29 @@ def settleAll(parts: Sequence[Part]) -> None:
     for folder, part in folders.items():
         with raising(part.cannotStore):
             flushFolder(folder)
+
+
+def roomOn(place: str | int) -> int | None:
+    """
+    :param place: a path, or the descriptor of a file.
+    :returns: how many bytes are free on its disk for those who are not root; None where
+        the system does not tell, as with some network file systems.
+    """
+    with suppress(OSError):
+        disk = os.statvfs(place)
+        if disk.f_blocks:
+            return disk.f_bavail * disk.f_frsize
+    return None
+
+
+def heldBy(place: str | int) -> int:
+    """
+    :param place: the path of a file, or its descriptor.
+    :returns: how many bytes of the disk it takes; 0 if there is none.
+    """
+    with suppress(OSError):
+        return os.stat(place).st_blocks * 512
+    return 0
 
 
 def checkWritable(folder: str) -> None:

@@ -107,6 +107,14 @@ class DigestedDestination(BoundedDestination):
         :param offer: what the sender tells.
         """
 
+    def checkRoom(self, size: int) -> None:
+        """
+        Check that the destination, which is open, has room for the file.
+
+        :param size: how many bytes it will have.
+        :raises DestinationError: of the kind ``"too-large"``, if it has not.
+        """
+
     @property
     def found(self) -> int:
         """How many bytes there are already, with which a transfer may go on."""
@@ -204,6 +212,15 @@ class ResumableFileDestination(DigestedDestination):
         """
         self._file.modified = offer.modified
         self._file.executable = offer.executable
+
+    def checkRoom(self, size: int) -> None:
+        """
+        Check that the disk has room for the file; what is there of it counts.
+
+        :param size: how many bytes it will have.
+        :raises DestinationError: of the kind ``"too-large"``, if it has not.
+        """
+        self._file.checkRoom(size)
 
     def open(self) -> None:
         """
@@ -445,6 +462,7 @@ async def _one(talk: Talk, offer: Offer, choose: Choose, watch: Watch) -> Receip
         destination.open()
         if offer.size is not None:
             destination.checkSize(offer.size)
+            destination.checkRoom(offer.size)
         destination.resemble(offer)
         return await _store(talk, offer, destination, watch)
     except Exception as error:

@@ -21,11 +21,14 @@ from twisted_transfer.data.parts import (
     checkWritable,
     exists,
     flushing,
+    heldBy,
     noPlace,
+    partPath,
     pathText,
     raising,
     reasonText,
     resolved,
+    roomOn,
 )
 from twisted_transfer.data.progress import checkNumber
 from twisted_transfer.deferreds import deferring
@@ -248,9 +251,8 @@ class FolderDestination:
         checkWritable(self.path)
         most = self._maxTotal
         if most is None:
-            disk = os.statvfs(self.path)
-            free = disk.f_bavail * disk.f_frsize
-            most = free - free // SPARED
+            room = roomOn(self.path)
+            most = None if room is None else room - room // SPARED
         self._beginAnew(most)
 
     def choose(
@@ -304,6 +306,9 @@ class FolderDestination:
         twins.append(name)
         if not self._force and os.path.isfile(target):
             return DigestedDestination(ExistingFile(target, reactor), reactor, maxSize)
+        if self._most is not None and self._maxTotal is None:
+            # What an earlier try has left takes room on the disk already.
+            self._most += heldBy(partPath(target))
         self._last = ResumableFileDestination(
             target, self._force, reactor, self._atMost(offer, maxSize), follow=False
         )

@@ -418,6 +418,8 @@ class Receiver(Transfer):
 
     def _open(self) -> None:
         self._target.open()
+        if self._size is not None and isinstance(self._target, FileDestination):
+            self._target.checkRoom(self._size)
 
     def _release(self) -> None:
         # What is finished is not touched by this, nor what is kept.

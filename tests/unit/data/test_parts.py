@@ -10,6 +10,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.folders import leavePart, newFolder, partOf
 from tests.support.programs import ROOT, dropPrivileges
 from tests.support.threads import HeldThreads
+from twisted_transfer.data import parts
 from twisted_transfer.data.destinations import FileDestination
 from twisted_transfer.data.openings import Openings
 from twisted_transfer.data.parts import (
@@ -26,6 +28,7 @@ from twisted_transfer.data.parts import (
     Part,
     flushFolder,
     flushing,
+    heldBy,
     partPath,
     resolved,
     settleAll,
@@ -69,6 +72,34 @@ class PartTests(SynchronousTestCase):
         self.addCleanup(os.umask, os.umask(0))
         self.made()
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), MARK)
+
+    def test_room(self) -> None:
+        """What the disk has no room for is refused; what is there needs no more."""
+        part = self.made(b"x" * 100_000)
+        os.fsync(part.fd)
+        part.checkRoom(200_000)
+        error = self.assertRaises(DestinationError, part.checkRoom, 1 << 60)
+        self.assertEqual(error.kind, "too-large")
+        for said in (str(self.target), f"has {1 << 60} bytes", "make room"):
+            self.assertIn(said, str(error))
+        self.assertNotIn(str(self.target), error.reason)
+        self.patch(parts, "roomOn", lambda place: 1000)
+        held = heldBy(part.fd)
+        self.assertGreaterEqual(held, 100_000)
+        part.checkRoom(held + 1000)
+        self.assertRaises(DestinationError, part.checkRoom, held + 1001)
+
+    def test_untoldRoom(self) -> None:
+        """A file system that does not tell, or says that it has no blocks, has room."""
+
+        def unable(place: object) -> None:
+            raise OSError(errno.ENOSYS, "")
+
+        part = self.made()
+        untold = SimpleNamespace(f_blocks=0, f_bavail=0, f_frsize=4096)
+        for statvfs in (lambda place: untold, unable):
+            self.patch(os, "statvfs", statvfs)
+            part.checkRoom(1 << 60)
 
     def test_publish(self) -> None:
         """The target appears, and the part is gone."""

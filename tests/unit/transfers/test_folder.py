@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from tests.support.folders import newFolder
+from tests.support.folders import leavePart, newFolder
 from tests.support.talks import (
     KeepingWatch,
     Partner,
@@ -24,13 +24,14 @@ from tests.support.talks import (
     secondsUntil,
 )
 from twisted_transfer.data.destinations import FileDestination
-from twisted_transfer.data.parts import SUFFIX, partPath
+from twisted_transfer.data.parts import SUFFIX, heldBy, partPath
 from twisted_transfer.errors import BadOption, DestinationError, PartnerFailed
 from twisted_transfer.interfaces import IDestination
 from twisted_transfer.printable import printable
 from twisted_transfer.receipts.messages import Accept, Begin, End, Finished, Offer, Role
 from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
 from twisted_transfer.testing.memory import memoryPair
+from twisted_transfer.transfers import folder as _folder
 from twisted_transfer.transfers.folder import (
     MAX_NAME,
     ExistingFile,
@@ -200,6 +201,20 @@ class ChooseTests(SynchronousTestCase):
         size = disk.f_blocks * disk.f_frsize
         error = self.assertRaises(
             DestinationError, self.folder.choose, None, Offer("a", size), None
+        )
+        self.assertEqual(error.kind, "too-large")
+
+    def test_roomOfAPart(self) -> None:
+        """What an earlier try has left of a file takes no more room."""
+        part = leavePart(f"{self.place.path}/a", b"x" * 100_000)
+        held = heldBy(str(part))
+        self.patch(_folder, "roomOn", lambda path: 20 * 1000)
+        self.folder.open()
+        self.folder.choose(None, Offer("a", 19_000 + held), None)
+        self.folder.open()
+        error = self.assertRaises(
+            DestinationError,
+            *(self.folder.choose, None, Offer("a", 19_001 + held), None),
         )
         self.assertEqual(error.kind, "too-large")
 

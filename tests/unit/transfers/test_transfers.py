@@ -307,6 +307,34 @@ class FileTests(TransferTestCase):
             self.assertFalse(self.target.exists())
             self.assertFalse(self.part.exists())
 
+    def test_noRoom(self) -> None:
+        """
+        What the disk has no room for is refused before the first byte, and the sender
+        hears of that; a raw receiver that knows the size does not even listen.
+        """
+        for offered in (True, False):
+            self.makeNetwork()
+            receiver = Receiver(
+                self.passive,
+                FileDestination(self.target, False, self.clock),
+                raw=not offered,
+                size=None if offered else 1 << 60,
+            )
+            receiving = receiver.start()
+            if offered:
+                source = ListSource([b"x"], size=1 << 60)
+                sending = Transmitter(self.active, source).start()
+                self.settle()
+                failed = self.failureResultOf(sending, PartnerFailed).value
+                self.assertEqual(failed.kind, "too-large")
+                self.assertIn("disk has no room for it", str(failed))
+                self.assertNotIn(str(self.folder), str(failed))
+                self.assertEqual(source.given, 0)
+            error = self.failureResultOf(receiving, DestinationError).value
+            self.assertEqual(error.kind, "too-large")
+            self.assertIn(str(self.target), str(error))
+            self.assertEqual(os.listdir(self.folder), [])
+
     def test_receipts(self) -> None:
         """Both sides have the same receipt."""
         path, content = self.source(1000)
