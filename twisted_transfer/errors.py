@@ -320,7 +320,8 @@ class PartnerFailed(TransferError):
 # What to do, by the kinds of PartnerFailed.
 _TODO = {
     "refused": "ask there what it takes, and send that",
-    "too-large": "the partner has to allow more (--max-size, --max-total)",
+    "too-large": "the partner has to make room, or to allow more by --max-size and "
+    "--max-total",
     "exists": "the partner has to choose another name, or give --force",
     "storing": "find out there why, and send it again",
     "source": "the partner has to make its file readable, and send it again",

@@ -145,11 +145,29 @@ class StoringTests(FaultTestCase):
             self.assertNotStored(full, full, "-", stdout=device)
 
     def test_fullDisk(self) -> None:
-        """A disk has no room."""
+        """A disk has no room for what does not say how much it is."""
+        source, _ = self.file(1_000_000)
+        words = ["receive", str(self.inbox / "target"), _WAIT]
+        receiver = Program(self, words, setUp=smallDisk(self.inbox))
+        with subprocess.Popen(["cat", source], stdout=subprocess.PIPE) as cat:
+            assert cat.stdout is not None
+            sender = Program(
+                self, ["send", "-", _dial(receiver.port())], stdin=cat.stdout
+            )
         full = "No space left on device"
-        path = str(self.inbox / "target")
-        self.assertNotStored(full, full, path, setUp=smallDisk(self.inbox))
+        self.assertEnds(sender, 5, "(storing)", full)
+        self.assertEnds(receiver, 6, full)
         self.assertEqual(os.listdir(self.inbox), [])
+
+    def test_noRoom(self) -> None:
+        """A file that a disk has no room for is refused before it is sent."""
+        source, _ = self.file(1_000_000)
+        words = ["receive", str(self.inbox / "target"), _WAIT]
+        receiver = Program(self, words, setUp=smallDisk(self.inbox))
+        sender = Program(self, ["send", str(source), _dial(receiver.port())])
+        self.assertEnds(sender, 4, "(too-large)", "disk has no room", "make room")
+        self.assertEnds(receiver, 6, "has 1000000 bytes", "make room")
+        self.assertNotIn(str(self.folder), sender.said)
 
     def test_limit(self) -> None:
         """
