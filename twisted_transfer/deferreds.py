@@ -179,6 +179,8 @@ def severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_
         ``CancelledError``, at once, with the source's own
         ``ConnectingCancelledError`` as its cause.
     """
+    if source.called and not source.paused:
+        return source
     cut = False
 
     def cancel(ignored: Deferred[_T]) -> None:

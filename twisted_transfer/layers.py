@@ -30,8 +30,9 @@ def bottomOf(transport: ITransport) -> ITransport:
     """
     :returns: the transport under all protocol wrappers.
     """
-    layers = layersUnder(transport)
-    bottom = layers[-1].transport if layers else None
+    bottom: ITransport | None = transport
+    while isinstance(bottom, ProtocolWrapper):
+        bottom = bottom.transport
     return transport if bottom is None else bottom
 
 

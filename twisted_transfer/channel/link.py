@@ -253,14 +253,11 @@ class Link(Protocol):
         if self.state is LinkState.ABORTING:
             self.wire.abort()
             return
-        headers = [
-            layer.read
-            for layer in layersUnder(transport)
-            if isinstance(layer, ProxyHeader)
-        ]
-        self._awaited = 1 + len(headers)
-        for header in headers:
-            header.wait().addCallbacks(self._proceed, self._refuse)
+        self._awaited = 1
+        for layer in layersUnder(transport):
+            if isinstance(layer, ProxyHeader):
+                self._awaited += 1
+                layer.read.wait().addCallbacks(self._proceed, self._refuse)
         if not self.secure:
             takePlace(self)
             self._proceed()

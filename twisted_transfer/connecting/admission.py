@@ -231,7 +231,6 @@ class Admission(Factory):
         nameProtocols(self, protocols)
         self._clock = clock
         self._filter = addressFilter
-        self._bound = candidateBound()
         self._candidates: dict[Link, _Candidate] = {}
         self._over = False
         self._served: Any = None
@@ -291,7 +290,7 @@ class Admission(Factory):
             return self._turnAway("late", addr)
         if self._filter is not None and (addr is None or not self._filter.allows(addr)):
             return self._turnAway("address", addr)
-        if len(self._candidates) >= self._bound:
+        if self._candidates and len(self._candidates) >= candidateBound():
             self._drop(self._toEvict(), "evicted")
         link = Link(self._clock)
         link.factory = self
@@ -350,7 +349,7 @@ class Admission(Factory):
             "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
             peer=partnerText(link.transport.getPeer()),  # type: ignore[union-attr]
             accepted=self.accepted,
-            dropped=dict(self.dropped),
+            dropped=dict(self.dropped) if self.accepted > 1 else {},
         )
         self.winner.callback(link)
 

@@ -138,6 +138,11 @@ CONNECTOR_STEPS = {
 """The states that may follow each state."""
 
 
+_OVER: Promise[None] = Promise()
+"""That nothing is under way."""
+_OVER.fire(None)
+
+
 class _Connecting(Deferred[TransferChannel]):
     """
     The result of ``connect()``.
@@ -263,8 +268,7 @@ class TransferConnector:
         self._connecting: Deferred[TransferChannel]
         self._running: Deferred[Any] | None
         self._listening: Promise[IAddress] = Promise()
-        self._over: Promise[None] = Promise()
-        self._over.fire(None)
+        self._over = _OVER
 
     @classmethod
     def fromString(cls, reactor: Any, description: str) -> TransferConnector:

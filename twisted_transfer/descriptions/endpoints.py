@@ -28,6 +28,7 @@ from twisted.plugin import getPlugins
 from twisted.python.compat import nativeString
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
+from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
 from twisted_transfer.channel.proxied import ProxiedServerEndpoint
@@ -95,6 +96,7 @@ class _Side(NamedTuple):
     interface: type
     parserName: str
     fromString: Callable[[Any, str], Any]
+    mutualTLS: str
 
     def plugins(self) -> dict[str, Callable[..., Any]]:
         """Find the parsers of the types that are plugins, by their names."""
@@ -112,6 +114,7 @@ _ACTIVE = _Side(
     interfaces.IStreamClientEndpointStringParserWithReactor,
     "parseStreamClient",
     endpoints.clientFromString,
+    "twisted_transfer.descriptions.mtls.clientEndpoint",
 )
 _PASSIVE = _Side(
     "listen",
@@ -119,6 +122,7 @@ _PASSIVE = _Side(
     interfaces.IStreamServerEndpointStringParser,
     "parseStreamServer",
     endpoints.serverFromString,
+    "twisted_transfer.descriptions.mtls.serverEndpoint",
 )
 
 # The types that are no plugins: Twisted makes them of text only.
@@ -371,6 +375,9 @@ def _make(reactor: Any, description: Description, side: _Side) -> Any:
                     return _tlsClient(reactor, kind, options)
                 make = _sslServer if kind == "ssl" else _tlsServer
                 return make(reactor, options)
+    if kind == "mtls":
+        # As by its plugin, which Twisted would look for on the disk each time.
+        return namedAny(side.mutualTLS)(reactor, description)
     if kind in _BUILT_IN:
         text = Description((kind, *args), keywords).toString()
         return side.fromString(reactor, text)

@@ -90,17 +90,18 @@ def checkOptions(
         type; ``None`` for one that is not given.
     :raises UnfitError: if one is invalid, or is not for this mode.
     """
-    given = {option: value for option, value in options.items() if value is not None}
     for option, (only, reason) in _ONE_SIDED.items():
-        if option in given and mode != only and given[option] is not False:
+        value = options.get(option)
+        if mode != only and value is not None and value is not False:
             raise UnfitError(reason, option)
-    for option, value in given.items():
-        if option in _CHECKS:
+    for option, check in _CHECKS.items():
+        value = options.get(option)
+        if value is not None:
             with blaming(option):
-                _CHECKS[option](value)
-    if "port" in given:
+                check(value)
+    if options.get("port") is not None:
         with blaming("port"):
-            values.port(given["port"], lowest=1 if mode == "active" else 0)
+            values.port(options["port"], lowest=1 if mode == "active" else 0)
     elif mode == "active" and socketCommand is None:
         raise UnfitError("to dial, a port is needed; add port=NUMBER", "port")
 

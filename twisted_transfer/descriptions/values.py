@@ -11,8 +11,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Iterable
+from contextlib import ContextDecorator
 
 from twisted_transfer.errors import BadOption
 from twisted_transfer.tls.policy import serverName
@@ -36,17 +37,24 @@ class UnfitError(BadOption):
         self.option = option
 
 
-@contextmanager
-def blaming(option: str) -> Iterator[None]:
+class blaming(ContextDecorator):  # noqa: N801, it is called as a function
     """
     Make each :class:`BadOption` raised within an :class:`UnfitError` of an option.
-
-    :param option: its name.
     """
-    try:
-        yield
-    except BadOption as error:
-        raise UnfitError(str(error), option) from None
+
+    def __init__(self, option: str) -> None:
+        """
+        :param option: its name.
+        """
+        self._option = option
+
+    def __enter__(self) -> None:
+        """Do nothing yet."""
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """Blame the option for an error."""
+        if isinstance(error, BadOption):
+            raise UnfitError(str(error), self._option) from None
 
 
 def whole(text: str) -> int | str:
@@ -160,6 +168,12 @@ def isAddress(text: str) -> bool:
     :returns: whether it is an IPv4 address, or an IPv6 address, which may have a
         zone id of printable characters (:rfc:`4007#section-11`).
     """
+    try:
+        # Most are IPv4, for which the system is faster by far.
+        socket.inet_pton(socket.AF_INET, text)
+        return True
+    except (OSError, ValueError):
+        pass
     try:
         ipaddress.ip_address(text)
     except ValueError:
