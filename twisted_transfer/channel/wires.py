@@ -425,10 +425,11 @@ class TLSWire(Wire):
         self._listener = listener
         self._plain: list[bytes] = []  # is to be encrypted
         self._plainSize = 0
-        for name in ("bufferSize", "SEND_LIMIT"):
-            # What Twisted's sockets move at once is little more than a TLS record.
+        # What Twisted's sockets move at once is little more than a TLS record.  What is
+        # sent of a block has to include the bytes that encryption adds to it.
+        for name, size in ("bufferSize", AT_ONCE), ("SEND_LIMIT", 2 * AT_ONCE):
             if hasattr(self._bottom, name):
-                setattr(self._bottom, name, AT_ONCE)
+                setattr(self._bottom, name, size)
         self._partnerClosed = False
         self._wrote = False
         self._turns = 0  # of the reactor, until what was written is on its way

@@ -1,8 +1,7 @@
 """
 BLAKE3 of what passes, at once, and of what lies in a file, computed in a thread.
 
-To hash bytes that are in the processor's cache takes a tenth of the time that it takes
-to encrypt them, which is less than to have a thread do so.
+A thread for each block that passes would take more time than to hash it.
 """
 
 from __future__ import annotations
@@ -85,6 +84,18 @@ class RunningDigest:
         self._hash.update(data)
         self.count += len(data)
         self._done = self.count
+
+    def updateStored(self, data: bytes, fd: int) -> None:
+        """
+        Add some bytes that were written to a file, from which a thread takes them where
+        there are so many that it is worth one.
+
+        :param data: the next ones.
+        :param fd: the file, as for :meth:`follow`, or -1.
+        """
+        if self.count >= FILE_WAKE and fd != -1 and self._reactor is not None:
+            self.follow(fd)
+        self.update(data)
 
     def follow(self, fd: int) -> None:
         """

@@ -142,7 +142,7 @@ class DigestedDestination(BoundedDestination):
 
     def write(self, data: bytes) -> Deferred[None] | None:
         waiting = super().write(data)
-        self._digest.update(data)
+        self._digest.updateStored(data, self.fd)
         return waiting
 
     def stored(self, count: int) -> None:

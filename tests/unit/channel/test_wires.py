@@ -37,6 +37,7 @@ from twisted_transfer.channel.channel import TransferChannel
 from twisted_transfer.channel.link import Link
 from twisted_transfer.channel.wires import (
     ANSWERS_INTERVAL,
+    AT_ONCE,
     CLOSE_TIMEOUT,
     LARGE,
     MOST_ANSWERS,
@@ -442,6 +443,15 @@ class PieceTests(TLSTestCase):
         channel.write(b"first")
         channel.write(bytes(LARGE))
         self.assertGreater(unsentOf(socket)[0], LARGE)
+
+    def test_block(self) -> None:
+        """A block of a file is sent at once, with what encryption adds to it."""
+        channel, _, socket = self.channel(1 << 20)
+        self.reactor.run(3)
+        channel.write(bytes(AT_ONCE))
+        unsent = unsentOf(socket)[0]
+        self.assertGreater(unsent, AT_ONCE)
+        self.assertLessEqual(unsent, socket.SEND_LIMIT)
 
 
 class AnswersTests(TLSTestCase):

@@ -45,6 +45,7 @@ from twisted_transfer.errors import (
     Truncated,
 )
 from twisted_transfer.interfaces import IDestination
+from twisted_transfer.receipts import digest as digesting
 from twisted_transfer.receipts.digest import READ_SIZE
 from twisted_transfer.receipts.messages import (
     Accept,
@@ -1141,6 +1142,22 @@ class ResumableFileDestinationTests(Case):
         destination.abort()
         destination.interrupt()
         self.assertTrue(self.target.exists())
+
+    def test_asStored(self) -> None:
+        """Of what comes behind the first bytes, the digest is of what is stored."""
+        self.patch(digesting, "FILE_WAKE", 4)
+        threads: Any = HeldThreads()
+        destination = ResumableFileDestination(self.target, reactor=threads)
+        destination.open()
+        destination.write(b"some")
+        destination.write(b"more")
+        [part] = self.folder.iterdir()
+        part.write_bytes(b"anything")
+        caught = destination.caughtUp()
+        threads.run()
+        self.successResultOf(caught)
+        self.assertEqual(destination.digest(), blake3(b"somehing").digest())
+        destination.abort()
 
     def test_empty(self) -> None:
         """Nothing received is an empty file, even if something was left."""
