@@ -44,6 +44,8 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
+_log = Logger()
+
 MAX_CANDIDATES = 384
 """How many candidates may be proving themselves at a time; one more, and one of
 those from the busiest network has to go.  A port of Twisted's accepts up to 100 in
@@ -213,7 +215,6 @@ class Admission(Factory):
     """
 
     noisy = False
-    _log = Logger()
 
     def __init__(
         self,
@@ -345,7 +346,7 @@ class Admission(Factory):
         self._candidates.pop(link).deadline.cancel()
         self.admitted += 1
         self._dropAll("late")
-        self._log.info(
+        _log.info(
             "partner admitted from {peer}; of {accepted} candidates dropped: {dropped}",
             peer=partnerText(link.transport.getPeer()),  # type: ignore[union-attr]
             accepted=self.accepted,
@@ -387,7 +388,7 @@ class Admission(Factory):
         self.dropped[why] += 1
         told = partnerText(address)
         text = _NOT_ADMITTED.get(why, ("", ""))[0] or printable(detail)
-        self._log.debug(
+        _log.debug(
             "candidate {address} dropped: {why} ({text})",
             address=told,
             why=why,
@@ -399,7 +400,7 @@ class Admission(Factory):
             return
         more = self.dropped[why] - before - 1
         self._told[why] = now, self.dropped[why]
-        self._log.warn(
+        _log.warn(
             "a connection from {address} was not admitted{more}: {text}",
             address=told,
             more=f", and {more} more since the last" if more else "",
@@ -426,7 +427,7 @@ class Admission(Factory):
         if not self._over:
             self._over = True
             self._dropAll("closed")
-            self._log.info(
+            _log.info(
                 "no partner admitted; of {accepted} candidates dropped: {dropped}",
                 accepted=self.accepted,
                 dropped=dict(self.dropped),

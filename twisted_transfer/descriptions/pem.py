@@ -11,6 +11,8 @@ import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from cryptography import x509
@@ -134,7 +136,7 @@ def _checkPair(certificate: x509.Certificate, key: PrivateKey) -> None:
     """Require that a key and a certificate belong together, and are safe to use."""
     try:
         matches = certificate.public_key() == key.public_key()
-        SSL.Context(SSL.TLS_METHOD).use_certificate(certificate)
+        _checkCertificate(certificate)
     except (SSL.Error, ValueError, UnsupportedAlgorithm) as error:
         raise UnfitError(
             f"OpenSSL will not use this certificate ({_why(error)}); make a new one"
@@ -144,20 +146,36 @@ def _checkPair(certificate: x509.Certificate, key: PrivateKey) -> None:
             "the private key and the certificate do not belong together; give the "
             "key that the certificate was made for"
         )
-    _checkKind(certificate, key)
+    _checkKind(_Pair(certificate, key))
 
 
-def _checkKind(certificate: x509.Certificate, key: PrivateKey) -> None:
+@lru_cache(maxsize=64)
+def _checkCertificate(certificate: x509.Certificate) -> None:
+    SSL.Context(SSL.TLS_METHOD).use_certificate(certificate)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A certificate and its key, known by the certificate."""
+
+    certificate: x509.Certificate
+    key: PrivateKey = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _checkKind(pair: _Pair) -> None:
     """
     Require that a handshake in memory can be completed with a key.
 
-    OpenSSL loads keys that no signature algorithm of TLS fits: RSA keys for PSS alone,
-    and curves that are not among the named groups (RFC 8446, section 4.2.3).
+    That takes as long as one with a partner, so it is not done again for a certificate
+    for which it was.  OpenSSL loads keys that no signature algorithm of TLS fits: RSA
+    keys for PSS alone, and curves that are not among the named groups (RFC 8446,
+    section 4.2.3).
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     try:
-        context.use_certificate(certificate)
-        context.use_privatekey(key)
+        context.use_certificate(pair.certificate)
+        context.use_privatekey(pair.key)
         server = SSL.Connection(context, None)
         client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
         server.set_accept_state()
@@ -282,7 +300,7 @@ def loadServed(path: str) -> CertificateOptions:
     issuers = {each.subject: each for each in certificates if each not in own}
     made: list[CertificateOptions] = []
     for certificate, key in pairs:
-        _checkKind(certificate, key)
+        _checkKind(_Pair(certificate, key))
         chain = _chainOf(certificate, issuers)
         options = serverOptions(
             certificate, key, extraCertChain=chain, contextForServerName=contextFor
