@@ -4,7 +4,7 @@ The figures that this library has to reach, beside those that it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.speed import startup
@@ -86,21 +86,29 @@ class Figures:
                 return found
         return None
 
-    def rates(self, part: str, one: str, other: str) -> float | None:
-        """:returns: the rate of one subject as a part of the rate of another."""
+    def _ratio(
+        self, part: str, one: str, other: str, get: Callable[[Found], float | None]
+    ) -> float | None:
         first, second = self._of(part, one), self._of(part, other)
         if first is None or second is None:
             return None
-        return ratio(first.rate, second.rate)
+        return ratio(get(first), get(second))
 
-    def inside(self, one: str, other: str, cpu: bool) -> float | None:
-        """:returns: the same from the first byte to the last, or of CPU seconds."""
-        first, second = self._of("plain", one), self._of("plain", other)
-        if first is None or second is None:
-            return None
-        if cpu:
-            return ratio(first.insideCPU, second.insideCPU)
-        return ratio(first.inside, second.inside)
+    def rates(self, part: str, one: str, other: str) -> float | None:
+        """:returns: the rate of one subject as a part of the rate of another."""
+        return self._ratio(part, one, other, lambda found: found.rate)
+
+    def cpu(self, one: str, other: str) -> float | None:
+        """:returns: CPU seconds of one subject as a part of those of another."""
+        return self._ratio("plain", one, other, lambda found: found.cpu)
+
+    def inside(self, one: str, other: str) -> float | None:
+        """:returns: the rate from the first byte to the last, likewise."""
+        return self._ratio("plain", one, other, lambda found: found.inside)
+
+    def insideCPU(self, one: str, other: str) -> float | None:
+        """:returns: CPU seconds from the first byte to the last, likewise."""
+        return self._ratio("plain", one, other, lambda found: found.insideCPU)
 
     def growth(self) -> float | None:
         """:returns: the most MiB that a process has more for the larger file."""
@@ -161,17 +169,18 @@ class Figures:
             Asked(
                 f"{plain} {raw(TWISTED)}", 2.5, True, self.rates("plain", RAW, TWISTED)
             ),
+            Asked(f"{plain} CPU of {raw(BARE)}", 1.15, False, self.cpu(RAW, BARE)),
             Asked(
                 f"{inside} {IN_PROCESS} / {BARE}",
                 0.95,
                 True,
-                self.inside(IN_PROCESS, BARE, False),
+                self.inside(IN_PROCESS, BARE),
             ),
             Asked(
                 f"{inside} CPU of {IN_PROCESS} / {BARE}",
                 1.15,
                 False,
-                self.inside(IN_PROCESS, BARE, True),
+                self.insideCPU(IN_PROCESS, BARE),
             ),
             Asked(
                 f"{mtls} {raw(BLOCKING)}", 0.95, True, self.rates("mtls", RAW, BLOCKING)
