@@ -21,7 +21,7 @@ from zope.interface import implementer
 from twisted_transfer.data.parts import (
     AnyPath,
     Part,
-    flushing,
+    inThread,
     pathText,
     settleAll,
     targetMode,
@@ -418,7 +418,7 @@ class FileDestination:
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
         part = self.ended()
-        await flushing(self._reactor, part.flush)
+        await inThread(self._reactor, part.flush)
         self.publish()
         try:
             settleAll([part])

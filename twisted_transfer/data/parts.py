@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorThreads
@@ -23,13 +23,16 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.filepath import FilePath
 
 from twisted_transfer.data.openings import isAlone, openings
-from twisted_transfer.deferreds import Promise
+from twisted_transfer.deferreds import Promise, deferring
 from twisted_transfer.errors import DestinationError
+
+_T = TypeVar("_T")
 
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 
 
-async def flushing(reactor: IReactorThreads | None, flush: Callable[[], None]) -> None:
+@deferring
+async def inThread(reactor: IReactorThreads | None, waits: Callable[[], _T]) -> _T:
     """
     Call what waits for the disk in a thread.
 
@@ -37,19 +40,18 @@ async def flushing(reactor: IReactorThreads | None, flush: Callable[[], None]) -
     stopped, and uses descriptors.
 
     :param reactor: has the threads; without it, this waits.
-    :param flush: is called there.
-    :raises Exception: whatever that raises.
+    :param waits: is called there.
+    :returns: a Deferred with what it returns.
     """
     if reactor is None:
-        flush()
-        return
-    flushed: Promise[None] = Promise()
+        return waits()
+    done: Promise[_T] = Promise()
     pool = reactor.getThreadPool()
-    deferToThreadPool(reactor, pool, flush).addBoth(flushed.fire)
+    deferToThreadPool(reactor, pool, waits).addBoth(done.fire)
     try:
-        await flushed.wait()
+        return await done.wait()
     except CancelledError:
-        await flushed.wait()
+        await done.wait()
         raise
 
 

@@ -26,7 +26,7 @@ from twisted_transfer.data.parts import (
     AnyPath,
     Part,
     flushAll,
-    flushing,
+    inThread,
     raising,
     settleAll,
 )
@@ -366,12 +366,12 @@ async def finishTogether(
         part was changed.  It may be cancelled.
     """
     parts = [file.ended() for file in files]
-    await flushing(reactor, partial(flushAll, parts))
+    await inThread(reactor, partial(flushAll, parts))
     for file in files:
         await file.publish()
     try:
         # One file is settled at once, so that none that has appeared is cancelled.
-        await flushing(reactor if len(parts) > 1 else None, partial(settleAll, parts))
+        await inThread(reactor if len(parts) > 1 else None, partial(settleAll, parts))
     finally:
         for part in parts:
             part.close()

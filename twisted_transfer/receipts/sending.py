@@ -5,17 +5,18 @@ The sender's side of a transfer with receipts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from blake3 import blake3
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_transfer.channel.channel import TransferChannel
-from twisted_transfer.data.parts import reasonText
+from twisted_transfer.data.parts import inThread, reasonText
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.deferreds import deferring
@@ -181,9 +182,10 @@ class DigestedSource:
         :raises SourceError: if it cannot be read.
         """
         file = self._source
-        if not isinstance(file, FileSource) or file.size is None:
+        if not isinstance(file, FileSource):
             return None
-        if file.size > MAX_SMALL:
+        file.open()
+        if file.size is None or file.size > MAX_SMALL:
             return None
         content = file.whole()
         digest = blake3(content).digest()
@@ -321,9 +323,18 @@ async def offer(
     """
     talk = Talk(reactor, channel, Role.SENDS)
     receipts: list[Receipt] = []
+    groups = _groups(files)
+
+    def ahead() -> Deferred[_Group | None]:
+        return inThread(reactor if len(files) > 1 else None, lambda: next(groups, None))
+
+    reading: Deferred[_Group | None] = succeed(None)
     try:
         await talk.begin()
-        for group in _groups(files):
+        reading = ahead()
+        while (group := await reading) is not None:
+            # While the partner stores these, the next ones are read.
+            reading = ahead()
             if isinstance(group, Outgoing):
                 receipts.append(await _one(talk, group, watch))
             else:
@@ -332,6 +343,8 @@ async def offer(
         await talk.giveUp(*told(error))
         raise
     finally:
+        with suppress(Exception):
+            await reading
         for file in files:
             quietly(file.source.close, "close() of a source")
     # With the last receipt everything is good, however they part.
@@ -340,9 +353,10 @@ async def offer(
 
 
 _Small = tuple[Small, bytes]
+_Group = Outgoing | list[_Small]
 
 
-def _groups(files: Sequence[Outgoing]) -> Iterator[Outgoing | list[_Small]]:
+def _groups(files: Sequence[Outgoing]) -> Iterator[_Group]:
     """
     Put small files together, if there are more than one.
 
@@ -352,7 +366,6 @@ def _groups(files: Sequence[Outgoing]) -> Iterator[Outgoing | list[_Small]]:
     batch: list[_Small] = []
     room = _BATCH
     for file in files:
-        file.source.open()
         small = file.source.small(file.name) if len(files) > 1 else None
         fits = small is not None and len(batch) < MAX_BATCH and len(small[1]) <= room
         if batch and not fits:

@@ -20,8 +20,8 @@ from twisted_transfer.data.parts import (
     cannotStore,
     checkWritable,
     exists,
-    flushing,
     heldBy,
+    inThread,
     noPlace,
     partPath,
     pathText,
@@ -108,7 +108,7 @@ class ExistingFile:
         if not self._same or (self._count, self._found[1]) != self._status():
             raise exists(self.path)
         with raising(partial(cannotStore, self.path)):
-            await flushing(self._reactor, partial(os.fsync, self._fd))
+            await inThread(self._reactor, partial(os.fsync, self._fd))
         self.abort()
 
     def abort(self) -> None:

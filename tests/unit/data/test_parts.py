@@ -27,8 +27,8 @@ from twisted_transfer.data.parts import (
     SUFFIX,
     Part,
     flushFolder,
-    flushing,
     heldBy,
+    inThread,
     partPath,
     resolved,
     settleAll,
@@ -514,7 +514,7 @@ class FlushingTests(SynchronousTestCase):
 
     def flush(self, fd: int, reactor: Any = None) -> Deferred[None]:
         """:returns: a Deferred for the end of the flush."""
-        return Deferred.fromCoroutine(flushing(reactor, partial(os.fsync, fd)))
+        return inThread(reactor, partial(os.fsync, fd))
 
     def file(self) -> int:
         """:returns: the descriptor of a new file."""

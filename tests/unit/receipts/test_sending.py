@@ -507,6 +507,22 @@ class BatchTests(OfferTestCase):
             self.tell(Finished())
             self.assertEqual(len(self.successResultOf(offering)), len(contents))
 
+    def test_readAhead(self) -> None:
+        """While the partner stores a batch, the next one is read, by a thread."""
+        files = self.files(*[b"x"] * (MAX_BATCH + 1))
+        offering = self.offer(*files)
+        self.greet()
+        os.unlink(files[-1].path)
+        end = self.heard()[-1]
+        assert isinstance(end, End)
+        self.tell(Stored(end.size, end.digest))
+        self.assertEqual(self.heard()[-3:], self.said(b"x"))
+        offering.cancel()
+        self.settle()
+        self.theirs.loseConnection()
+        self.settle()
+        self.failureResultOf(offering, CancelledError)
+
     def test_mixed(self) -> None:
         """What is large, or no file, is offered in its place among them."""
         large = bytes(MAX_SMALL + 1)

@@ -502,7 +502,7 @@ class FolderTests(TransferTestCase):
 
 
 class StepTests(SynchronousTestCase):
-    """Something happens at any step of a transfer, which has fewer than 30."""
+    """Something happens at any step of a transfer, which has fewer than 40."""
 
     CONTENT = bytes(range(256)) * 1200
 
@@ -584,11 +584,11 @@ class StepTests(SynchronousTestCase):
     def test_whole(self) -> None:
         """If nothing happens, they are all done."""
         self.begin(True)
-        self.steps(30)
+        self.steps(40)
         self.assertTrue(all(run.called for run in self.runs))
         self.assertEqual(self.end(), [None, None])
 
-    @given(st.integers(0, 30), st.integers(0, 1), st.booleans())
+    @given(st.integers(0, 40), st.integers(0, 1), st.booleans())
     def test_cancelled(self, step: int, side: int, force: bool) -> None:
         """
         Cancelled at any step on either side: both end, the other one with the
@@ -608,7 +608,7 @@ class StepTests(SynchronousTestCase):
         elif greeted and errors[side] is not None:
             self.assertIsNone(other)
 
-    @given(st.integers(0, 30), st.integers(0, 1), st.booleans())
+    @given(st.integers(0, 40), st.integers(0, 1), st.booleans())
     def test_reset(self, step: int, side: int, force: bool) -> None:
         """A connection that breaks off at any step ends both sides."""
         self.begin(force)
@@ -622,7 +622,7 @@ class StepTests(SynchronousTestCase):
             # The receiver has heard that there is no more.
             self.assertIsNone(errors[1])
 
-    @given(st.integers(0, 30), st.integers(0, 1))
+    @given(st.integers(0, 40), st.integers(0, 1))
     def test_goesOn(self, step: int, side: int) -> None:
         """However it ended, the next try has it all."""
         self.begin(True)
