@@ -123,6 +123,7 @@ class TransitRelayTests(TestCase):
             elsewhere,
             *("receive", "got", rf"transfer:passive:mtls:relay={_HOST}\:{port}"),
         )
+        await receiving.says(r"^(waiting at the relay 127\.0\.0\.1:)")
         told = shlex.split(await receiving.says(r"^partner: (.*)"))
         sending = command(self, folder, "send", "file", told[-1])
         await sending.endsWith(0)

@@ -146,7 +146,9 @@ def requirePlain(description: Description) -> None:
     :param description: the socket command of a transfer.
     :raises BadDescription: if it is a relay alone, and does not say ``plain=yes``.
     """
-    if description.kind == "relay" and description.keywords.get("plain") != "yes":
+    # haproxy: stands before what it takes the connections from.
+    kind = next((each for each in description.args if each.lower() != "haproxy"), "")
+    if kind.lower() == "relay" and description.keywords.get("plain") != "yes":
         raise refusal(
             description,
             UnfitError(

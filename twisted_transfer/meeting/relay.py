@@ -416,19 +416,23 @@ class RelayPort:
         # Also after a meeting, so that a relay that says ok to everybody at once does
         # not keep this side busy.  The partner waits at the relay meanwhile.
         delays = backoffPolicy(0.1, LONGEST_DELAY, 1.5, jitter=lambda: random() / 10)
-        failures = 0
+        failures, told = 0, ""
         while True:
             began = self._reactor.seconds()
             try:
                 _, met = await self._endpoint.reach(self.factory, self._leftovers)
                 await met
-                failures = 0
+                failures, told = 0, ""
             except CancelledError:
                 raise
             except RelayFailed as error:
                 waited = self._reactor.seconds() - began
-                failures = 1 if waited > LONGEST_DELAY else failures + 1
-                self._log.warn("{error}; it is dialled again", error=error)
+                if waited > LONGEST_DELAY:
+                    failures, told = 0, ""
+                failures += 1
+                if str(error) != told:
+                    told = str(error)
+                    self._log.warn("{error}; it is dialled again", error=error)
             except NoProtocol:
                 failures = 0
             except Exception:

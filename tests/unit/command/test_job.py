@@ -235,6 +235,17 @@ class JobTests(SynchronousTestCase):
             ["listening on [", "partner", "or", "or"],
         )
 
+    def test_relay(self) -> None:
+        """One that waits at a relay says so, and its token is told as a secret."""
+        token = "t" * 64
+        relay = f"relay:host=192.0.2.3:port=4001:token={token}:plain=yes"
+        report = self.waited(f"transfer:passive:{relay}")
+        self.assertEqual(report.said, ["waiting at the relay 192.0.2.3:4001"])
+        self.assertEqual(
+            report.secrets,
+            [f"partner: twisted-transfer receive file transfer:active:{relay}"],
+        )
+
     def test_invitation(self) -> None:
         """What holds a secret is told as one, and never said."""
         report = self.waited("transfer:passive:mtls:port=4000:interface=192.0.2.7")

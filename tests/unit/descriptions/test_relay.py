@@ -122,7 +122,12 @@ class PlainTests(RelayStringsTestCase):
     def test_refused(self) -> None:
         """It has to be asked for in so many words, in both modes."""
         for mode in ("active", "passive"):
-            for string in (RELAY, f"{RELAY}:plain=no", RELAY.upper().lower()):
+            for string in (
+                RELAY,
+                f"{RELAY}:plain=no",
+                RELAY.title(),
+                f"haproxy:{RELAY}",
+            ):
                 self.refused(
                     TransferConnector.fromString,
                     f"transfer:{mode}:{string}",

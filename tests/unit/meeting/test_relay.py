@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.address import HostnameAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import (
@@ -427,6 +429,37 @@ class ClientTests(RelayTestCase):
         self.assertTrue(relays[0].ended)
         self.assertNothingLeft()
 
+    @given(
+        st.sampled_from((b"", b"o", b"ok", b"ok\n")),
+        st.lists(st.binary(max_size=100), max_size=5),
+    )
+    def test_anyAnswer(self, first: bytes, pieces: list[bytes]) -> None:
+        """
+        Whatever a relay says, in whatever pieces: it is ok, and all behind that is the
+        protocol's, or it is an error in words; in both cases nothing is left.
+        """
+        self.setUp()
+        answer = first + b"".join(pieces)
+        relays = self.scripted()
+        factory = Application()
+        connecting = self.client().connect(factory)
+        self.settle()
+        end: Any = relays[0].transport
+        for piece in (first, *pieces):
+            end.write(piece)
+            self.settle()
+        end.loseConnection()
+        self.settle()
+        if answer.startswith(b"ok\n"):
+            protocol: Any = self.successResultOf(connecting)
+            self.assertEqual(protocol.received, answer[3:])
+        else:
+            error = self.failureResultOf(connecting, RelayFailed).value
+            self.assertTrue(str(error).isprintable())
+            self.assertEqual(factory.made, [])
+        self.assertEqual(factory.starts, 0)
+        self.assertNothingLeft()
+
 
 class PortTests(RelayTestCase):
     """What becomes of a server."""
@@ -470,11 +503,25 @@ class PortTests(RelayTestCase):
         """A relay that is not there yet is dialled until it is."""
         said = self.warnings()
         self.listen()
-        self.settle(10)
-        self.assertIn("could not be reached", said[0])
+        for _ in range(10):
+            self.settle(5)
+        (text,) = said  # once, however many times it is dialled
+        self.assertIn("could not be reached", text)
         relay = self.honest()
-        self.settle(10)
+        self.settle(LONGEST_DELAY)
         self.assertEqual(len(relay.waiting), 1)
+
+    def test_told(self) -> None:
+        """Another reason is told, and the same one again after a meeting."""
+        relays = self.scripted()
+        said = self.warnings()
+        self.listen()
+        for answer in (b"no\n", b"no\n", b"never\n", b"ok\n", b"never\n"):
+            relays[-1].transport.write(answer)  # type: ignore[union-attr]
+            self.settle(2)
+        self.assertEqual(
+            [text.split("'")[1] for text in said], ["no", "never", "never"]
+        )
 
     def test_backsOff(self) -> None:
         """A relay that refuses is dialled less and less, and never given up."""
@@ -576,8 +623,11 @@ class PortTests(RelayTestCase):
     def test_lookup(self) -> None:
         """A name that is not found yet may be found later."""
 
+        dials = []
+
         class Unknown:
             def connect(self, factory: Any) -> Deferred[Any]:
+                dials.append(factory)
                 failed: Deferred[Any] = Deferred()
                 failed.errback(DNSLookupError("no such name"))
                 return failed
@@ -587,7 +637,7 @@ class PortTests(RelayTestCase):
         port = self.listen()
         for _ in range(5):
             self.settle(1)
-        self.assertGreater(len(said), 2)
+        self.assertGreater(len(dials), 2)
         self.assertIn("no such name", said[0])
         self.successResultOf(port.stopListening())
         self.assertNothingLeft()
