@@ -338,14 +338,8 @@ class TransferConnector:
             within(self.reactor, connecting, self._within, self._tooLate)
         if self.mode is Mode.ACTIVE:
             leftovers = Leftovers()
-            attempt = Deferred.fromCoroutine(
-                dial(
-                    self.reactor,
-                    self._endpoint,
-                    self._retryFor,
-                    leftovers,
-                    self._protocols,
-                )
+            attempt = dial(
+                self.reactor, self._endpoint, self._retryFor, leftovers, self._protocols
             )
         else:
             self.candidates = admission = Admission(

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from random import random
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, discard
-from twisted_transfer.deferreds import Leftovers, severed, within
+from twisted_transfer.deferreds import Leftovers, deferring, severed, within
 from twisted_transfer.errors import (
     NotAdmitted,
     PartnerTimeout,
@@ -62,13 +63,13 @@ class _Dialling(Factory):
         return link
 
 
-async def dial(
+def dial(
     reactor: Any,
     endpoint: IStreamClientEndpoint,
     retryFor: float | None,
     leftovers: Leftovers,
     protocols: Sequence[bytes] = (),
-) -> Link:
+) -> Deferred[Link]:
     """
     Dial, and dial again for a while if the partner is not there yet.
 
@@ -77,21 +78,31 @@ async def dial(
     :param retryFor: for how many seconds to try again; ``None``: not at all.
     :param leftovers: gets the connections that are dropped.
     :param protocols: the application protocols that TLS offers (ALPN).
-    :returns: the connection, with its set-up over.
-    :raises ConnectError: (or another error of the endpoint's) if the partner cannot
-        be reached.
-    :raises PartnerTimeout: if it could not be reached in ``retryFor``, or did not
-        complete the handshake.
-    :raises PeerRefused: if it ended the TLS handshake.
-    :raises NotAdmitted: if its certificate was not accepted.
-    :raises RelayFailed: if the relay cannot be reached at which it is met.
+    :returns: a Deferred with the connection, with its set-up over.  It fails with
+        ``ConnectError`` (or another error of the endpoint's) if the partner cannot be
+        reached; with ``PartnerTimeout`` if it could not be reached in ``retryFor``, or
+        did not complete the handshake; with ``PeerRefused`` if it ended the TLS
+        handshake; with ``NotAdmitted`` if its certificate was not accepted; with
+        ``RelayFailed`` if the relay cannot be reached at which it is met.  It may be
+        cancelled.
 
     With ``retryFor`` only the last try's error counts, but for a ``PeerRefused``
     that is proven: whatever else is said in a handshake may come from somebody
     else, who sits on the way or has the port for the moment.
     """
     if retryFor is None:
-        return await _dialOnce(reactor, endpoint, leftovers, protocols)
+        return _dialOnce(reactor, endpoint, leftovers, protocols)
+    return _dialAgain(reactor, endpoint, retryFor, leftovers, protocols)
+
+
+@deferring
+async def _dialAgain(
+    reactor: Any,
+    endpoint: IStreamClientEndpoint,
+    retryFor: float,
+    leftovers: Leftovers,
+    protocols: Sequence[bytes],
+) -> Link:
     # Its import takes a fifteenth of the time in which the command starts.
     from twisted.application.internet import backoffPolicy
 
@@ -121,14 +132,13 @@ async def dial(
         await deferLater(reactor, delay)
 
 
-async def _dialOnce(
+def _dialOnce(
     reactor: Any,
     endpoint: IStreamClientEndpoint,
     leftovers: Leftovers,
     protocols: Sequence[bytes],
-) -> Link:
+) -> Deferred[Link]:
     factory = _Dialling(reactor, protocols)
-    winner: Link | None = None
     arguments: tuple[Any, ...] = (factory,)
     if isinstance(
         endpoint,
@@ -136,26 +146,36 @@ async def _dialOnce(
     ):
         # It has connections of which no link knows yet.
         arguments += (leftovers,)
-    try:
-        protocol = await severed(
-            maybeDeferred(endpoint.connect, *arguments), lambda ignored: None
-        )
-        # An endpoint may wrap our protocol, and give its wrapper.
-        link = protocol if isinstance(protocol, Link) else factory.links[-1]
-        if link.state is not LinkState.OPEN:
-            await within(
-                reactor,
-                link.whenReady(),
-                CANDIDATE_TIMEOUT,
-                lambda: (
-                    "the partner answered, but did not complete the TLS handshake in "
-                    f"{CANDIDATE_TIMEOUT:g} seconds"
-                ),
-            )
-        winner = link
+    dialling: Deferred[Any] = severed(
+        maybeDeferred(endpoint.connect, *arguments), lambda ignored: None
+    )
+    dialling.addCallback(_setUp, reactor, factory)
+    return dialling.addBoth(_dropOthers, factory, leftovers)
+
+
+def _setUp(protocol: object, reactor: Any, factory: _Dialling) -> Any:
+    """Wait until the set-up of what was dialled is over."""
+    # An endpoint may wrap our protocol, and give its wrapper.
+    link = protocol if isinstance(protocol, Link) else factory.links[-1]
+    if link.state is LinkState.OPEN:
         return link
-    finally:
-        factory.over = True
-        for each in factory.links:
-            if each is not winner:
-                discard(each, leftovers)
+    return within(
+        reactor,
+        link.whenReady(),
+        CANDIDATE_TIMEOUT,
+        lambda: (
+            "the partner answered, but did not complete the TLS handshake in "
+            f"{CANDIDATE_TIMEOUT:g} seconds"
+        ),
+    ).addCallback(lambda ignored: link)
+
+
+def _dropOthers(
+    result: Link | Failure, factory: _Dialling, leftovers: Leftovers
+) -> Link | Failure:
+    """Drop what was dialled but for the result."""
+    factory.over = True
+    for each in factory.links:
+        if each is not result:
+            discard(each, leftovers)
+    return result

@@ -78,8 +78,7 @@ class DialTests(SynchronousTestCase):
 
     def dial(self, retryFor: float | None = None) -> tuple[Leftovers, Deferred[Link]]:
         leftovers = Leftovers()
-        dialling = dial(self.reactor, self.endpoint, retryFor, leftovers)
-        return leftovers, Deferred.fromCoroutine(dialling)
+        return leftovers, dial(self.reactor, self.endpoint, retryFor, leftovers)
 
     def cleared(self, leftovers: Leftovers) -> None:
         """Nothing of the attempt is left."""
@@ -260,9 +259,7 @@ class DialTLSTests(SynchronousTestCase):
         """Dial somebody who answers."""
         self.endpoint = SimulatedClientEndpoint(self.reactor)
         self.leftovers = Leftovers()
-        self.dialling = Deferred.fromCoroutine(
-            dial(self.reactor, self.endpoint, retryFor, self.leftovers)
-        )
+        self.dialling = dial(self.reactor, self.endpoint, retryFor, self.leftovers)
         self.answer()
 
     def answer(self) -> None:
@@ -314,9 +311,9 @@ class DialTLSTests(SynchronousTestCase):
         policy = Policy(Identity.ephemeral(), frozenset({"0" * 64}))
         endpoint = MutualTLSClientEndpoint(self.reactor, policy, self.endpoint)
         silent, failing = Leftovers(), Leftovers()
-        dialling = Deferred.fromCoroutine(dial(self.reactor, endpoint, None, silent))
+        dialling = dial(self.reactor, endpoint, None, silent)
         self.endpoint.succeed()
-        refused = Deferred.fromCoroutine(dial(self.reactor, endpoint, None, failing))
+        refused = dial(self.reactor, endpoint, None, failing)
         self.endpoint.fail(ConnectionRefusedError())
         self.failureResultOf(refused, ConnectionRefusedError)
         self.successResultOf(failing.cleared())
@@ -400,9 +397,7 @@ class DialTLSTests(SynchronousTestCase):
         policy = Policy(here, frozenset({there.pin}))
         below = SimulatedClientEndpoint(self.reactor)
         endpoint = MutualTLSClientEndpoint(self.reactor, policy, below)
-        dialling = Deferred.fromCoroutine(
-            dial(self.reactor, endpoint, 60, self.leftovers)
-        )
+        dialling = dial(self.reactor, endpoint, 60, self.leftovers)
         self.socket, raw = below.succeed()
         context = serverContext(newFolder(self), there, Identity.ephemeral())
         hand = Hand(raw, context, server=True)
