@@ -4,8 +4,8 @@ Measure how long the command takes to begin, beside the import of Twisted's reac
     python -m benchmarks.startup
 
 Each is run in turn, and the medians are shown: the import, ``twisted-transfer --help``,
-``twisted-transfer receive`` until it has said that it listens, and the CPU time that our
-plugin takes of each ``twist``, whatever that runs.
+``twisted-transfer receive`` until it has said that it listens, and the CPU time that
+this library's plugin takes of each ``twist``, whatever that runs.
 """
 
 from __future__ import annotations
