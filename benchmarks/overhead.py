@@ -6,20 +6,15 @@ Measure what the library costs on top of Twisted, in one process on one reactor.
 - own Python calls for each 64 KiB chunk that is received, by ``sys.setprofile``;
 - 4,000 round trips of a message of 64 bytes, 200 MB through a protocol at both ends,
   and the set-up and end of connections, plain and over ``mtls``: each compared with
-  Twisted's own endpoints, in turn, as ratios of the medians;
-- memory and CPU of connectors that wait, up to 10,000 at a time, in a process of their
-  own, and of as many ports of Twisted's in another.
+  Twisted's own endpoints, in turn, as ratios of the medians.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-import resource
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -50,10 +45,6 @@ from twisted_transfer import FileDestination, TransferConnector, receive
 
 CHUNK = bytes(65536)
 OWN = str(Path(twisted_transfer.__file__).parent) + os.sep
-
-
-WAITING = (100, 1000, 10_000)
-"""How many wait when their memory is measured."""
 
 
 @implementer(IHandshakeListener)
@@ -328,69 +319,6 @@ async def calls(reactor: Any, inFile: bool) -> float:
     return own.count / max(own.reads, 1000)
 
 
-def hold(reactor: Any, kind: str) -> Callable[[], Awaitable[object]]:
-    """
-    :param kind: ``connectors`` or ``ports``.
-    :returns: what makes another one that waits.
-    """
-    interface = "::" if socket.has_dualstack_ipv6() else ""
-
-    async def port() -> object:
-        return reactor.listenTCP(0, Factory.forProtocol(Protocol), interface=interface)
-
-    async def connector() -> object:
-        waiter = TransferConnector(reactor, "passive")
-        waiting = waiter.connect()
-        await waiter.whenListening()
-        return waiter, waiting
-
-    return connector if kind == "connectors" else port
-
-
-async def holdMany(reactor: Any, kind: str) -> None:
-    """Let more and more of them wait, and print what each takes: KiB, and µs of CPU."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    Factory.noisy = False
-    make = hold(reactor, kind)
-    held = [await make() for _ in range(50)]  # what is made once is there then
-    start = resident()
-    cpu, count = 0.0, 0
-    for number in WAITING:
-        began = time.process_time()
-        while count < number:
-            held.append(await make())
-            count += 1
-        cpu += time.process_time() - began
-        each = (resident() - start) / count / 1024
-        print(f"{number} {each:.3f} {cpu / count * 1e6:.1f}", flush=True)
-    os._exit(0)  # to end all of them is not what is measured
-
-
-def resident() -> int:
-    """:returns: how many bytes of memory this process has."""
-    gc.collect()
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
-def compareWaiting() -> None:
-    """Print what a connector that waits takes, and a port of Twisted's."""
-    found: dict[str, list[tuple[float, ...]]] = {}
-    for kind in ("ports", "connectors"):
-        command = [sys.executable, "-m", "benchmarks.overhead", "--hold", kind]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[kind] = [
-            tuple(map(float, line.split())) for line in output.stdout.splitlines()
-        ]
-    for port, own in zip(found["ports"], found["connectors"], strict=True):
-        number = f"{port[0]:.0f}"
-        print(f"KiB of a waiting connector, {number} of them: {own[1]:.2f}")
-        print(f"KiB of a Twisted port, {number} of them: {port[1]:.2f}")
-        print(f"µs of CPU to make a connector wait, {number} of them: {own[2]:.0f}")
-        print(f"µs of CPU to make a Twisted port, {number} of them: {port[2]:.0f}")
-
-
 async def ratio(
     reactor: Any,
     measure: Callable[[Any, Pair], Awaitable[float]],
@@ -430,18 +358,10 @@ async def main(reactor: Any, rounds: int) -> None:
         pairs = securely(reactor, Path(folder))
         found = await ratio(reactor, setUp, rounds, pairs)
     print(f"mtls set-ups a CPU second, Twisted's TLS = 1: {found:.2f}", flush=True)
-    compareWaiting()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs (5)")
-    parser.add_argument("--hold", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    react(
-        lambda reactor: Deferred.fromCoroutine(
-            holdMany(reactor, options.hold)
-            if options.hold
-            else main(reactor, options.rounds)
-        )
-    )
+    react(lambda reactor: Deferred.fromCoroutine(main(reactor, options.rounds)))

@@ -33,14 +33,14 @@ from pathlib import Path
 from benchmarks.speed import report
 from benchmarks.speed.asked import Figures
 from benchmarks.speed.peers.common import MIB
-from benchmarks.speed.running import floor
+from benchmarks.speed.running import Failed, floor
 from benchmarks.speed.scenes import GIB, Found, Workplace, parts
 from benchmarks.speed.startup import startUp
 from benchmarks.speed.subjects import BRIDGES, MANY, ROOT, SUBJECTS
 
 PAGE = ROOT / "docs" / "explanation"
 TABLES, PICTURE = "speed-tables.txt", "speed.svg"
-START_UP, OVERHEAD = "start-up", "overhead"
+START_UP, OVERHEAD, WAITING = "start-up", "overhead", "waiting"
 _UNITS = {"K": 10, "M": 20, "G": 30}
 
 
@@ -88,6 +88,17 @@ def overhead(rounds: int) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
+def waiting(rounds: int) -> dict[str, float]:
+    """:returns: the bytes of memory that ``python -m benchmarks.waiting`` prints."""
+    command = [sys.executable, "-m", "benchmarks.waiting", f"--runs={rounds}"]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = re.findall(r"^ *(\d+) (connector|port) +(\d+) B ", ran.stdout, re.M)
+    return {
+        f"bytes of a waiting {kind}, {count} of them": float(size)
+        for count, kind, size in found
+    }
+
+
 def options() -> argparse.Namespace:
     """:returns: what was asked for."""
     parser = argparse.ArgumentParser(
@@ -95,7 +106,7 @@ def options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = [*parts(None, GIB, 0), START_UP, OVERHEAD]
+    names = [*parts(None, GIB, 0), START_UP, OVERHEAD, WAITING]
     every = {*SUBJECTS, *BRIDGES, *MANY}
     add = parser.add_argument
     add("--rounds", type=int, help="turns of each subject (5)")
@@ -149,10 +160,18 @@ def main() -> int:
                     for scene in scenes
                     for each in workplace.measure(scene, given.subjects, given.rounds)
                 ]
-        if START_UP in given.parts:
-            starts = startUp(Path(name), 3 * given.rounds)
-    if OVERHEAD in given.parts:
-        within = overhead(given.rounds)
+        # What has been found is shown, whatever fails behind it.
+        failed = False
+        try:
+            if START_UP in given.parts:
+                starts = startUp(Path(name), 3 * given.rounds)
+            if OVERHEAD in given.parts:
+                within = overhead(given.rounds)
+            if WAITING in given.parts:
+                within |= waiting(given.rounds)
+        except (Failed, subprocess.CalledProcessError) as why:
+            print(why, file=sys.stderr)
+            failed = True
     every = [each for several in found.values() for each in several]
     about = [
         ", ".join(f"{name} {value}" for name, value in versions().items()),
@@ -164,7 +183,7 @@ def main() -> int:
         about.append(f"over TLS: {', '.join(sorted(ciphers))}")
     tables = [report.figures(every, floor())] if every else []
     tables += [report.starts(starts)] if starts else []
-    tables += [report.overhead(within)] if within else []
+    tables += [report.within(within)] if within else []
     rows = [each.row for each in Figures(found, starts, within).asked()]
     head = ("figure", "has to be", "is", "enough")
     tables.append(
@@ -182,7 +201,7 @@ def main() -> int:
         large = ("plain", "mtls", "unix", "pipes", "bridge")
         shown = [each for name in large for each in found.get(name, ())]
         (given.write / PICTURE).write_text(report.picture(shown), encoding="utf-8")
-    return 1 if any(each.failed for each in every) else 0
+    return 1 if failed or any(each.failed for each in every) else 0
 
 
 if __name__ == "__main__":

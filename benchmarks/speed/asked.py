@@ -69,16 +69,16 @@ class Figures:
         self,
         found: Mapping[str, Iterable[Found]],
         starts: Mapping[str, float],
-        overhead: Mapping[str, float],
+        within: Mapping[str, float],
     ) -> None:
         """
         :param found: by part, what each subject has shown.
         :param starts: what ``startUp()`` has found.
-        :param overhead: what ``python -m benchmarks.overhead`` has printed.
+        :param within: what was found inside of processes.
         """
         self._found = found
         self._starts = starts
-        self._overhead = overhead
+        self._within = within
 
     def _of(self, part: str, subject: str) -> Found | None:
         for found in self._found.get(part, ()):
@@ -137,11 +137,11 @@ class Figures:
     def _waiting(self) -> tuple[float | None, float | None]:
         """:returns: KiB more than a port, and how much these vary."""
         more, own = [], []
-        for name, value in self._overhead.items():
-            if name.startswith("KiB of a waiting connector"):
+        for name, value in self._within.items():
+            if name.startswith("bytes of a waiting connector"):
                 own.append(value)
-                port = name.replace("waiting connector", "Twisted port")
-                more.append(value - self._overhead[port])
+                port = name.replace("connector", "port")
+                more.append((value - self._within[port]) / 1024)
         return (max(more), max(own) / min(own)) if own else (None, None)
 
     def asked(self) -> list[Asked]:
@@ -157,7 +157,7 @@ class Figures:
         raw = f"{RAW} / {{}}".format
         kept = f"{RECEIPTS} / {RAW}"
         bridge = f"bridge, plain: {RECEIPTS} / {{}}".format
-        pairs = self._overhead.get
+        pairs = self._within.get
         return [
             Asked(f"{plain} {raw(BARE)}", 0.85, True, self.rates("plain", RAW, BARE)),
             Asked(

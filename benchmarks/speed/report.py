@@ -115,8 +115,8 @@ def starts(found: Mapping[str, float]) -> Table:
     return Table("Start-up", ["program", "ms"], rows, (80, 20))
 
 
-def overhead(found: Mapping[str, float]) -> Table:
-    """:returns: a table of what ``benchmarks.overhead`` has found."""
+def within(found: Mapping[str, float]) -> Table:
+    """:returns: a table of what was found inside of processes."""
     rows = [[name, f"{value:g}"] for name, value in found.items()]
     return Table("In one process", ["figure", "value"], rows, (80, 20))
 
