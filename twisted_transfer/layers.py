@@ -62,6 +62,24 @@ def takeError(bottom: Any) -> int:
     return error
 
 
+# Seconds until the first probe, seconds between probes, and how many are sent.
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+
+
+def keepAlive(bottom: Any) -> None:
+    """
+    Let the system find out within two minutes that the other end is no longer there
+    (RFC 1122, section 4.2.3.6).
+
+    :param bottom: a transport without layers, of a TCP socket.
+    """
+    bottom.setTcpKeepAlive(True)
+    for option, value in _PROBES.items():
+        if hasattr(socket, option):
+            number = getattr(socket, option)
+            bottom.getHandle().setsockopt(socket.IPPROTO_TCP, number, value)
+
+
 def endNow(bottom: Any, reason: Exception) -> None:
     """
     Have a transport end its connection, as a reactor would.

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Client
 from twisted.trial.unittest import TestCase
 
 from tests.support.contract import ChannelContract
@@ -50,6 +51,12 @@ class Watched(Relay):
         super().__init__(reactor)
         self.callers: set[Any] = set()
         self.gone: Deferred[None] | None = None
+        self.came: Deferred[None] = Deferred()
+
+    def arrived(self, caller: Any) -> None:
+        super().arrived(caller)
+        if not self.came.called:
+            self.came.callback(None)
 
     def buildProtocol(self, addr: Any) -> Any:
         caller = super().buildProtocol(addr)
@@ -159,6 +166,13 @@ class StringTests(TestCase):
         factory.noisy = False
         server = serverFromString(reactor, f"relay:host=localhost:{where}")
         waiting = await server.listen(factory)
+        await relay.came
+        (alive,) = [
+            each.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            for each in reactor.getReaders()
+            if isinstance(each, Client) and each.getPeer().port == number
+        ]
+        self.assertEqual(alive, 1)
         for host in ("127.0.0.1", "localhost"):
             answer = await self.ask(f"relay:host={host}:{where}")
             self.assertEqual(answer, b"<question>")

@@ -13,7 +13,6 @@ connection of which the relay does not know yet that it is broken.
 
 from __future__ import annotations
 
-import socket
 from random import random
 from typing import Any
 
@@ -27,7 +26,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
-    ISystemHandle,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
@@ -44,7 +43,7 @@ from twisted_transfer.deferreds import (
     within,
 )
 from twisted_transfer.errors import RelayFailed
-from twisted_transfer.layers import nameInLog
+from twisted_transfer.layers import keepAlive, nameInLog
 from twisted_transfer.printable import printable, reasonOf
 from twisted_transfer.states import State
 
@@ -54,23 +53,15 @@ CLIENT, SERVER = "0" * 16, "1" * 16
 LONGEST_ANSWER = 100
 """Bytes of an answer of the relay's for whose end this side waits."""
 
+SHORTEST_DELAY = 0.1
+"""Seconds between two dials, at least: a relay that says ok to everybody at once does
+not keep this side busy."""
+
 LONGEST_DELAY = 60.0
 """Seconds after which a relay that cannot be used is dialled again, at most.  A relay
 that was waited at for longer is dialled again as after the first failure."""
 
 _OK = b"ok\n"
-
-_KEEPALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
-)
-"""Options of a socket on which this side waits (tcp(7)): a segment each minute, for
-which a NAT on the way keeps the connection, and the end after a minute without an
-answer."""
-
-_NO_KEEPALIVE = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0),)
 
 _REFUSALS = {
     b"bad handshake": "it does not accept the request; check the token",
@@ -130,19 +121,14 @@ class _Meeting(Protocol):
         """
         transport: Any = self.transport
         self._step(MeetingState.WAITING)
-        self._keepAlive(True)
+        if ITCPTransport.providedBy(transport):
+            # A NAT on the way keeps a connection for its probes, too.
+            keepAlive(transport)
         # As many as a TCP connection takes from its socket at a time: what is behind
         # the answer stays there for the user's protocol, which may pause at first.
         transport.bufferSize = len(_OK)
         transport.write(request)
         return self._met
-
-    def _keepAlive(self, on: bool) -> None:
-        if not ISystemHandle.providedBy(self.transport):
-            return
-        handle: Any = self.transport.getHandle()
-        for level, option, value in _KEEPALIVE if on else _NO_KEEPALIVE:
-            handle.setsockopt(level, option, value)
 
     def dataReceived(self, data: bytes) -> None:
         """Collect the answer of the relay."""
@@ -175,7 +161,8 @@ class _Meeting(Protocol):
         """Put the user's protocol in this one's place."""
         transport: Any = self.transport
         del transport.bufferSize
-        self._keepAlive(False)
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpKeepAlive(False)
         self._step(MeetingState.MET)
         try:
             protocol = self._served.buildProtocol(transport.getPeer())
@@ -413,9 +400,9 @@ class RelayPort:
         # Its import takes a fifteenth of the time in which the command starts.
         from twisted.application.internet import backoffPolicy
 
-        # Also after a meeting, so that a relay that says ok to everybody at once does
-        # not keep this side busy.  The partner waits at the relay meanwhile.
-        delays = backoffPolicy(0.1, LONGEST_DELAY, 1.5, jitter=lambda: random() / 10)
+        delays = backoffPolicy(
+            SHORTEST_DELAY, LONGEST_DELAY, 1.5, jitter=lambda: random() / 10
+        )
         failures, told = 0, ""
         while True:
             began = self._reactor.seconds()
@@ -441,7 +428,11 @@ class RelayPort:
                     "who came by the relay {relay} could not be served",
                     relay=self._endpoint.name,
                 )
-            await deferLater(self._reactor, delays(failures))
+            # After a meeting at once, for then the relay sends away all but one of the
+            # clients that come before this side.
+            soonest = began + SHORTEST_DELAY - self._reactor.seconds()
+            pause = delays(failures) if failures else max(0.0, soonest)
+            await deferLater(self._reactor, pause)
 
 
 @implementer(IStreamServerEndpoint)

@@ -26,6 +26,7 @@ from twisted_transfer.data.receiving import gone
 from twisted_transfer.data.sources import FileSource
 from twisted_transfer.errors import AlreadyConnecting, BadOption, SourceError
 from twisted_transfer.interfaces import Destination, IDestination, ISource, Source
+from twisted_transfer.layers import keepAlive
 from twisted_transfer.receipts.messages import MAX_NAME, Offer
 from twisted_transfer.receipts.receipt import Receipt, Watch
 from twisted_transfer.receipts.receiving import (
@@ -39,15 +40,11 @@ from twisted_transfer.transfers.folder import FolderDestination, suggestedName
 
 _T = TypeVar("_T")
 
-# Seconds until the first probe, seconds between probes, and how many are sent.
-_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-
 
 def prepareSocket(channel: TransferChannel) -> None:
     """
-    Let the system send what is small at once, and find out within two minutes that
-    the partner is no longer there (RFC 1122, sections 4.2.3.4 and 4.2.3.6).  Do nothing
-    where it cannot.
+    Let the system send what is small at once (RFC 1122, section 4.2.3.4), and find out
+    that the partner is no longer there.  Do nothing where it cannot.
 
     Otherwise a small file would wait for the acknowledgement of the message before it,
     which takes a partner 40 ms.
@@ -62,10 +59,7 @@ def prepareSocket(channel: TransferChannel) -> None:
         if handle.family not in (socket.AF_INET, socket.AF_INET6):
             return
         bottom.setTcpNoDelay(True)
-        bottom.setTcpKeepAlive(True)
-        for option, value in _PROBES.items():
-            if hasattr(socket, option):
-                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        keepAlive(bottom)
 
 
 class Unwatched:

@@ -30,6 +30,7 @@ from twisted_transfer.meeting.relay import (
     LONGEST_ANSWER,
     LONGEST_DELAY,
     SERVER,
+    SHORTEST_DELAY,
     RelayClientEndpoint,
     RelayServerEndpoint,
 )
@@ -547,6 +548,17 @@ class PortTests(RelayTestCase):
             relays[-1].transport.loseConnection()  # type: ignore[union-attr]
             self.settle()
             self.settle(0.3)
+
+    def test_atOnce(self) -> None:
+        """After a meeting that was waited for, the next one is waited for at once."""
+        relays = self.scripted()
+        self.listen()
+        for number in range(1, 5):
+            self.settle(SHORTEST_DELAY)
+            self.assertEqual(len(relays), number)
+            relays[-1].transport.write(b"ok\n")  # type: ignore[union-attr]
+            self.settle()
+            self.assertEqual(len(relays), number + 1)
 
     def test_okToAll(self) -> None:
         """A relay that says ok to everybody cannot keep this side busy."""
