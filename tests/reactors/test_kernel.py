@@ -5,6 +5,7 @@ Files over plain sockets: by the kernel, and by reading and writing, with one co
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -40,7 +41,7 @@ from twisted_transfer.receipts.receipt import Receipt
 from twisted_transfer.receipts.receiving import ResumableFileDestination, accept
 from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.transfers.raw import receiveRaw, sendRaw
-from twisted_transfer.transfers.transfers import Unwatched
+from twisted_transfer.transfers.transfers import Receiver, Transmitter, Unwatched
 
 reactor: Any = _reactor
 
@@ -403,3 +404,43 @@ class ReadingReceiptsTests(ReceiptsMixin, TestCase):
     """With receipts between TCP sockets, by reading and writing."""
 
     byKernel = False
+
+
+class LimitedTests(TestCase):
+    """Between TCP sockets, by the kernel if that were asked."""
+
+    async def test_notByKernel(self) -> None:
+        """What has a limit does not go by the kernel, which knows of none."""
+        asked: list[object] = []
+
+        def refuse(*arguments: object, **keywords: object) -> int:
+            asked.append(arguments)
+            raise OSError(errno.EINVAL, "not here")
+
+        for name in ("sendfile", "splice"):
+            self.patch(os, name, refuse)
+        folder = newFolder(self)
+        source = folder / "source"
+        source.write_bytes(os.urandom(3_000_000))
+        for raw in (False, True):
+            target = folder / f"target{raw}"
+            waiting = TransferConnector(reactor, "passive", socketCommand="tcp:port=0")
+            receiver = Receiver(
+                waiting,
+                FileDestination(target, False, reactor),
+                raw=raw,
+                limitRate=20_000_000,
+            )
+            began = reactor.seconds()
+            receiving = receiver.start()
+            address = await receiver.whenListening()
+            dialling = TransferConnector(
+                reactor, socketCommand=f"tcp:host=127.0.0.1:port={address.port}"
+            )
+            await Transmitter(
+                dialling, FileSource(source), raw=raw, limitRate=20_000_000
+            ).start()
+            await receiving
+            self.assertGreater(reactor.seconds() - began, 0.1)
+            self.assertEqual(target.read_bytes(), source.read_bytes())
+        self.assertEqual(asked, [])

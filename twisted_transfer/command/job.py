@@ -221,6 +221,7 @@ class Request:
     :ivar size: of a raw transfer, how many bytes are received; None: all up to the
         end of the connection.
     :ivar standardOutput: the descriptor that ``-`` stands for when receiving.
+    :ivar limitRate: how many bytes may move in a second; None: any number.
     :ivar sha256: whether the SHA-256 of each file that is stored is told.
     """
 
@@ -234,6 +235,7 @@ class Request:
     maxTotal: int | None = None
     size: int | None = None
     standardOutput: int = 1
+    limitRate: int | None = None
     sha256: bool = False
 
 
@@ -363,7 +365,13 @@ class Job:
         connector = TransferConnector.fromDescription(reactor, request.description)
         if request.sends:
             self._sources = [sourceAt(reactor, path) for path in request.paths]
-            return Transmitter(connector, self._sources, raw=request.raw, watch=self)
+            return Transmitter(
+                connector,
+                self._sources,
+                raw=request.raw,
+                watch=self,
+                limitRate=request.limitRate,
+            )
         [path] = request.paths
         target: Destination | FolderDestination
         if os.path.isdir(path) and not request.raw:
@@ -382,6 +390,7 @@ class Job:
             maxSize=request.maxSize,
             size=request.size,
             watch=self,
+            limitRate=request.limitRate,
         )
 
     # What a transfer tells while it goes on.

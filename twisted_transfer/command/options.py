@@ -65,6 +65,18 @@ def readSize(option: str, text: str) -> int:
     return int(found[1]) << _UNITS[found[2].upper()]
 
 
+def _readRate(text: str) -> int:
+    """
+    Read the value of ``--limit-rate``.
+
+    :raises UsageError: if the value is invalid.
+    """
+    rate = readSize("--limit-rate", text)
+    if rate == 0:
+        raise UsageError("--limit-rate 0: give 1 or more, or leave it out")
+    return rate
+
+
 def _readCount(text: str) -> int:
     """
     Read the value of ``--max-files``.
@@ -117,6 +129,13 @@ class TransferOptions(Worded):
             None,
             "End when nothing has moved for so many seconds, in either direction.",
             readSeconds,
+        ],
+        [
+            "limit-rate",
+            None,
+            None,
+            "Move no more than so many bytes a second: 500k, 2M.",
+            _readRate,
         ],
     ]
 
@@ -172,6 +191,7 @@ class TransferOptions(Worded):
             maxFiles=self.get("max-files", MAX_FILES),
             maxTotal=self.get("max-total"),
             size=size,
+            limitRate=self["limit-rate"],
             sha256=sha256,
         )
 

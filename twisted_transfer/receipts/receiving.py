@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 from twisted.internet.defer import CancelledError, Deferred
@@ -61,6 +61,9 @@ from twisted_transfer.receipts.messages import (
 )
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk, whole
+
+if TYPE_CHECKING:
+    from twisted_transfer.data.pacing import Pace
 
 # Any other destination promises by finish() that everything is stored for good.
 _GIVE_AWAY = (BytesDestination, CallableDestination, StreamDestination)
@@ -407,6 +410,7 @@ async def accept(
     choose: Choose,
     watch: Watch,
     many: bool = False,
+    pace: Pace | None = None,
 ) -> list[Receipt]:
     """
     Receive what the partner offers, and give receipts for it.
@@ -418,6 +422,7 @@ async def accept(
     :param choose: is asked for each file where it goes.
     :param watch: is told how it goes on.
     :param many: whether there may be more than one file.
+    :param pace: with one, data are taken no faster.
     :returns: a Deferred with the receipts, when the partner has no more files.
         It fails with ``DestinationError`` if one of them cannot be stored,
         which the partner is told; with ``PartnerFailed`` if the partner says
@@ -427,6 +432,7 @@ async def accept(
         the partner is told, too.  A file that breaks off is kept to go on with.
     """
     talk = Talk(reactor, channel, Role.RECEIVES)
+    talk.pace = pace
     receipts: list[Receipt] = []
     try:
         await talk.begin()
@@ -509,8 +515,9 @@ async def _small(talk: Talk, small: Small, choose: Choose) -> DigestedDestinatio
         destination.checkSize(size)
         destination.resemble(small)
         destination.start(0)
+        paced = talk.paced(destination)
         while destination.size < size:
-            waiting = destination.write((await talk.next(Data)).payload)
+            waiting = paced.write((await talk.next(Data)).payload)
             if waiting is not None:
                 await talk.unless(waiting)
         _compare(

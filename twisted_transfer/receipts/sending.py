@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred, succeed
@@ -39,6 +39,9 @@ from twisted_transfer.receipts.messages import (
 )
 from twisted_transfer.receipts.receipt import Receipt, Watch, told
 from twisted_transfer.receipts.talk import Talk, whole
+
+if TYPE_CHECKING:
+    from twisted_transfer.data.pacing import Pace
 
 _BATCH = 1024 * 1024
 """How many bytes of small files are in memory at once."""
@@ -94,12 +97,19 @@ class DigestedSource:
 
     offset = 0
 
-    def __init__(self, source: Source, reactor: IReactorThreads | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        reactor: IReactorThreads | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         """
         :param source: gives the bytes.
         :param reactor: with one, its threads hash.
+        :param pace: with one, they are sent no faster.
         """
         self._source = source
+        self._pace = pace
         self._digest = RunningDigest(reactor)
         self._reading: Deferred[int] | None = None
 
@@ -178,11 +188,11 @@ class DigestedSource:
 
         :param name: what the partner may call it, or None.
         :returns: what the partner is told of it, and everything that it has; None if it
-            is no file, or none that is small.
+            is no file, or none that is small, or is sent at a pace.
         :raises SourceError: if it cannot be read.
         """
         file = self._source
-        if not isinstance(file, FileSource):
+        if not isinstance(file, FileSource) or self._pace is not None:
             return None
         file.open()
         if file.size is None or file.size > MAX_SMALL:
@@ -209,9 +219,12 @@ class DigestedSource:
         :param consumer: gets it.
         :returns: see :class:`~twisted_transfer.interfaces.ISource`.
         """
-
         file = self._source
-        if isinstance(file, FileSource) and getattr(consumer, "bareOutput", None):
+        if self._pace is not None:
+            from twisted_transfer.data.pacing import PacedSource
+
+            file = PacedSource(file, self._pace)
+        elif isinstance(file, FileSource) and getattr(consumer, "bareOutput", None):
             # What the kernel sends is not seen here.
             file.open()
             self._digest.follow(file.fd)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, TimeoutError
 from twisted.internet.interfaces import (
@@ -39,6 +39,9 @@ from twisted_transfer.receipts.conversation import Conversation, Event
 from twisted_transfer.receipts.frames import Data
 from twisted_transfer.receipts.messages import BadMessage
 from twisted_transfer.receipts.receipt import Receipt, Watch
+
+if TYPE_CHECKING:
+    from twisted_transfer.data.pacing import Pace
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Event)
@@ -101,9 +104,11 @@ class Talk(Protocol):
     :ivar clock: measures the time.
     :ivar consumer: where a producer of what is written has to register.
     :ivar owed: how many bytes of a frame that this side has begun are not sent yet.
+    :ivar pace: with one, data are stored no faster.
     """
 
     owed = 0
+    pace: Pace | None = None
 
     def __init__(
         self, clock: IReactorTime, channel: TransferChannel, role: messages.Role
@@ -252,7 +257,7 @@ class Talk(Protocol):
         :raises DestinationError: if the destination does not take the data.
         :raises TransferError: what has gone wrong with the partner.
         """
-        self._storing = Storing(destination, tell, self._regulate)
+        self._storing = Storing(self.paced(destination), tell, self._regulate)
         try:
             # What has come behind Begin.
             events, self._events.pending = self._events.pending, []
@@ -263,6 +268,17 @@ class Talk(Protocol):
             self._storing.stop()
             self._storing = None
         return await self.next(messages.End)
+
+    def paced(self, destination: Destination) -> Destination:
+        """
+        :param destination: where data go.
+        :returns: what stores them there at this side's pace, if it has one.
+        """
+        if self.pace is None:
+            return destination
+        from twisted_transfer.data.pacing import PacedDestination
+
+        return PacedDestination(destination, self.pace)
 
     def _byKernel(self) -> None:
         """Have the kernel store the rest of a frame, if it can."""

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -37,6 +37,9 @@ from twisted_transfer.receipts.receiving import (
 from twisted_transfer.receipts.sending import DigestedSource, Outgoing, offer
 from twisted_transfer.text.settings import TextSettings
 from twisted_transfer.transfers.folder import FolderDestination, suggestedName
+
+if TYPE_CHECKING:
+    from twisted_transfer.data.pacing import Pace
 
 _T = TypeVar("_T")
 
@@ -111,6 +114,7 @@ class Transfer:
         raw: bool,
         progress: Progress | None,
         watch: Watch | None,
+        limitRate: int | None,
     ) -> None:
         """
         :param connector: gets the partner.
@@ -118,13 +122,20 @@ class Transfer:
         :param progress: called after each block of each file, with the bytes
             so far, those of the whole file or None, and the bytes per second.
         :param watch: is told more than that.
-        :raises BadOption: if both are given.
+        :param limitRate: how many bytes may move in a second; None: any number.
+        :raises BadOption: if both are given, or the rate is invalid.
         """
         if progress is not None and watch is not None:
             raise BadOption("progress= and watch= tell the same; give one of them")
         self.receipts: list[Receipt] = []
         self._connector = connector
         self._reactor = connector.reactor
+        self._pace: Pace | None = None
+        if limitRate is not None:
+            checkNumber("limitRate", limitRate, 1)
+            from twisted_transfer.data.pacing import Pace
+
+            self._pace = Pace(self._reactor, limitRate)
         self._raw = raw
         self._watch: Watch = watch or Unwatched(progress)
         self._state = _State.NEW
@@ -268,6 +279,7 @@ class Transmitter(Transfer):
         raw: bool = False,
         progress: Progress | None = None,
         watch: Watch | None = None,
+        limitRate: int | None = None,
     ) -> None:
         """
         :param connector: gets the partner.
@@ -278,9 +290,11 @@ class Transmitter(Transfer):
         :param progress: called after each block of each file, with the bytes
             so far, those of the whole file or None, and the bytes per second.
         :param watch: is told more than that.
+        :param limitRate: send no more than so many bytes a second, of all files
+            together; None: as fast as it goes.
         :raises BadOption: if the options do not go together.
         """
-        super().__init__(connector, raw, progress, watch)
+        super().__init__(connector, raw, progress, watch, limitRate)
         sources = [*source] if isinstance(source, Sequence) else [source]
         for each in sources:
             if not ISource.providedBy(each):
@@ -295,7 +309,9 @@ class Transmitter(Transfer):
             )
         files: Any = sources
         if not raw:
-            files = [DigestedSource(each, self._reactor) for each in sources]
+            files = [
+                DigestedSource(each, self._reactor, self._pace) for each in sources
+            ]
         self._files = [*map(Outgoing, map(nameOf, sources), files)]
         self._sources = sources
 
@@ -340,7 +356,11 @@ class Transmitter(Transfer):
         # Imported here, for most transfers have receipts.
         from twisted_transfer.transfers.raw import sendRaw
 
-        source = self._files[0].source
+        source: Source = self._files[0].source
+        if self._pace is not None:
+            from twisted_transfer.data.pacing import PacedSource
+
+            source = PacedSource(source, self._pace)
         progress = self._watch.begins(None, source.size, 0)
         return self._rawly(await sendRaw(self._reactor, source, channel, progress))
 
@@ -365,6 +385,7 @@ class Receiver(Transfer):
         size: int | None = None,
         progress: Progress | None = None,
         watch: Watch | None = None,
+        limitRate: int | None = None,
     ) -> None:
         """
         :param connector: gets the partner.
@@ -377,9 +398,11 @@ class Receiver(Transfer):
             the connection ends after them; None: everything up to its end.
         :param progress: see :class:`Transmitter`.
         :param watch: see :class:`Transmitter`.
+        :param limitRate: take no more than so many bytes a second; None: as fast as it
+            goes.
         :raises BadOption: if the options do not go together.
         """
-        super().__init__(connector, raw, progress, watch)
+        super().__init__(connector, raw, progress, watch, limitRate)
         if maxSize is not None:
             checkNumber("maxSize", maxSize)
         if size is not None:
@@ -428,12 +451,20 @@ class Receiver(Transfer):
     async def _move(self, channel: TransferChannel) -> list[Receipt]:
         if not self._raw:
             many = self._folder is not None
-            return await accept(self._reactor, channel, self._choose, self._watch, many)
+            return await accept(
+                *(self._reactor, channel, self._choose, self._watch, many, self._pace)
+            )
         from twisted_transfer.transfers.raw import receiveRaw
+
+        target: Destination = self._target
+        if self._pace is not None:
+            from twisted_transfer.data.pacing import PacedDestination
+
+            target = PacedDestination(target, self._pace)
 
         progress = self._watch.begins(None, self._size, 0)
         return self._rawly(
-            await receiveRaw(channel, self._target, progress, self._maxSize, self._size)
+            await receiveRaw(channel, target, progress, self._maxSize, self._size)
         )
 
 

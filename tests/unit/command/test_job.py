@@ -558,7 +558,9 @@ class WatchTests(SynchronousTestCase):
 class SeveralTests(SynchronousTestCase):
     """What both sides say of several files."""
 
-    def move(self, bar: KeepingBar | None, *sizes: int) -> tuple[KeepingReport, ...]:
+    def move(
+        self, bar: KeepingBar | None, *sizes: int, limitRate: int | None = None
+    ) -> tuple[KeepingReport, ...]:
         """:returns: what the sender and the receiver of some files were told."""
         clock: Any = ThreadedClock()
         listener = MemoryListener(clock)
@@ -583,13 +585,16 @@ class SeveralTests(SynchronousTestCase):
             TransferDescription.parse(f"transfer:{mode}:port=1")
             for mode in ("passive", "active")
         )
-        receives = Request(False, (str(target),), passive)
-        sends = Request(True, tuple(map(str, paths)), active)
+        receives = Request(False, (str(target),), passive, limitRate=limitRate)
+        sends = Request(True, tuple(map(str, paths)), active, limitRate=limitRate)
         runs = [
             Job(clock, request, report).run()
             for request, report in ((receives, receiving), (sends, sending))
         ]
         settle(clock, 100_000)
+        while limitRate and not all(run.called for run in runs):
+            clock.advance(0.1)
+            settle(clock, 100_000)
         self.assertEqual([self.successResultOf(run) for run in runs], [0, 0])
         return sending, receiving
 
@@ -602,6 +607,11 @@ class SeveralTests(SynchronousTestCase):
             self.assertEqual(len(files), 4)
             self.assertIn("100000 bytes", files[0])
             self.assertTrue(total.startswith(f"{did} 4 files: 250011 bytes in "), total)
+
+    def test_limited(self) -> None:
+        """Both sides have the limit that was asked for."""
+        for report in self.move(None, 200_000, 200_000, limitRate=100_000):
+            self.assertRegex(report.said[-1], r"300000 bytes in (2\.[89]|3\.[012])")
 
     def test_one(self) -> None:
         """There is no total of one file."""

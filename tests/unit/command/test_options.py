@@ -194,6 +194,23 @@ class TransferOptionsTests(SynchronousTestCase):
             )
             self.assertIn(wrong.partition("=")[0], str(error))
 
+    def test_limitRate(self) -> None:
+        """Both commands take a rate, as curl does."""
+        for kind in (SendOptions, ReceiveOptions):
+            for text, rate in (("500k", 512_000), ("2M", 2_097_152), ("1", 1)):
+                options = kind()
+                options.parseOptions(["--limit-rate", text, "path", _DIAL])
+                self.assertEqual(options.request.limitRate, rate)
+            for wrong in ("0", "0K", "-1", "fast", "1.5M"):
+                error = self.assertRaises(
+                    UsageError,
+                    *(kind().parseOptions, [f"--limit-rate={wrong}", "path", _DIAL]),
+                )
+                self.assertIn("--limit-rate", str(error))
+            options = kind()
+            options.parseOptions(["path", _DIAL])
+            self.assertIsNone(options.request.limitRate)
+
     def test_sha256(self) -> None:
         """It is of what is stored, and not hidden."""
         for words, wanted in (([], False), (["--sha256"], True)):

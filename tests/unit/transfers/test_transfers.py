@@ -501,6 +501,79 @@ class FolderTests(TransferTestCase):
         self.assertEqual((self.inbox / "source").read_bytes(), content)
 
 
+class LimitTests(TransferTestCase):
+    """Transfers that move no more than so many bytes a second."""
+
+    def moves(self, sizes: Sequence[int], raw: bool, **limits: int) -> None:
+        """Some files move, each side has its limit, and it takes the time it has to."""
+        self.makeNetwork()
+        folder = newFolder(self)
+        sources = [self.source(size, f"file{i}") for i, size in enumerate(sizes)]
+        target: Any = FolderDestination(folder)
+        if raw:
+            target = FileDestination(folder / "file0", False, self.clock)
+        receiver = Receiver(
+            self.passive, target, raw=raw, limitRate=limits.get("receiver")
+        )
+        sender = Transmitter(
+            self.active,
+            [FileSource(path) for path, _ in sources],
+            raw=raw,
+            limitRate=limits.get("sender"),
+        )
+        runs = [receiver.start(), sender.start()]
+        while not all(run.called for run in runs):
+            self.settle()
+            if not all(run.called for run in runs):
+                self.clock.advance(0.05)
+        self.over(*runs)
+        for path, content in sources:
+            self.assertEqual((folder / path.name).read_bytes(), content)
+        needed = sum(sizes) / 10_000
+        self.assertLessEqual(abs(self.clock.seconds() - needed), 0.4)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_rates(self) -> None:
+        """Either side's limit holds, with receipts and without."""
+        for limits in (
+            {"sender": 10_000},
+            {"receiver": 10_000},
+            {"sender": 10_000, "receiver": 10_000},
+        ):
+            for raw in (False, True):
+                self.moves([20_000], raw, **limits)
+
+    def test_files(self) -> None:
+        """It holds for all files together, large and small."""
+        sizes = [700] * 30 + [70_000, 0]
+        for side in ("sender", "receiver"):
+            self.moves(sizes, False, **{side: 10_000})
+
+    def test_goesOn(self) -> None:
+        """What was there does not count."""
+        path, content = self.source(30_000)
+        leavePart(self.target, content[:20_000])
+        destination = FileDestination(self.target, False, self.clock)
+        receiving = Receiver(self.passive, destination).start()
+        sending = Transmitter(self.active, FileSource(path), limitRate=10_000).start()
+        while not sending.called:
+            self.settle()
+            self.clock.advance(0.05)
+        self.over(receiving, sending)
+        self.assertLessEqual(abs(self.clock.seconds() - 1.0), 0.4)
+        self.assertEqual(self.target.read_bytes(), content)
+
+    def test_invalid(self) -> None:
+        """No rate, or none at all, is refused."""
+        for wrong in (0, -1, 1.5, True):
+            for kind, *words in (
+                (Transmitter, self.active, BytesSource(b"")),
+                (Receiver, self.passive, BytesDestination()),
+            ):
+                error = self.assertRaises(BadOption, kind, *words, limitRate=wrong)
+                self.assertIn("limitRate=", str(error))
+
+
 class StepTests(SynchronousTestCase):
     """Something happens at any step of a transfer, which has fewer than 40."""
 
