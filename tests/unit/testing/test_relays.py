@@ -14,7 +14,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.meeting.test_relay import Application, Recorder, RelayTestCase
-from twisted_transfer import TransferChannel, TransferConnector
+from twisted_transfer import (
+    BytesDestination,
+    BytesSource,
+    Receiver,
+    TransferChannel,
+    TransferConnector,
+    Transmitter,
+)
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT
 from twisted_transfer.connecting.invitations import InvitingServerEndpoint
 from twisted_transfer.errors import TransferError
@@ -298,6 +305,41 @@ class DroppingTests(HostileTestCase):
         sender.loseConnection()
         self.settle(1)
         self.failureResultOf(reading, TransferError)
+
+    def test_receipts(self) -> None:
+        """
+        Wherever the relay ends a transfer, even without TLS, the sender has a receipt
+        only for what the receiver has whole.
+        """
+        content = bytes(range(256)) * 4
+        outcomes = set()
+        for after in range(0, 1600, 11):
+            clock = Clock()
+            listener = MemoryListener(clock)
+            listener.listen(DroppingRelay(clock, after))
+            there = (clock, listener.client(), ADDRESS, "t" * 64)
+            waiter = TransferConnector(
+                clock, "passive", socketCommand=RelayServerEndpoint(*there)
+            )
+            dialler = TransferConnector(
+                clock, socketCommand=RelayClientEndpoint(*there)
+            )
+            destination = BytesDestination()
+            receiving = Receiver(waiter, destination).start()
+            sending = Transmitter(dialler, BytesSource(content)).start()
+            settle(clock)
+            results: list[list[Any]] = [[], []]
+            for result, found in zip((receiving, sending), results, strict=True):
+                result.addBoth(found.append)
+                if not found:
+                    result.cancel()
+                    clock.advance(100)
+            received, sent = ([isinstance(e, int) for e in r] for r in results)
+            if [True] in (sent, received):
+                self.assertEqual(destination.data, content)
+            outcomes.add((received[0], sent[0]))
+        # The last word of the receiver can be lost.
+        self.assertEqual(outcomes - {(True, False)}, {(False, False), (True, True)})
 
 
 class DelayingTests(HostileTestCase):
