@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.folders import newFolder
 from tests.support.installing import PROJECT, Environment, build, copySource
+from tests.support.shares import FILES
 
 # What Twisted finds, after the dropin was imported and nothing else of ours.
 _FINDS = """
@@ -48,6 +49,14 @@ for fromString in clientFromString, serverFromString:
         fromString(reactor, "transfer:active:tcp:host=127.0.0.1:port=4000")
     except ValueError as error:
         print(error)
+"""
+
+
+# What is installed beside the packages.
+_SHARES = """
+import pathlib, sys
+share = pathlib.Path(sys.prefix, "share")
+print(*(path.relative_to(share) for path in share.rglob("*") if path.is_file()))
 """
 
 
@@ -173,11 +182,13 @@ class FromSourceTests(InstallCase):
         "twistd": ("twistd", "--help"),
         "twistd transfer": ("twistd", "transfer", "--help"),
         "python -m": ("python", "-m", "twisted_transfer", "--help"),
+        "shares": ("python", "-c", _SHARES),
         **InstallCase.uses,
     }
     usesOfTheRest: ClassVar[dict[str, tuple[str, ...]]] = {
         "twist, uninstalled": ("twist", "--help"),
         "web, uninstalled": ("twist", "web", "--help"),
+        "shares, uninstalled": ("python", "-c", _SHARES),
         **InstallCase.usesOfTheRest,
     }
 
@@ -221,6 +232,11 @@ class FromSourceTests(InstallCase):
         ours = _withoutBytecode(self.installed).keys() - self.before.keys()
         self.assertEqual({path for path in ours if ".dist-info/" not in path}, _ours())
 
+    def test_shares(self) -> None:
+        """So are the man page and completion for shells, until it is uninstalled."""
+        self.assertEqual({*self.output("shares").split()}, {*FILES})
+        self.assertEqual(self.output("shares, uninstalled"), "\n")
+
 
 class EditableTests(InstallCase):
     """
@@ -244,13 +260,14 @@ class SdistTests(SynchronousTestCase):
     def test_whole(self) -> None:
         """
         It holds all that the tests need, themselves and the documents; and the
-        wheel from it has the files of the package and the dropin, and no more.
+        wheel from it has the files of the package and the dropin, and those that go
+        beside them, and no more.
         """
         folder = newFolder(self)
         source = copySource(folder / "source")
         sources = {
             str(path.relative_to(source))
-            for name in ("twisted", "twisted_transfer", "tests", "docs")
+            for name in ("twisted", "twisted_transfer", "tests", "docs", "share")
             for path in (source / name).rglob("*")
             if path.is_file()
         }
@@ -261,4 +278,8 @@ class SdistTests(SynchronousTestCase):
         self.assertEqual(sources - held, set())
         with zipfile.ZipFile(build("wheel", unpacked)) as wheel:
             names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        self.assertEqual(names, _ours())
+        beside = {name for name in names if ".data/" in name}
+        self.assertEqual(
+            {name.partition(".data/data/share/")[2] for name in beside}, {*FILES}
+        )
+        self.assertEqual(names - beside, _ours())

@@ -19,7 +19,7 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.python.usage import UsageError
+from twisted.python.usage import Completer, Completions, UsageError
 
 from twisted_transfer.command.commandline import Versioned
 from twisted_transfer.command.reports import ConsoleReport, Report, Status, sayable
@@ -117,6 +117,7 @@ class DemoOptions(Versioned):
         "an invitation and with a receipt: first the sender dials, then the receiver. "
         "Everything is made in a temporary folder and removed at the end."
     )
+    compData = Completions(optActions={"size": Completer()})
     optParameters: ClassVar[list[list[Any]]] = [
         ["size", "s", 64, "The size of the file in MiB.", _readSize],
     ]

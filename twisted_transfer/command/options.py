@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
-from twisted.python.usage import UsageError
+from twisted.python.usage import CompleteFiles, Completer, Completions, UsageError
 
 from twisted_transfer.command.commandline import (
     STANDARD,
@@ -116,6 +116,12 @@ class TransferOptions(Worded):
     epilogue = ""
     sends = False
     byDefault: ClassVar[str | None] = None
+
+    # What zsh completes: a value is no file, and a word may be one.
+    compData = Completions(
+        optActions={name: Completer() for name in ("idle", "limit-rate")},
+        extraActions=[CompleteFiles(repeat=True)],
+    )
 
     # Twisted collects these along the classes.
     optFlags: ClassVar[list[list[str | None]]] = [
@@ -265,6 +271,11 @@ class ReceiveOptions(TransferOptions):
     """The options of ``receive``."""
 
     synopsis = "[options] PATH|FOLDER|- DESCRIPTION"
+    compData = Completions(
+        optActions={
+            name: Completer() for name in ("max-size", "max-files", "max-total", "size")
+        },
+    )
     optFlags: ClassVar[list[list[str | None]]] = [
         ["force", "f", "Replace what exists at PATH."],
         ["sha256", None, "Read each stored file once more, and show its SHA-256."],
