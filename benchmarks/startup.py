@@ -18,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _REACTOR = "from twisted.internet import reactor"
-_COMMAND = (sys.executable, "-m", "twisted_transfer")
+_COMMAND = (str(Path(sys.executable).with_name("twisted-transfer")),)
 # What a "twist web" imports, and then our plugin.
 _PLUGIN = """
 import time

@@ -54,6 +54,7 @@ _NEVER = {"hypothesis", "pytest", "twisted.trial", "twisted_transfer.testing"}
 _OTHERS = {
     "ifaddr",
     "tqdm",
+    "twisted.protocols.amp",
     "twisted.web",
     "twisted_transfer.command.bridging",
     "twisted_transfer.command.demo",

@@ -206,6 +206,7 @@ def main() -> None:
     import twisted_transfer.command.demo
     import twisted_transfer.command.main
     import twisted_transfer.command.options
+    import twisted_transfer.receipts.boxes
     import twisted_transfer.transfers.raw  # noqa: F401
 
     _serve(socket.socket(fileno=int(sys.argv[1])))

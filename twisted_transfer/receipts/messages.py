@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, cast, get_args
 
-from twisted.protocols.amp import COMMAND, AmpBox, BinaryBoxProtocol
-
 from twisted_transfer.printable import printable
 
 MAX_SIZE = 2**63 - 1
@@ -342,38 +340,6 @@ _VALUES: dict[str, Callable[[bytes], object]] = {
 _KINDS: dict[bytes, Any] = {kind.__name__.encode(): kind for kind in get_args(Message)}
 
 
-class _Boxes(BinaryBoxProtocol):
-    """Keeps the boxes that it finds in what it receives."""
-
-    def __init__(self) -> None:
-        super().__init__(self)  # type: ignore[no-untyped-call]
-        self.found: list[AmpBox] = []
-
-    def ampBoxReceived(self, box: AmpBox) -> None:
-        """Keep a box."""
-        self.found.append(box)
-
-    def lengthLimitExceeded(self, length: int) -> None:
-        """Refuse a key that is too long."""
-        raise BadMessage(f"a key has {length} bytes")
-
-
-def _parse(payload: bytes) -> AmpBox:
-    """
-    Read one AMP box, and nothing before or behind it.
-
-    :raises BadMessage: if that is not what there is.
-    """
-    boxes = _Boxes()
-    boxes.dataReceived(payload)  # type: ignore[no-untyped-call]
-    # What was written twice, or behind the box, does not count in its length.
-    if len(boxes.found) != 1 or len(payload) != 2 + sum(
-        4 + len(key) + len(value) for key, value in boxes.found[0].items()
-    ):
-        raise BadMessage("it is not one AMP box with each key once")
-    return boxes.found[0]
-
-
 def encode(message: Message) -> bytes:
     """
     Write a message.
@@ -382,8 +348,10 @@ def encode(message: Message) -> bytes:
     :returns: the AMP box that says it.
     :raises BadMessage: if one of its values is invalid.
     """
+    from twisted_transfer.receipts import boxes
+
     name = type(message).__name__
-    box = AmpBox({COMMAND: name.encode()})
+    values: dict[bytes, bytes] = {}
     for field in fields(message):
         value = getattr(message, field.name)
         if value is None and field.default is None:
@@ -397,8 +365,8 @@ def encode(message: Message) -> bytes:
                 raise ValueError(f"is of the type {type(value).__name__}")
         except ValueError as error:
             raise BadMessage(f"in {name}, {field.name} {error}") from error
-        box[field.name.encode()] = raw
-    return cast(bytes, box.serialize())
+        values[field.name.encode()] = raw
+    return boxes.pack(name.encode(), values)
 
 
 def decode(payload: bytes) -> Message:
@@ -410,8 +378,12 @@ def decode(payload: bytes) -> Message:
     :raises BadMessage: if it is no message, or an invalid one.  Unknown keys are
         ignored in Hello only, by which versions that have more keys are told.
     """
-    box = _parse(payload)
-    name = box.pop(COMMAND, b"")
+    from twisted_transfer.receipts import boxes
+
+    try:
+        name, box = boxes.unpack(payload)
+    except ValueError as error:
+        raise BadMessage(str(error)) from error
     if name not in _KINDS:
         raise BadMessage(f"it is none of the messages: {repr(name[:_SHOWN])[1:]}")
     kind = _KINDS[name]
