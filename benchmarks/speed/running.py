@@ -5,6 +5,7 @@ Run two processes that transfer something, and measure what they take.
 from __future__ import annotations
 
 import os
+import random
 import re
 import resource
 import signal
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -148,10 +150,16 @@ class Child:
 
 
 def freePort() -> int:
-    """:returns: a TCP port on which nothing listens."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
+    """
+    :returns: a TCP port on which nothing listens, and which Linux usually gives to
+        nobody who asks for any: a program may take a while until it listens there.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as found, suppress(OSError):
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((HOST, port))
+            return port
 
 
 def _isListening(address: str) -> bool:
@@ -273,6 +281,8 @@ def transfer(
             inside, insideCPU = theirs[1] - ours[0], theirs[2] + ours[2]
         first = pipes.first - start if pipes and pipes.first else None
         return Run(seconds, sent, received, inside, insideCPU, first)
+    except Failed as why:
+        raise Failed(f"{why}\nthe receiver has said:\n{receiver.said()}") from why
     finally:
         receiver.close()
         if sender is not None:
