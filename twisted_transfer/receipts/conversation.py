@@ -115,12 +115,14 @@ _STEPS: dict[Phase, dict[tuple[Role, type], Phase]] = {
     Phase.SENDING: {
         (_S, frames.DataHeader): Phase.SENDING,
         (_S, Working): Phase.SENDING,
+        (_R, Working): Phase.SENDING,
         (_S, End): Phase.ENDED,
         **_FAILS,
     },
     Phase.BATCH: {
         (_S, frames.DataHeader): Phase.BATCH,
         (_S, Small): Phase.BATCH,
+        (_R, Working): Phase.BATCH,
         (_S, End): Phase.ENDED,
         **_FAILS,
     },

@@ -519,7 +519,7 @@ async def _small(talk: Talk, small: Small, choose: Choose) -> DigestedDestinatio
         while destination.size < size:
             waiting = paced.write((await talk.next(Data)).payload)
             if waiting is not None:
-                await talk.unless(waiting)
+                await talk.unless(talk.working(waiting))
         _compare(
             Stored(destination.size, destination.digest()), End(size, small.digest)
         )
@@ -574,7 +574,11 @@ async def _store(
     progress = watch.begins(offer.name, offer.size, begin.offset)
     meter = Meter(talk.clock, progress, offer.size, begin.offset)
     meter.tell(begin.offset)
-    end = await talk.store(destination, lambda count: meter.tell(destination.size))
+    storing = Deferred.fromCoroutine(
+        talk.store(destination, lambda count: meter.tell(destination.size))
+    )
+    # The sender cannot see that this side takes its time on purpose.
+    end = await (storing if talk.pace is None else talk.working(storing))
     # All of it is here, whatever becomes of the partner now.
     await talk.working(destination.caughtUp())
     receives = Delivered if destination.delivers else Stored

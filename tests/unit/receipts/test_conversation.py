@@ -636,6 +636,10 @@ _ANSWERS = {
     *((_R, "Stored"), (_R, "Delivered"), (_R, "Working")),
     *((_S, "Failed"), (_R, "Failed")),
 }
+_SENDING = {
+    *((_S, "Working"), (_R, "Working")),
+    *((_S, "Failed"), (_R, "Failed")),
+}
 # After so many steps: who may say what.
 _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_S, "Hello"), (_R, "Hello")},
@@ -649,13 +653,16 @@ _ALLOWED: list[set[tuple[Role, str]]] = [
     {(_R, "Accept"), (_R, "Working"), (_S, "Failed"), (_R, "Failed")},
     {(_S, "Begin"), (_S, "Failed"), (_R, "Failed")},
     # End only when all has come.
-    {(_S, "data"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
-    {(_S, "End"), (_S, "Working"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "data"), *_SENDING},
+    {(_S, "End"), *_SENDING},
     _ANSWERS,
     _READY,
     # Nothing but the data of a small file, and then another one or the End.
-    {(_S, "data"), (_S, "Failed"), (_R, "Failed")},
-    {(_S, "Small"), (_S, "End"), (_S, "Failed"), (_R, "Failed")},
+    {(_S, "data"), (_R, "Working"), (_S, "Failed"), (_R, "Failed")},
+    {
+        *((_S, "Small"), (_S, "End"), (_R, "Working")),
+        *((_S, "Failed"), (_R, "Failed")),
+    },
     _ANSWERS,
     _READY,
     {(_R, "Finished"), (_R, "Failed")},

@@ -33,6 +33,7 @@ from twisted_transfer.data.destinations import (
     CallableDestination,
     FileDestination,
 )
+from twisted_transfer.data.pacing import Pace
 from twisted_transfer.data.parts import MARK
 from twisted_transfer.data.streams import StreamDestination
 from twisted_transfer.errors import (
@@ -114,6 +115,7 @@ class AcceptTestCase(TalkTestCase):
         destination: IDestination | None = None,
         many: bool = False,
         maxSize: int | None = None,
+        pace: Pace | None = None,
     ) -> Deferred[Any]:
         """Receive into this."""
         if isinstance(destination, DigestedDestination):
@@ -122,7 +124,7 @@ class AcceptTestCase(TalkTestCase):
             self.destination = DigestedDestination(
                 destination or self.inner, self.clock, maxSize
             )
-        return accept(self.clock, self.ours, self.choose, self.watch, many)
+        return accept(self.clock, self.ours, self.choose, self.watch, many, pace)
 
     def greet(self) -> None:
         """Let the partner say Hello."""
@@ -272,6 +274,31 @@ class AcceptTests(AcceptTestCase):
                 ("ends", receipt),
             ],
         )
+
+    def test_paced(self) -> None:
+        """While it takes data at a limited rate, the partner hears that it works."""
+        data = b"x" * 2600
+        for small in (False, True):
+            self.setUp()
+            self.accept(many=True, pace=Pace(self.clock, 1000))
+            self.greet()
+            end = endOf(data)
+            if small:
+                digest = blake3(data).digest()
+                end = End(len(data), blake3(digest).digest())
+                self.tell(Small("name", len(data), digest=digest), data)
+            else:
+                self.tell(Offer("name", len(data)), Begin(), data)
+            before = len(self.partner.heard)
+            self.pass_(2.5)
+            self.assertEqual(self.partner.heard[before:], [Working(), Working()])
+            self.pass_(0.5)
+            self.tell(end)
+            self.pass_(0.5)
+            self.assertIsInstance(self.partner.last, Stored)
+            self.tell(Finished())
+            self.theirs.loseConnection()
+            self.assertGone(self.ours, self.theirs)
 
     def test_flushing(self) -> None:
         """While it brings a file to the disk, the partner hears that it works."""
