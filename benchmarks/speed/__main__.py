@@ -35,8 +35,8 @@ from benchmarks.speed.asked import Figures
 from benchmarks.speed.peers.common import MIB
 from benchmarks.speed.running import Failed, floor
 from benchmarks.speed.scenes import GIB, Found, Workplace, parts
-from benchmarks.speed.startup import startUp
 from benchmarks.speed.subjects import BRIDGES, MANY, ROOT, SUBJECTS
+from benchmarks.startup import startUp
 
 PAGE = ROOT / "docs" / "explanation"
 TABLES, PICTURE = "speed-tables.txt", "speed.svg"

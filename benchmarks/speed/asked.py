@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.speed import startup
+from benchmarks import startup
 from benchmarks.speed.scenes import Found
 from benchmarks.speed.subjects import (
     BARE,
@@ -149,6 +149,7 @@ class Figures:
         start = self._starts.get
         usual = start(startup.REACTOR)
         web, without = start(startup.WEB), start(startup.WEB_WITHOUT)
+        plugin = start(startup.PLUGIN)
         dropin = (web - without) * 1000 if web and without else None
         more, varies = self._waiting()
         plain = "plain, whole commands:"
@@ -242,4 +243,5 @@ class Figures:
                 ratio(start(startup.RECEIVE), usual),
             ),
             Asked(f"{startup.WEB}: what our plugin adds", 5, False, dropin, " ms"),
+            Asked(startup.PLUGIN, 5, False, plugin and plugin * 1000, " ms"),
         ]

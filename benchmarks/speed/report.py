@@ -111,7 +111,7 @@ def figures(found: Iterable[Found], floor: float) -> Table:
 
 def starts(found: Mapping[str, float]) -> Table:
     """:returns: a table of how long programs take to start."""
-    rows = [[name, f"{seconds * 1000:.0f}"] for name, seconds in found.items()]
+    rows = [[name, f"{seconds * 1000:.1f}"] for name, seconds in found.items()]
     return Table("Start-up", ["program", "ms"], rows, (80, 20))
 
 
