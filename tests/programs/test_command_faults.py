@@ -316,17 +316,21 @@ class SourceTests(FaultTestCase):
             self.assertEqual(self.target.read_bytes(), content)
             self.target.unlink()
 
-    def test_secondMissing(self) -> None:
-        """The second file goes while the first is sent, which arrives."""
+    def test_thirdMissing(self) -> None:
+        """
+        The third file goes while the first is sent; that and the second, which is open
+        by then, arrive.
+        """
         source, content = self.file(_MUCH)
-        second, _ = self.file(10, "second")
-        receiver, sender, relay = self.halfWay(source, second)
-        second.unlink()
+        second, _ = self.file(100_000, "second")
+        third, _ = self.file(10, "third")
+        receiver, sender, relay = self.halfWay(source, second, third)
+        third.unlink()
         relay.forward()
-        self.assertEnds(sender, 6, str(second))
+        self.assertEnds(sender, 6, str(third))
         self.assertEnds(receiver, 5, "(source)")
         self.assertEqual((self.inbox / "source").read_bytes(), content)
-        self.assertEqual(os.listdir(self.inbox), ["source"])
+        self.assertEqual(sorted(os.listdir(self.inbox)), ["second", "source"])
 
     def test_unreadable(self) -> None:
         """Reading fails in the middle: EIO, of a terminal that is gone."""
