@@ -321,10 +321,13 @@ class SayingTests(ProcessTestCase):
             # It is in use, and this is what others find when Ctrl-Z stops it.
             self.assertTrue(os.get_blocking(reading))
             if stop:
+                # At the end of its input it would be done, and not stopped.
                 sender.process.send_signal(signal.SIGTERM)
+                self.assertEqual(sender.end(), 128 + signal.SIGTERM)
             os.close(writing)
             partner.close()
-            self.assertEqual(sender.end(), 128 + signal.SIGTERM if stop else 0)
+            if not stop:
+                self.assertEqual(sender.end(), 0)
             self.assertTrue(os.get_blocking(reading))
 
 

@@ -7,6 +7,7 @@ Many connectors that wait at once, over real sockets.
 from __future__ import annotations
 
 import gc
+import sys
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -106,7 +107,9 @@ class WaitingTests(TestCase):
 
         connectors: list[TransferConnector] = []
         more = self.bytesFor(lambda: connectors.append(self.waiting()))
-        self.assertLess(more - self.bytesFor(raw), 3 * 1024)
+        # An object with attributes takes more in Python 3.10.
+        most = 3.0 if sys.version_info >= (3, 11) else 3.5
+        self.assertLess(more - self.bytesFor(raw), most * 1024)
         for port in ports:
             await port.stopListening()
         for connector, channel in zip(connectors, self.channels, strict=True):
