@@ -250,7 +250,10 @@ def checkRows(tools: Tools) -> dict[str, Row]:
             ("mypy", "--strict", "--config-file=", "--cache-dir=/dev/null", *USER),
             ("basedpyright", *USER),
         ),
-        "shellcheck": tools.row(("shellcheck", ".ci/run")),
+        "shellcheck": tools.row(
+            ("shellcheck", ".ci/run"),
+            ("shellcheck", "share/bash-completion/completions/twisted-transfer"),
+        ),
         "changelog": tools.row(("towncrier", "build", "--draft", "--version", version)),
         "documentation": tools.row(
             ("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build"),
