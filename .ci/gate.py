@@ -43,9 +43,9 @@ FEW_EXAMPLES = "EXAMPLES=10"
 WATCH = "tests/test_conftest.py"
 # Programs as users write them.
 USER = ("docs/examples", "tests/typing/user.py")
-# How many rows run at a time: one more than there are processors, for each waits
+# How many rows run at a time: two more than there are processors, for each waits
 # now and then, for the network or for a program.
-AT_A_TIME = (os.cpu_count() or 1) + 1
+AT_A_TIME = (os.cpu_count() or 1) + 2
 # Seconds after which a row has failed.
 LONGEST = 540
 
