@@ -33,14 +33,14 @@ _REACTORS = {
 _TESTS = Path(__file__).resolve().parent
 # The folders whose tests are left out, unless they are asked for.
 _PROGRAMS, _PEERS = _TESTS / "programs", _TESTS / "peers"
-# Fifty examples, unless a test says otherwise: fifty more cost as much and hardly
+# Forty examples, unless a test says otherwise: forty more cost as much and hardly
 # found more; the gate takes fewer on its further Pythons.  No deadlines: how long an
 # example takes says more about the machine than about the code.  In CI every run
 # tries the same examples, so that a failure there is of the change; elsewhere new
 # ones are tried each time, and a failing one is printed so that it can be tried again.
 hypothesis.settings.register_profile(
     "twisted_transfer",
-    max_examples=int(os.environ.get("EXAMPLES", "50")),
+    max_examples=int(os.environ.get("EXAMPLES", "40")),
     deadline=None,
     derandomize="CI" in os.environ,
     print_blob=True,

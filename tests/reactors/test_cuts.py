@@ -267,7 +267,7 @@ class CutTests(_Case):
                 begins, ends = handshake[ofSender], whole.passed[ofSender]
                 places = [(1, begins), (begins + 1, ends), (ends - 150, ends - 1)]
                 if ofSender:
-                    places += [(begins + 1, _SIZE)] * 2
+                    places.append((begins + 1, _SIZE))
                 for first, last in places:
                     if 1 <= first <= last:
                         at = self.chance.randint(first, last)

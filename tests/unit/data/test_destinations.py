@@ -467,7 +467,7 @@ class StreamDestinationTests(SynchronousTestCase):
 
         How much that is depends on when the system moves what was written before.
         """
-        for _ in range(5):
+        for _ in range(3):
             master, slave = os.openpty()
             self.addCleanup(os.close, master)
             self.addCleanup(os.close, slave)
