@@ -6,11 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from random import random
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import (
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -164,6 +169,47 @@ def atMost(clock: IReactorTime, seconds: float, event: Deferred[Any]) -> Deferre
     timeout = clock.callLater(seconds, end)
     event.addCallback(end)
     return over
+
+
+class CountingClientEndpoint:
+    """
+    Says of a client endpoint that its ``connect()`` takes a second argument: the
+    :class:`Leftovers` that count the connections which no protocol has yet.
+    """
+
+
+def connect(
+    endpoint: IStreamClientEndpoint, factory: IProtocolFactory, leftovers: Leftovers
+) -> Deferred[Any]:
+    """
+    Dial, and have what is dialled counted where the endpoint can.
+
+    :param endpoint: any endpoint.
+    :param factory: makes the protocol.
+    :param leftovers: count what has to be gone.
+    :returns: a Deferred with the protocol.
+    """
+    arguments: tuple[Any, ...] = (factory,)
+    if isinstance(endpoint, CountingClientEndpoint):
+        arguments += (leftovers,)
+    return maybeDeferred(endpoint.connect, *arguments)
+
+
+def backOff(shortest: float, longest: float) -> Callable[[int], float]:
+    """
+    Make delays between attempts that grow by a half each time.
+
+    :param shortest: seconds before the second attempt.
+    :param longest: seconds at most, but for a tenth of a second by chance.
+    :returns: a function from the number of failures to the seconds to wait.
+    """
+    # Its import takes a fifteenth of the time in which the command starts.
+    from twisted.application.internet import backoffPolicy
+
+    delays: Callable[[int], float] = backoffPolicy(
+        shortest, longest, 1.5, jitter=lambda: random() / 10
+    )
+    return delays
 
 
 def severed(source: Deferred[_T], dispose: Callable[[_T], object]) -> Deferred[_T]:

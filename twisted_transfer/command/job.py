@@ -421,8 +421,7 @@ class Job:
         options = "receive" if self._request.sends else "send"
         if self._request.raw:
             options += " --raw"
-        # An invitation holds a secret.
-        # So does the token of a relay.
+        # An invitation holds a secret, and so does the token of a relay.
         isSecret = self._invites or isinstance(address, HostnameAddress)
         tell = self._report.tellSecret if isSecret else self._report.say
         paths = self._request.paths

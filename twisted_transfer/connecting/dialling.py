@@ -8,10 +8,9 @@ error, or cancelled at any of its steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import random
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -20,7 +19,14 @@ from twisted.python.failure import Failure
 
 from twisted_transfer.channel.link import Link, LinkState
 from twisted_transfer.connecting.admission import CANDIDATE_TIMEOUT, discard
-from twisted_transfer.deferreds import Leftovers, deferring, severed, within
+from twisted_transfer.deferreds import (
+    Leftovers,
+    backOff,
+    connect,
+    deferring,
+    severed,
+    within,
+)
 from twisted_transfer.errors import (
     NotAdmitted,
     PartnerTimeout,
@@ -28,13 +34,8 @@ from twisted_transfer.errors import (
     RelayFailed,
     TransferError,
 )
-from twisted_transfer.meeting.relay import RelayClientEndpoint
 from twisted_transfer.printable import reasonOf
 from twisted_transfer.tls.alpn import nameProtocols
-from twisted_transfer.tls.client import (
-    FirstProvenClientEndpoint,
-    MutualTLSClientEndpoint,
-)
 
 _MAY_PASS = (
     *(ConnectError, DNSLookupError, NotAdmitted),
@@ -103,11 +104,8 @@ async def _dialAgain(
     leftovers: Leftovers,
     protocols: Sequence[bytes],
 ) -> Link:
-    # Its import takes a fifteenth of the time in which the command starts.
-    from twisted.application.internet import backoffPolicy
-
     started = reactor.seconds()
-    delays = backoffPolicy(0.1, 5.0, 1.5, jitter=lambda: random() / 10)
+    delays = backOff(0.1, 5.0)
     tries = 0
     while True:
         try:
@@ -139,15 +137,8 @@ def _dialOnce(
     protocols: Sequence[bytes],
 ) -> Deferred[Link]:
     factory = _Dialling(reactor, protocols)
-    arguments: tuple[Any, ...] = (factory,)
-    if isinstance(
-        endpoint,
-        FirstProvenClientEndpoint | MutualTLSClientEndpoint | RelayClientEndpoint,
-    ):
-        # It has connections of which no link knows yet.
-        arguments += (leftovers,)
     dialling: Deferred[Any] = severed(
-        maybeDeferred(endpoint.connect, *arguments), lambda ignored: None
+        connect(endpoint, factory, leftovers), lambda ignored: None
     )
     dialling.addCallback(_setUp, reactor, factory)
     return dialling.addBoth(_dropOthers, factory, leftovers)

@@ -10,9 +10,10 @@ already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -21,6 +22,7 @@ from zope.interface import implementer
 from twisted_transfer.data.parts import (
     AnyPath,
     Part,
+    flushAll,
     inThread,
     pathText,
     settleAll,
@@ -289,6 +291,38 @@ class BoundedDestination:
         self.destination.abort()
 
 
+class _Finishing(Protocol):
+    """A file of which everything has come; see :class:`FileDestination`."""
+
+    def ended(self) -> Part: ...
+
+    async def publish(self) -> None: ...
+
+
+@deferring
+async def finishTogether(reactor: Any, files: Sequence[_Finishing]) -> None:
+    """
+    Flush everything that has come of some files to the disk, then let them appear, then
+    flush their names.
+
+    :param reactor: with one (``IReactorThreads``), its threads wait for the disk.
+    :param files: the destinations.
+    :returns: a Deferred that fires when all targets are there, and would outlive a loss
+        of power.  It fails with ``DestinationError`` if one cannot be stored, or its
+        part was changed.  It may be cancelled.
+    """
+    parts = [file.ended() for file in files]
+    await inThread(reactor, partial(flushAll, parts))
+    for file in files:
+        await file.publish()
+    try:
+        # One file is settled at once, so that none that has appeared is cancelled.
+        await inThread(reactor if len(parts) > 1 else None, partial(settleAll, parts))
+    finally:
+        for part in parts:
+            part.close()
+
+
 @implementer(IDestination)
 class FileDestination:
     """
@@ -410,20 +444,13 @@ class FileDestination:
         if self._part is not None:
             self._part.size += count
 
-    @deferring
-    async def finish(self) -> None:
+    def finish(self) -> Deferred[None]:
         """
         Flush everything to the disk and let the target appear.
 
         :returns: see :class:`~twisted_transfer.interfaces.IDestination`.
         """
-        part = self.ended()
-        await inThread(self._reactor, part.flush)
-        self.publish()
-        try:
-            settleAll([part])
-        finally:
-            part.close()
+        return finishTogether(self._reactor, [self])
 
     def ended(self) -> Part:
         """
@@ -434,7 +461,7 @@ class FileDestination:
             self.startAt(0)
         return self._opened(resume=False)
 
-    def publish(self) -> None:
+    async def publish(self) -> None:
         """
         Let the target appear; see :meth:`Part.publish`.  Everything is flushed.
 

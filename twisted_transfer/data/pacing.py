@@ -48,6 +48,14 @@ class Pace:
         self._rate = rate
         self._due = clock.seconds()
 
+    def source(self, source: Source) -> PacedSource:
+        """:returns: what sends another source at this pace."""
+        return PacedSource(source, self)
+
+    def destination(self, destination: Destination) -> PacedDestination:
+        """:returns: what stores in another destination at this pace."""
+        return PacedDestination(destination, self)
+
     def moved(self, count: int) -> None:
         """
         :param count: how many bytes have moved.

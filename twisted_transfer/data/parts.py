@@ -446,7 +446,7 @@ class Part:
     def publish(self, mode: int, modified: int | None = None) -> None:
         """
         Let the target appear, whole.  It outlives a loss of power behind
-        :func:`settle`.
+        :func:`settleAll`.
 
         :param mode: the permission bits that it is to have.
         :param modified: when it was modified, in nanoseconds since 1970; None: now.

@@ -19,9 +19,6 @@ _NEEDED = "host port token"
 _CLIENT = endpoints.Options.named(_NEEDED, "timeout plain")
 _SERVER = endpoints.Options.named(_NEEDED, "plain")
 
-_PLAIN = {None: False, "yes": True, "no": False}
-"""What may be said of a connection without TLS."""
-
 
 def checkToken(token: str) -> None:
     """
@@ -95,7 +92,7 @@ def _check(options: Mapping[str, str], names: endpoints.Options) -> None:
     endpoints.checkNames(options, names, names.positional)
     with blaming("token"):
         checkToken(options["token"])
-    if options.get("plain") not in _PLAIN:
+    if options.get("plain") not in (None, "yes", "no"):
         raise UnfitError("this is yes or no", "plain")
 
 

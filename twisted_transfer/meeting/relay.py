@@ -13,7 +13,6 @@ connection of which the relay does not know yet that it is broken.
 
 from __future__ import annotations
 
-from random import random
 from typing import Any
 
 from twisted.internet.address import HostnameAddress
@@ -36,8 +35,10 @@ from zope.interface import implementer
 
 from twisted_transfer.addresses import addressText
 from twisted_transfer.deferreds import (
+    CountingClientEndpoint,
     Leftovers,
     Promise,
+    backOff,
     deferring,
     severed,
     within,
@@ -291,7 +292,7 @@ class _Relayed:
 
 
 @implementer(IStreamClientEndpoint)
-class RelayClientEndpoint(_Relayed):
+class RelayClientEndpoint(_Relayed, CountingClientEndpoint):
     """Dials a relay, and is the client of the partner that it meets there."""
 
     side = CLIENT
@@ -397,12 +398,7 @@ class RelayPort:
         return self._endpoint.address
 
     async def _waitAgainAndAgain(self) -> None:
-        # Its import takes a fifteenth of the time in which the command starts.
-        from twisted.application.internet import backoffPolicy
-
-        delays = backoffPolicy(
-            SHORTEST_DELAY, LONGEST_DELAY, 1.5, jitter=lambda: random() / 10
-        )
+        delays = backOff(SHORTEST_DELAY, LONGEST_DELAY)
         failures, told = 0, ""
         while True:
             began = self._reactor.seconds()

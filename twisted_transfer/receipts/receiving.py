@@ -21,14 +21,12 @@ from twisted_transfer.data.destinations import (
     BytesDestination,
     CallableDestination,
     FileDestination,
+    finishTogether,
 )
 from twisted_transfer.data.parts import (
     AnyPath,
     Part,
-    flushAll,
-    inThread,
     raising,
-    settleAll,
 )
 from twisted_transfer.data.progress import Meter, quietly
 from twisted_transfer.data.streams import StreamDestination
@@ -291,7 +289,7 @@ class ResumableFileDestination(DigestedDestination):
         """
         Flush everything to the disk and let the target appear.
 
-        :returns: see :func:`finishTogether`.
+        :returns: see :func:`~twisted_transfer.data.destinations.finishTogether`.
         """
         return finishTogether(self._reactor, [self])
 
@@ -320,7 +318,7 @@ class ResumableFileDestination(DigestedDestination):
                 await self._reading
             if stored.digest() != self.digest():
                 raise part.changed()
-        self._file.publish()
+        await self._file.publish()
 
     def forget(self, count: int) -> None:
         """
@@ -352,32 +350,6 @@ class ResumableFileDestination(DigestedDestination):
         if self._reading is not None:
             self._reading.cancel()
         self._digest.close()
-
-
-@deferring
-async def finishTogether(
-    reactor: IReactorThreads | None, files: Sequence[ResumableFileDestination]
-) -> None:
-    """
-    Flush everything that has come of some files to the disk, then let them appear, then
-    flush their names.
-
-    :param reactor: with one, its threads wait for the disk.
-    :param files: the destinations.
-    :returns: a Deferred that fires when all targets are there, and would outlive a loss
-        of power.  It fails with ``DestinationError`` if one cannot be stored, or its
-        part was changed.  It may be cancelled.
-    """
-    parts = [file.ended() for file in files]
-    await inThread(reactor, partial(flushAll, parts))
-    for file in files:
-        await file.publish()
-    try:
-        # One file is settled at once, so that none that has appeared is cancelled.
-        await inThread(reactor if len(parts) > 1 else None, partial(settleAll, parts))
-    finally:
-        for part in parts:
-            part.close()
 
 
 def digestedDestination(

@@ -221,9 +221,7 @@ class DigestedSource:
         """
         file = self._source
         if self._pace is not None:
-            from twisted_transfer.data.pacing import PacedSource
-
-            file = PacedSource(file, self._pace)
+            file = self._pace.source(file)
         elif isinstance(file, FileSource) and getattr(consumer, "bareOutput", None):
             # What the kernel sends is not seen here.
             file.open()

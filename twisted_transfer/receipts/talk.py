@@ -274,11 +274,7 @@ class Talk(Protocol):
         :param destination: where data go.
         :returns: what stores them there at this side's pace, if it has one.
         """
-        if self.pace is None:
-            return destination
-        from twisted_transfer.data.pacing import PacedDestination
-
-        return PacedDestination(destination, self.pace)
+        return destination if self.pace is None else self.pace.destination(destination)
 
     def _byKernel(self) -> None:
         """Have the kernel store the rest of a frame, if it can."""

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -38,10 +37,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_transfer.deferreds import Leftovers, Promise
+from twisted_transfer.deferreds import (
+    CountingClientEndpoint,
+    Leftovers,
+    Promise,
+    connect,
+)
 from twisted_transfer.errors import NotAdmitted, PartnerTimeout, PeerRefused
 from twisted_transfer.layers import nameInLog
-from twisted_transfer.meeting.relay import RelayClientEndpoint
 from twisted_transfer.states import State
 from twisted_transfer.tls.policy import (
     Policy,
@@ -284,7 +287,7 @@ class _GateFactory(Factory):
 
 
 @implementer(IStreamClientEndpoint)
-class MutualTLSClientEndpoint:
+class MutualTLSClientEndpoint(CountingClientEndpoint):
     """Dials through another endpoint, and has both sides prove who they are."""
 
     def __init__(
@@ -325,13 +328,8 @@ class MutualTLSClientEndpoint:
         """
         leftovers = leftovers or Leftovers()
         gates = _GateFactory(self, protocolFactory, leftovers)
-        arguments: tuple[Any, ...] = (
-            TLSMemoryBIOFactory(self.policy, True, gates, clock=self.clock),
-        )
-        if isinstance(self._endpoint, RelayClientEndpoint):
-            # It has connections of which no gate knows yet.
-            arguments += (leftovers,)
-        connecting = maybeDeferred(self._endpoint.connect, *arguments)
+        factory = TLSMemoryBIOFactory(self.policy, True, gates, clock=self.clock)
+        connecting = connect(self._endpoint, factory, leftovers)
 
         def reached(ignored: object) -> Deferred[IProtocol]:
             assert gates.gate is not None
@@ -357,7 +355,7 @@ Connection Attempt Delay of RFC 8305, section 5."""
 
 
 @implementer(IStreamClientEndpoint)
-class FirstProvenClientEndpoint:
+class FirstProvenClientEndpoint(CountingClientEndpoint):
     """
     Dial several hosts of one partner, and take the first that is proven.
 

@@ -358,9 +358,7 @@ class Transmitter(Transfer):
 
         source: Source = self._files[0].source
         if self._pace is not None:
-            from twisted_transfer.data.pacing import PacedSource
-
-            source = PacedSource(source, self._pace)
+            source = self._pace.source(source)
         progress = self._watch.begins(None, source.size, 0)
         return self._rawly(await sendRaw(self._reactor, source, channel, progress))
 
@@ -458,10 +456,7 @@ class Receiver(Transfer):
 
         target: Destination = self._target
         if self._pace is not None:
-            from twisted_transfer.data.pacing import PacedDestination
-
-            target = PacedDestination(target, self._pace)
-
+            target = self._pace.destination(target)
         progress = self._watch.begins(None, self._size, 0)
         return self._rawly(
             await receiveRaw(channel, target, progress, self._maxSize, self._size)
